@@ -16,10 +16,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv foreign demo kafka tools check format schemas baseline operations oracles oracles-page docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
+.PHONY: help venv foreign foreign-clients demo kafka tools helm chart check format schemas baseline operations oracles oracles-page dashboards docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) ## create .venv and install the package with all its extras
 
@@ -50,18 +50,28 @@ $(FOREIGN): $(INSTALLED) tools/python/requirements.txt
 	@$(PIP) install -q -c constraints.txt -r tools/python/requirements.txt
 	@touch $@
 
+foreign-clients: foreign kafka ## nightly: other people's clients of MRS, all that they have, against the emulator; writes docs/foreign-clients.md (needs Go)
+	@PYTHONPATH=. $(BIN)/python -m tools.foreign.run $(ARGS)
+
 demo: venv ## run everything on this machine: broker, emulator, relay, 30 requests (ARGS=--keep to go on)
 	@$(BIN)/mrs-relay demo $(ARGS)
 
 kafka: venv ## fetch Kafka and the Java client of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@PYTHONPATH=. $(BIN)/python -m tools.kafka.fetch
 
-tools: $(KERBEROS) ## fetch other people's tools for the tests: Node packages into .cache, kcat, Kerberos, PostgreSQL, Chromium (needs Node.js 20, npm)
+tools: $(KERBEROS) ## fetch other people's tools for the tests: Node packages into .cache, kcat, Kerberos, PostgreSQL, Chromium, Prometheus (needs Node.js 20, npm)
 
-$(KERBEROS): $(INSTALLED) tools/node/package.json tools/node/package-lock.json
+$(KERBEROS): $(INSTALLED) tools/node/fetch.py tools/node/package.json tools/node/package-lock.json
 	@PYTHONPATH=. $(BIN)/python -m tools.node.fetch
 	@$(PIP) install -q -c constraints.txt -e '.[kerberos]'
 	@touch $@
+
+helm: venv ## build Helm into .cache from its Go module, for the tests of the chart (needs Go)
+	@PYTHONPATH=. $(BIN)/python -m tools.helm.fetch
+
+chart: helm ## write the chart's generated files, deploy/k8s and the recorded renderings again
+	@PYTHONPATH=. $(BIN)/python -m tools.deploy.chart_files write
+	@PYTHONPATH=. $(BIN)/python -m tools.deploy.render write
 
 check: foreign ## look without running: lint, format, types, imports between parts, schemas, reference, docs
 	$(BIN)/ruff check .
@@ -71,6 +81,8 @@ check: foreign ## look without running: lint, format, types, imports between par
 	$(BIN)/lint-imports
 	$(BIN)/mrs-relay schemas check schemas --baseline tests/recorded/schemas-0.1.json
 	$(BIN)/python -m mrs_relay.cli.reference check .
+	@PYTHONPATH=. $(BIN)/python -m tools.dashboards.generate check
+	@PYTHONPATH=. $(BIN)/python -m tools.deploy.chart_files check
 	@$(MAKE) --no-print-directory docs
 
 format: venv ## format the code and apply the safe fixes of the linter
@@ -86,7 +98,7 @@ baseline: venv ## at a release: keep what the schemas promise from now on
 	$(BIN)/mrs-relay schemas baseline > .cache/baseline.json
 	@mv .cache/baseline.json tests/recorded/schemas-0.1.json
 
-operations: venv ## write docs/operations.md and docs/reference.md again from the operations and the models
+operations: venv ## write docs/operations.md, docs/reference.md and docs/metrics.md again from the code
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
 ORACLES := .cache/oracles
@@ -98,6 +110,10 @@ oracles: venv ## record again what Apache Spark answers to the emulator's expres
 oracles-page: venv ## write docs/emulator-sql.md again from the tables of expressions
 	$(BIN)/python -m tools.oracles.page
 
+dashboards: venv ## write deploy/observe/dashboards again from tools/dashboards
+	@PYTHONPATH=. $(BIN)/python -m tools.dashboards.generate write
+	@PYTHONPATH=. $(BIN)/python -m tools.deploy.chart_files write
+
 docs: venv ## build the site of docs/ into .cache/site; a warning is an error, and so is an outdated picture
 	@$(BIN)/python docs/images/draw.py check
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -106,13 +122,13 @@ pictures: venv ## draw docs/images: the flow from its text, the recording and th
 	@$(BIN)/python docs/images/draw.py draw
 	@PYTHONPATH=. $(BIN)/python docs/images/photograph.py
 
-contract: foreign kafka tools ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
+contract: foreign kafka tools helm ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
 	$(BIN)/pytest tests/contract $(ARGS)
 
 # Files start in the order in which they are collected, the long ones of chaos/ and e2e/ first: by itself xdist would begin
 # with the files of many tests, and end with workers that wait for one long file. The tests of e2e/ wait more than
 # they work, so that four workers keep two processors busy.
-test: foreign kafka tools ## run all tests: unit, contract, scenario and e2e, in WORKERS (4) processes; 0: in this one
+test: foreign kafka tools helm ## run all tests: unit, contract, scenario and e2e, in WORKERS (4) processes; 0: in this one
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: venv ## run the unit tests, in seconds and without a broker

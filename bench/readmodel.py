@@ -1,10 +1,11 @@
 """
 The read model of `mrs-relay web`: events a second from the topics into the database, and the slowest first page.
 
-Events lie on a broker in memory, four for each request, and are read from nothing as after a start without a database.
-Pages are asked of a database with many more requests, by each filter alone and by some together.
+Events lie on a broker in memory, four for each request, between those of 10,000 others that are under way, and are read
+from nothing as after a start without a database. Pages are asked of a database with many more requests, by each filter
+alone and by some together; and pages of the dashboard of one with 100,000.
 
-    PYTHONPATH=. python bench/readmodel.py [--events 200000] [--requests 1000000] [--json]
+    PYTHONPATH=. python bench/readmodel.py [--events 200000] [--requests 1000000] [--database postgresql://…] [--json]
 """
 
 from __future__ import annotations
@@ -14,21 +15,33 @@ import asyncio
 import json
 import random
 import statistics
+import tempfile
 import time
 from typing import Any, Final
+
+from tests.support import web_role
 
 from mrs_relay.common import clock, logs, tasks
 from mrs_relay.kafka import records
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka.memory import memory_broker, memory_topic_io
 from mrs_relay.messages import events
-from mrs_relay.read_model import database, projector, queries, record_reader, settings, tables
+from mrs_relay.read_model import changes, database, projector, queries, record_reader, settings, tables, text_index
 
 NOW_MS: Final = 1_795_420_800_000
 STORY: Final[tuple[events.State, ...]] = ("accepted", "submitted", "running", "succeeded")
 PARTITIONS: Final = 4
+UNDER_WAY: Final = 10_000
 AT_ONCE: Final = 20_000
 TRIES: Final = 9
+DASHBOARD_REQUESTS: Final = 100_000
+PAGES: Final = (
+    "/",
+    "/requests",
+    "/requests?state=failed",
+    "/requests?cluster=c-7&state=unknown",
+    "/requests?text=needle",
+)
 SELECTIONS: Final = {
     "none": queries.Filter(),
     "state, many": queries.Filter(state="succeeded"),
@@ -39,10 +52,13 @@ SELECTIONS: Final = {
     "reason": queries.Filter(reason_class="job_failed"),
     "label": queries.Filter(label="team=t3"),
     "time": queries.Filter(since_ms=NOW_MS + 5_000, until_ms=NOW_MS + 9_000),
-    "text, found": queries.Filter(text="r-1"),
-    "text, not found": queries.Filter(text="nowhere"),
+    "text, many": queries.Filter(text="r-1"),
+    "text, some": queries.Filter(text="r-4321"),
+    "text, the oldest": queries.Filter(text="needle"),
+    "text, none": queries.Filter(text="nowhere"),
     "cluster and state": queries.Filter(cluster="c-7", state="unknown"),
     "state and text": queries.Filter(state="succeeded", text="nowhere"),
+    "label and text": queries.Filter(label="team=t1", text="r-4321"),
 }
 
 
@@ -70,17 +86,26 @@ def event(number: int, sequence: int) -> tuple[bytes, bytes, events.Headers]:
     return events.write(made, "/mrs-relay")
 
 
-async def rebuild(count: int) -> dict[str, float]:
-    """Read this many events into an empty database."""
+async def rebuild(count: int, under_way: int, chosen: settings.ReadModelSettings) -> dict[str, float]:
+    """
+    Read events into an empty database.
+
+    Args:
+        count: how many events.
+        under_way: requests whose events lie between each other's.
+        chosen: of the read model.
+    """
     kafka = kafka_settings.KafkaSettings()
     broker = memory_broker.MemoryBroker(kafka, latency_s=0)
     broker.create_topics(PARTITIONS)
-    for number in range(count // len(STORY)):
-        log = broker.log(records.Position(kafka.topics.events, number % PARTITIONS))
-        some = [records.Outgoing(kafka.topics.events, *event(number, one + 1)) for one in range(len(STORY))]
-        log.append(some, NOW_MS)
+    for first in range(0, count // len(STORY), under_way):
+        numbers = range(first, min(first + under_way, count // len(STORY)))
+        for sequence in range(1, len(STORY) + 1):
+            for partition in range(PARTITIONS):
+                log = broker.log(records.Position(kafka.topics.events, partition))
+                some = [number for number in numbers if number % PARTITIONS == partition]
+                log.append([records.Outgoing(kafka.topics.events, *event(one, sequence)) for one in some], NOW_MS)
 
-    chosen = settings.ReadModelSettings()
     topics = projector.Topics(
         frozenset({kafka.topics.events}), frozenset({kafka.topics.dead_letters}), {"/mrs-relay": ""}, {}
     )
@@ -91,8 +116,10 @@ async def rebuild(count: int) -> dict[str, float]:
         started_s, started_cpu_s = time.perf_counter(), time.process_time()
         async with tasks.TaskSupervisor(lambda _name, error: failed.append(error)) as supervisor:
             supervisor.start(reading.run(), name="read model")
-            while reading.progress.written < count and not failed:
-                await reading.changes.next.wait()
+            while reading.progress.written < count:
+                await changes.within(reading.changes.next, 1.0)
+                if failed:
+                    raise failed[0]
         took_s, took_cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
     return {"events_per_s": round(count / took_s), "events_per_cpu_s": round(count / took_cpu_s)}
 
@@ -122,27 +149,53 @@ def row(number: int, chance: random.Random) -> dict[str, Any]:
         "app_id": None,
         "progress": 100.0,
         "tracking_url": None,
-        "words": f"r-{number} /bench c-{number % 30} sql-{number} j-{number}",
+        "words": f"r-{number}\n/bench\nc-{number % 30}\nsql-{number}\nj-{number}" if number else "needle",
         "kafka_key": b"k",
         "log": 1,
         "offset": number,
     }
 
 
-async def pages(count: int) -> dict[str, float]:
-    """Milliseconds of the first page of each selection among so many requests: the median of some tries."""
+async def fill(opened: database.Database, count: int) -> None:
+    """Write requests as the projection leaves them."""
     chance = random.Random(1)  # noqa: S311 - the same rows in each run
-    async with database.opened(settings.ReadModelSettings()) as opened:
-        for first in range(0, count, AT_ONCE):
-            rows = [row(number, chance) for number in range(first, min(count, first + AT_ONCE))]
-            labels = [
-                {"label": f"team=t{one['offset'] % 10}", "started_ms": one["started_ms"], "key": one["key"]}
-                for one in rows
-            ]
-            async with opened.transaction() as connection:
-                await connection.execute(tables.REQUESTS.insert(), rows)
-                await connection.execute(tables.LABELS.insert(), labels)
-        return {name: await first_page_ms(opened, chosen) for name, chosen in SELECTIONS.items()}
+    for first in range(0, count, AT_ONCE):
+        rows = [row(number, chance) for number in range(first, min(count, first + AT_ONCE))]
+        labels = [
+            {"label": f"team=t{one['offset'] % 10}", "started_ms": one["started_ms"], "key": one["key"]} for one in rows
+        ]
+        async with opened.transaction() as connection:
+            await connection.execute(tables.REQUESTS.insert(), rows)
+            await connection.execute(tables.LABELS.insert(), labels)
+            await text_index.write(connection, rows)
+
+
+async def pages(count: int, chosen: settings.ReadModelSettings) -> dict[str, float]:
+    """Milliseconds of the first page of each selection among so many requests: the median of some tries."""
+    async with database.opened(chosen) as opened:
+        await fill(opened, count)
+        return {name: await first_page_ms(opened, one) for name, one in SELECTIONS.items()}
+
+
+async def dashboard(count: int) -> dict[str, float]:
+    """Milliseconds of pages of the dashboard among so many requests: the slowest of some tries."""
+    with tempfile.TemporaryDirectory(prefix="mrs-relay-bench-") as folder:
+        chosen = web_role.chosen(f"sqlite:///{folder}/web.db")
+        async with database.opened(chosen.read_model) as opened:
+            await fill(opened, count)
+        async with web_role.role(web_role.Stage(), chosen) as client:
+            return {path: await _slowest_ms(client, path) for path in PAGES}
+
+
+async def _slowest_ms(client: web_role.Client, path: str) -> float:
+    took_ms = []
+    for _ in range(TRIES):
+        started_s = time.perf_counter()
+        async with client.session.get(client.url + path) as response:
+            await response.read()
+            response.raise_for_status()
+        took_ms.append((time.perf_counter() - started_s) * 1000)
+    return round(max(took_ms), 1)
 
 
 async def first_page_ms(opened: database.Database, chosen: queries.Filter) -> float:
@@ -155,11 +208,16 @@ async def first_page_ms(opened: database.Database, chosen: queries.Filter) -> fl
     return round(statistics.median(took_ms), 1)
 
 
-async def measure(event_count: int, request_count: int) -> dict[str, Any]:
+async def measure(event_count: int, request_count: int, address: str | None) -> dict[str, Any]:
     """All figures."""
-    found = await rebuild(event_count)
-    first = await pages(request_count)
-    return {"events": event_count, "requests": request_count, **found, "first_page_ms": first}
+    found: dict[str, Any] = {"events": event_count, "requests": request_count}
+    chosen = settings.ReadModelSettings.model_validate({"database": address})
+    if event_count:
+        found |= await rebuild(event_count, UNDER_WAY, chosen)
+    if request_count:
+        found["first_page_ms"] = await pages(request_count, chosen)
+    found["dashboard_ms"] = await dashboard(DASHBOARD_REQUESTS)
+    return found
 
 
 def main() -> None:
@@ -167,10 +225,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--database", help="an empty one; SQLite in a temporary file without it")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
     logs.setup(level="ERROR")
-    figures = asyncio.run(measure(given.events, given.requests))
+    figures = asyncio.run(measure(given.events, given.requests, given.database))
     print(json.dumps(figures) if given.json else figures)
 
 

@@ -70,7 +70,7 @@ def per_s(bootstrap: str, address: str, prefix: str, replicas: int, count: int) 
         events = f"{prefix}.events"
         asyncio.run(stage.fill(bootstrap, prefix, count))
         asyncio.run(stage.until(bootstrap, events, 2 * count, partitions=PARTITIONS, timeout_s=_LONGEST_S))
-        reading = stage.event_times_s(bootstrap, events, count, b'"submitted"')
+        reading = stage.event_times(bootstrap, events, count)
         return stage.rate(asyncio.run(asyncio.wait_for(reading, _LONGEST_S)))
 
 

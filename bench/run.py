@@ -31,11 +31,13 @@ QUICK: Final[Mapping[str, Sequence[str]]] = {
     "three_brokers": ("--count", "4000", "--rounds", "1", "--messages", "60"),
     "replicas": ("--count", "8000", "--rounds", "1"),
     "recovery": ("--jobs", "20000", "--rounds", "3"),
+    "takeover": ("--rounds", "1"),
     "quota": ("--minutes", "5"),
     "fairness": ("--minutes", "5"),
     "client": ("--rounds", "3"),
     "memory": ("--count", "20000", "--ended", "200000"),
     "readmodel": ("--events", "80000", "--requests", "100000"),
+    "status": ("--count", "8000", "--rounds", "3"),
 }
 """Flags of a quick run, by part; the others are quick anyway."""
 

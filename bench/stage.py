@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -12,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import aiokafka
@@ -126,9 +128,15 @@ def process_of(command: list[str], env: dict[str, str] | None = None) -> Iterato
 
 
 def relay(
-    bootstrap: str, prefix: str, address: str, *, profile: str | None = None, web_port: int = 0
+    bootstrap: str,
+    prefix: str,
+    address: str,
+    *,
+    profile: str | None = None,
+    web_port: int = 0,
+    more: Mapping[str, str] | None = None,
 ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    """One replica as a process; `web_port` 0 leaves its HTTP server out."""
+    """One replica as a process; `web_port` 0 leaves its HTTP server out, `more` are further settings."""
     settings = {
         "KAFKA__BOOTSTRAP_SERVERS": bootstrap,
         "KAFKA__GUARANTEE": "exactly-once",
@@ -148,6 +156,7 @@ def relay(
         "WEB__ENABLED": "true" if web_port else "false",
         "WEB__PORT": str(web_port),
         "LOG__LEVEL": "ERROR",
+        **(more or {}),
     }
     environment = {**os.environ, **{f"MRS_RELAY_{name}": value for name, value in settings.items()}}
     command = [sys.executable, *(["-m", "cProfile", "-o", profile] if profile else []), "-m", "mrs_relay", "serve"]
@@ -165,27 +174,45 @@ async def count_of(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> 
         await consumer.stop()
 
 
-async def event_times_s(bootstrap: str, topic: str, count: int, state: bytes) -> list[float]:
-    """Wait for `count` events that contain `state`; their timestamps in seconds, sorted."""
+@dataclass(frozen=True, slots=True)
+class EventTimes:
+    """When each request had its first event and when it was submitted, in seconds, sorted."""
+
+    begun_s: list[float]
+    submitted_s: list[float]
+
+
+async def event_times(bootstrap: str, topic: str, count: int) -> EventTimes:
+    """Wait until `count` requests are submitted, and take the times from the timestamps of their events."""
     consumer = aiokafka.AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed"
     )
     await consumer.start()
-    times: list[float] = []
+    accepted: list[float] = []
+    submitted: list[float] = []
     try:
-        while len(times) < count:
+        while len(submitted) < count:
             batches = await consumer.getmany(timeout_ms=500, max_records=5000)
-            for records in batches.values():
-                times += [record.timestamp / 1000 for record in records if state in record.value]
+            for record in itertools.chain.from_iterable(batches.values()):
+                # The programs that the relay is compared with write one event for each request.
+                for state, times in ((b'"accepted"', accepted), (b'"submitted"', submitted)):
+                    if state in record.value:
+                        times.append(record.timestamp / 1000)
     finally:
         await consumer.stop()
-    return sorted(times)
+    return EventTimes(sorted(accepted or submitted), sorted(submitted))
 
 
-def rate(times_s: list[float]) -> float:
-    """Events a second, the first tenth left out."""
-    steady = times_s[len(times_s) // 10 :]
-    return (len(steady) - 1) / (steady[-1] - steady[0])
+def rate(times: EventTimes) -> float:
+    """
+    Return the requests submitted in a second, from the moment on at which a tenth of them has its first event.
+
+    So the start of the program does not count. What is done for the other nine tenths does, also what is done ahead:
+    a program that accepts many requests before it submits the first one gains nothing by that.
+    """
+    start_s = times.begun_s[len(times.begun_s) // 10]
+    done = [time_s for time_s in times.submitted_s if time_s > start_s]
+    return len(done) / (done[-1] - start_s)
 
 
 async def until(bootstrap: str, topic: str, least: int, *, partitions: int = PARTITIONS, timeout_s: float) -> None:

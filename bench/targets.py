@@ -122,6 +122,29 @@ def _recovery(found: Figures) -> list[Row]:
     ]
 
 
+def _takeover(found: Figures) -> list[Row]:
+    where = f"{found['replicas']} replicas, {found['partitions']} partitions"
+    held = "restart with `restart_hold_ms`"
+    return [
+        Row(
+            f"{where}: longest wait for `submitted`, nothing restarts", found["handed_over_calm_s"], digits=2, unit=" s"
+        ),
+        Row("rolling restart: the same, partitions that stay", found["handed_over_stayed_s"], digits=2, unit=" s"),
+        Row(
+            "the same, beyond what it is while nothing restarts",
+            found["handed_over_stopped_s"],
+            at_most=0.5,
+            digits=2,
+            unit=" s",
+        ),
+        Row("rolling restart: partitions that move", found["handed_over_moved_s"], at_most=2, digits=2, unit=" s"),
+        Row(f"{held}: partitions that stay", found["held_stayed_s"], digits=2, unit=" s"),
+        Row(f"{held}: those of the replica that restarts", found["held_moved_s"], digits=2, unit=" s"),
+        Row("SIGKILL: first act on its partitions, median", found["killed_median_s"], digits=1, unit=" s"),
+        Row("SIGKILL: first act on its partitions, last of all", found["killed_s"], at_most=12, digits=1, unit=" s"),
+    ]
+
+
 def _reads(found: Figures) -> list[Row]:
     return [
         Row(
@@ -208,6 +231,18 @@ def _readmodel(found: Figures) -> list[Row]:
             digits=1,
             unit=" ms",
         ),
+        Row(
+            "read model: slowest page of the dashboard, 100,000 requests",
+            max(found["dashboard_ms"].values()),
+            digits=1,
+            unit=" ms",
+        ),
+    ]
+
+
+def _status(found: Figures) -> list[Row]:
+    return [
+        Row("CPU time per request of the relay with mrs.status ÷ without", found["ratio"], at_most=1.03, digits=3),
     ]
 
 
@@ -217,6 +252,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "three_brokers": _three_brokers,
     "replicas": _replicas,
     "recovery": _recovery,
+    "takeover": _takeover,
     "reads": _reads,
     "quota": _quota,
     "fairness": _fairness,
@@ -226,6 +262,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "memory": _memory,
     "emulator": _emulator,
     "readmodel": _readmodel,
+    "status": _status,
 }
 """Part → the rows of its figures, in the order in which they are shown; each part is a script of that name."""
 

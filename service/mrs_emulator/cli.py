@@ -57,6 +57,12 @@ def emulate(
             "--obs", metavar="DIR", file_okay=False, help="Folder that plays OBS. Default: obs inside of --data."
         ),
     ] = None,
+    obs_port: Annotated[
+        int | None,
+        typer.Option(
+            "--obs-port", min=0, max=65535, help="Serve that folder as OBS here. 0 takes a free one. Default: no."
+        ),
+    ] = None,
     state: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -116,6 +122,7 @@ def emulate(
     Ctrl-C ends it. Nothing is kept without --state; results of SQL and tables it wrote never are.
     """
     flags: dict[str, Any] = {"host": host, "port": port, "data": data, "obs_dir": obs, "project_id": project}
+    flags["obs_port"] = obs_port
     flags["state_file"] = state
     flags["faults_file"] = faults
     flags["pace"] = {"speed": speed, "run_s": run_s}
@@ -188,12 +195,18 @@ async def _serve(chosen: emulator_settings.EmulatorSettings, *, own_secret: bool
     async with server.running(chosen) as running:
         names = [table.name for table in tables.find(chosen.data)] if chosen.data else []
         out = console.Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
-        out.print(greeting(chosen, running.url, names, own_secret=own_secret))
+        obs_url = None if running.obs_port is None else running.obs_url
+        out.print(greeting(chosen, running.url, names, own_secret=own_secret, obs_url=obs_url))
         await stop.wait()
 
 
 def greeting(
-    chosen: emulator_settings.EmulatorSettings, url: str, table_names: Sequence[str], *, own_secret: bool
+    chosen: emulator_settings.EmulatorSettings,
+    url: str,
+    table_names: Sequence[str],
+    *,
+    own_secret: bool,
+    obs_url: str | None = None,
 ) -> console.Group:
     """What it serves and how to use it; a secret key of the user's own is not shown."""
     facts = table.Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=False)
@@ -204,6 +217,7 @@ def greeting(
         limit = f"{one.slots} jobs at once" if one.slots else "any number of jobs"
         facts.add_row("cluster", _plain(f"{one.cluster_id}  ({one.name}, {one.state}, {limit})"))
     facts.add_row("tables", _plain(", ".join(table_names) or "none: give a folder with --data"))
+    facts.add_row("OBS", _plain(obs_url or "not served: give --obs-port"))
     facts.add_row("signature", "checked" if chosen.auth else "not checked (--no-auth)")
     facts.add_row("page", _plain(f"{url}/" if chosen.admin else "off"))
     facts.add_row("admin", _plain(f"{url}/emulator/health, /effects, /faults, /clock" if chosen.admin else "off"))

@@ -1,8 +1,9 @@
 """
 Run the service that `wiring` builds, and shut it down in order.
 
-What opens last closes first: Kafka runtime, pollers, scheduler, MRS connections, HTTP. SIGTERM, SIGINT and SIGHUP end
-it: intake stops, submissions in flight are answered and committed, and all parts close within `kafka.shutdown_s`.
+What opens last closes first: Kafka runtime, pollers, scheduler, MRS connections, HTTP. SIGTERM and SIGINT end it:
+intake stops, submissions in flight are answered and committed, and all parts close within `kafka.shutdown_s`. SIGHUP
+does the same if the process has a terminal, which was closed then; else the settings are read again.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ import asyncio
 import functools
 import gc
 import os
+import pathlib
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 
+from mrs_relay import measuring, reload, wiring
 from mrs_relay import settings as all_settings
 from mrs_relay import tenants as all_tenants
-from mrs_relay import wiring
+from mrs_relay.client import auditing
 from mrs_relay.common import clock, logs, signals, tasks
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import probe, views
+from mrs_relay.engine import probe
 from mrs_relay.engine.scheduling import controls as standing
-from mrs_relay.kafka import supervisor
+from mrs_relay.kafka import records, supervisor, topic_io
+from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka.adapter import client as kafka_client
+from mrs_relay.messages import audit, envelope
 from mrs_relay.mrs import client as clients
 from mrs_relay.web import health, server
 
@@ -36,22 +41,43 @@ _GC_ALLOCATIONS = 20_000
 """New container objects between two runs of the cycle collector; Python's own 700 costs a tenth of the throughput."""
 
 
-def run(settings: all_settings.Settings) -> int:
+class Source(NamedTuple):
+    """
+    Where the settings come from.
+
+    Attributes:
+        load: reads them again; raises SettingsError.
+        file: of which changes are noticed; None: there is none.
+    """
+
+    load: Callable[[], all_settings.Settings]
+    file: pathlib.Path | None
+
+
+def run(settings: all_settings.Settings, source: Source | None = None) -> int:
     """Run `serve` in an event loop of its own, uvloop's where there is one; returns the exit code."""
     logs.setup(level=settings.log.level, style=settings.log.format)
     kafka_client.quieten()
     gc.freeze()  # all objects loaded so far live as long as the process; 100,000 jobs hold no cycles either
     gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
     if sys.platform == "win32":
-        return asyncio.run(serve(settings))
+        return asyncio.run(serve(settings, source))
     import uvloop  # noqa: PLC0415 - not to be had on Windows
 
-    return uvloop.run(serve(settings))
+    return uvloop.run(serve(settings, source))
 
 
-async def serve(settings: all_settings.Settings) -> int:
+_NOTE_S = 30.0
+_SOURCE = "/mrs-relay/serve"
+
+
+async def serve(settings: all_settings.Settings, source: Source | None = None) -> int:
     """
-    Run the relay until SIGTERM, SIGINT or SIGHUP; a second SIGTERM or SIGINT ends it at once.
+    Run the relay until SIGTERM or SIGINT, of which a second one ends it at once, or until its terminal is closed.
+
+    Args:
+        settings: all of them.
+        source: where limits and rules are read again while it runs; None: they are not.
 
     Returns the exit code: 0 after an orderly end.
 
@@ -72,13 +98,19 @@ async def serve(settings: all_settings.Settings) -> int:
             for one in served
         }
 
-        status, counts = functools.partial(health_of, served, probes), functools.partial(snapshot, served, probes)
-        _stop_on_signals(served)
+        meter = measuring.Meter(served, settings, time)
+        status = functools.partial(health_of, served, probes)
+        counts = functools.partial(measuring.snapshot, served, probes, meter)
+        reloader = None if source is None else _reloader(settings, source, served, time)
+        _on_signals(served, reloader)
         _log.info("relay_started", kafka=settings.kafka.bootstrap_servers, **_what(settings, served))
 
         async with server.serving(settings.web, status, counts), tasks.TaskSupervisor(_report) as task_supervisor:
             for name, one in probes.items():
                 task_supervisor.start(one.run(), name=f"mrs probe {name}")
+            meter.start(task_supervisor)
+            if reloader is not None:
+                task_supervisor.start(reloader.run(), name="reload of settings")
             await wiring.run(served)
 
         _log.info("relay_stopped")
@@ -90,34 +122,6 @@ def _what(settings: all_settings.Settings, served: Sequence[wiring.TenantService
     tenants = [one.tenant.name for one in served if one.tenant.name]
     addresses = sorted({settings.connection(one.connection.name).base_url for one in served})
     return {"mrs": ", ".join(addresses), **({"tenants": tenants} if tenants else {})}
-
-
-def snapshot(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> views.Snapshot:
-    """Return the counts and queues of all tenants and connections at this moment."""
-    connections = {one.connection.name: one.connection for one in served}
-    controls = served[0].context.controls  # all tenants have the same
-    return views.Snapshot(
-        tuple(_tenant_view(one, probes[one.connection.name]) for one in served),
-        tuple(
-            views.Connection(
-                name,
-                one.sending.taken,
-                one.tracker.followed,
-                one.tracker.lag,
-                one.scheduler.waiting_by_cause(),
-                one.scheduler.paused(),
-            )
-            for name, one in connections.items()
-        ),
-        tuple(controls),
-        controls.rejected,
-        controls.draining,
-    )
-
-
-def _tenant_view(one: wiring.TenantService, mrs: probe.Probe) -> views.Tenant:
-    tenant_quota, is_ready = one.context.quota, one.kafka.status().ready and mrs.problem is None
-    return views.Tenant(one.tenant.name, one.context.counts, tenant_quota.queued, tenant_quota.running, is_ready)
 
 
 def health_of(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> health.Health:
@@ -158,11 +162,37 @@ def _health_of(
     return health.Health(now.ready and mrs.problem is None, tuple(reasons), {"partitions": partitions})
 
 
-def _stop_on_signals(served: Sequence[wiring.TenantService]) -> None:
-    is_stopping = False
+def _reloader(
+    settings: all_settings.Settings, source: Source, served: Sequence[wiring.TenantService], time: clock.Clock
+) -> reload.Reloader:
+    note = functools.partial(_note, settings.kafka, time)
+    return reload.Reloader(settings, source.load, source.file, functools.partial(wiring.adopt, served), note)
+
+
+async def _note(kafka: kafka_settings.KafkaSettings, time: clock.Clock, decided: audit.Data) -> None:
+    """Put a change of the settings on record. Raises RelayError, TimeoutError: it is perhaps not written."""
+    broker = kafka_client.KafkaBroker(kafka)
+
+    async def send(outgoing: Sequence[records.Outgoing]) -> None:
+        async with asyncio.timeout(_NOTE_S):
+            await topic_io.send(broker, outgoing)
+
+    trail = auditing.AuditTrail(broker, kafka.topics.audit, _SOURCE, send, time, _warn)
+    await trail.write(envelope.Sender(auditing.person().authid, "system"), ("settings", decided))
+
+
+def _warn(text: str) -> None:
+    _log.warning("audit_not_kept", reason=text)
+
+
+def _on_signals(served: Sequence[wiring.TenantService], reloader: reload.Reloader | None) -> None:
+    is_stopping, has_terminal = False, signals.has_terminal()
 
     def stop(number: signal.Signals) -> None:
         nonlocal is_stopping
+        if number.name == "SIGHUP" and reloader is not None and not has_terminal:
+            reloader.ask()
+            return
         is_hang_up = number.name == "SIGHUP"  # a terminal that closes may send several, and other signals, too
         if is_stopping and not is_hang_up:
             os._exit(1)  # a second signal asks for an immediate end; every step may be skipped safely

@@ -19,6 +19,7 @@ Every error of the service; the class of an error determines how the caller may 
     │   └─ StateUnreadable   stop; a person must decide
     │      └─ BatchUnreadable (kafka/broker.py)   a batch of records cannot be read; its partition is parked
     └─ SettingsError     refuse to start; say which setting
+        └─ InstanceReplaced   another process uses our instance id: end the process
 
 `MrsBusy` is no `MrsRefused` because the reaction differs: the job returns to the queue and no attempt is
 counted. Library errors are mapped at the boundary (`mrs/transport.py`, `kafka/adapter/client.py`) and chained with
@@ -142,3 +143,7 @@ class StateUnreadable(StreamError):  # noqa: N818
 
 class SettingsError(RelayError):
     """A setting is missing or wrong; the message names it."""
+
+
+class InstanceReplaced(SettingsError):  # noqa: N818
+    """Another process has joined the group with our instance id; only the end of one of them helps."""

@@ -13,6 +13,7 @@ import difflib
 import os
 import pathlib
 import re
+import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
@@ -24,6 +25,7 @@ from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kafka import instance
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
@@ -176,7 +178,7 @@ def load(config: pathlib.Path | None = None, **overrides: Any) -> Settings:  # n
     Raises:
         SettingsError: one line for each setting that is missing or wrong, with its name and variable.
     """
-    merged = _merge(_read_file(config) if config else {}, overrides)
+    merged = _merge(_merge(_found_instance(), _read_file(config) if config else {}), overrides)
     _refuse_unknown_variables()
     try:
         return Settings(**merged)
@@ -184,6 +186,12 @@ def load(config: pathlib.Path | None = None, **overrides: Any) -> Settings:  # n
         raise errors.SettingsError("\n".join(_lines(error))) from None  # the input may hold a secret
     except pydantic_settings.SettingsError as error:
         raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
+
+
+def _found_instance() -> dict[str, Any]:
+    """Return the setting of an instance id that this machine has by itself; the file and the environment win."""
+    found = instance.stable_name(os.environ, socket.gethostname())
+    return {"kafka": {"instance_id": found}} if found is not None else {}
 
 
 class _Topics(_Read):

@@ -12,7 +12,7 @@ import structlog
 
 from mrs_relay import settings as all_settings
 from mrs_relay import tenants
-from mrs_relay.api import models, server
+from mrs_relay.api import guards, models, server
 from mrs_relay.api.access import authentication
 from mrs_relay.client import auditing, sending
 from mrs_relay.common import clock, logs, signals, tasks
@@ -76,7 +76,7 @@ async def running(
     topics = topics_of(chosen)
     owner = str(uuid.uuid4())
     async with (
-        authentication.opened(chosen.api.access, time) as authenticator,
+        authentication.opened(chosen.api.access, guards.OwnAddresses(chosen.api.addresses), time) as authenticator,
         database.opened(chosen.read_model) as opened,
     ):
         kafka = connect(chosen.kafka)
@@ -86,10 +86,11 @@ async def running(
         writing = server.Writing(
             kafkas,
             sender,
-            sent.Sent(opened, time),
+            sent.Sent(opened, time, chosen.api.remember_s),
             kafka,
             Trial(chosen.tenancies).run,
             auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time, _warn),
+            time,
         )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")

@@ -15,7 +15,7 @@ import platform
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import mrs_relay
@@ -172,6 +172,22 @@ async def run(served: Sequence[TenantService]) -> None:
             group.create_task(follow(one), name=f"kafka {one.tenant.kafka.topics.requests}")
     if faults:
         raise _with_tenants(faults[0], served)
+
+
+def adopt(served: Sequence[TenantService], settings: all_settings.Settings) -> None:
+    """
+    Take over limits and rules of settings that were read again; what is under way is left alone.
+
+    Only what `reload.is_reloadable` names is looked at: topics, connections and all else stay as they were opened.
+    """
+    policies = {one.name: one.policy for one in settings.tenancies}
+    for one in served:
+        present = one.context.quota.policy
+        if (policy := policies.get(one.tenant.name)) is not None:
+            one.context.quota.adopt(replace(policy, deployment=present.deployment))
+    for scheduling in {id(one.connection): one.connection.scheduler for one in served}.values():
+        scheduling.set_slots(settings.engine.slots_per_cluster)
+        scheduling.look_again()
 
 
 def stop(served: Sequence[TenantService]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support import chaos, chaos_report, history
+from tests.support import chaos, chaos_report, chaos_web, history
 
 _COUNT = 34
 """So many that each trouble of relays and of MRS comes once; `make chaos` plays more."""
+
+_COUNT_WITH_WEB = 15
+"""So many that each trouble of replicas of `mrs-relay web` comes once."""
 
 
 @pytest.mark.kafka
@@ -29,6 +32,16 @@ async def test_troubles_on_three_brokers_lose_double_and_repeat_nothing(tmp_path
     assert found.numbers["troubles in all"] == 12
     assert found.numbers["relays that ended by themselves"] == 0
     assert found.delays["calm"][0].count > 0
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(600)
+async def test_a_stream_of_events_outlives_the_kills_of_relays_and_of_replicas_that_serve_it(tmp_path: Path) -> None:
+    """The reader goes from replica to replica, and gets each event once and in order."""
+    found = await chaos.play(_COUNT_WITH_WEB, tmp_path, 1, chaos.Options(names=["short"], web="sqlite"))
+    assert list(found.faults) == [], f"{found.table}\nlogs and history are in {tmp_path}"
+    assert found.numbers[chaos_web.KILLED] > 0
+    assert found.numbers["events delivered by the stream"] >= found.numbers["events"]
 
 
 def test_the_table_counts_what_is_lost_doubled_missing_and_repeated() -> None:

@@ -96,14 +96,21 @@ class Member:
         self.consumer = place.broker.consumer()
         self.assignments: list[frozenset[records.Position]] = []
         self.revocations: list[frozenset[records.Position]] = []
-        self._flows = flows
+        self.rejoins = 0
+        self.lets_flow = flows
+
+    async def rejoining(self) -> None:
+        self.rejoins += 1
 
     async def revoked(self, positions: frozenset[records.Position]) -> None:
         self.revocations.append(positions)
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
+        kept = self.assignments[-1] if self.rejoins and self.assignments else frozenset()
         self.assignments.append(positions)
-        for position in positions if self._flows else ():
+        if lost := kept - positions:
+            self.consumer.release(lost)
+        for position in positions - kept if self.lets_flow else ():
             self.consumer.flow(position, 0)
 
     async def poll(self, *, limit: int = 1000) -> list[records.Record]:

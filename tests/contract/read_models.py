@@ -16,6 +16,7 @@ from mrs_relay.read_model import database, queries, record_reader, store, tables
 
 TOPIC = "mrs.events"
 DAY_MS = 86_400_000
+MOST_BYTES = 1_000_000
 
 
 async def empty(opened: database.Database) -> None:

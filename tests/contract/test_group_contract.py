@@ -73,8 +73,8 @@ class TestGroup:
             with pytest.raises(errors.StreamDown):
                 member.consumer.flow(records.Position(place.topic, 99), 0)
 
-    async def test_second_member_takes_half_after_all_was_revoked(self, place: broker_places.Place) -> None:
-        """Rebalances are eager: everything is revoked, then shared; the leaver's share comes back."""
+    async def test_second_member_takes_half_and_the_leavers_share_comes_back(self, place: broker_places.Place) -> None:
+        """With transactions work continues until the new shares are known; without them everything is revoked."""
         await place.create()
         everything = frozenset(records.Position(place.topic, n) for n in range(broker_places.PARTITIONS))
         async with broker_places.joined(place) as first:
@@ -82,12 +82,50 @@ class TestGroup:
                 polling = group.create_task(first.until(lambda: len(first.assignments) > 1))
                 async with broker_places.joined(place) as second:
                     await polling
-                    assert first.revocations[-1] == everything
+                    await second.until(lambda: bool(second.assignments[-1]))
+                    revoked = everything if not place.transactional else frozenset()
+                    assert (first.revocations[-1], first.rejoins > 0) == (revoked, place.transactional)
                     assert {len(first.assignments[-1]), len(second.assignments[-1])} == {2}
                     assert first.assignments[-1] | second.assignments[-1] == everything
             seen = len(first.assignments)
             await first.until(lambda: len(first.assignments) > seen)
             assert first.assignments[-1] == everything
+
+    async def test_what_a_member_keeps_is_read_on_through_a_rebalance(self, strong: broker_places.Place) -> None:
+        """Also while the group waits for a member; what is new is parked, what is lost is silent."""
+        await strong.create()
+        async with broker_places.joined(strong) as first:
+            stays = records.Position(strong.topic, 0)
+            async with asyncio.TaskGroup() as group:
+                polling = group.create_task(first.until(lambda: len(first.assignments) > 1))
+                async with broker_places.joined(strong, flows=False) as second:
+                    await polling
+                    await second.until(lambda: bool(second.assignments[-1]))
+                    stays, goes = min(first.assignments[-1]), min(second.assignments[-1])
+                    ends = [first.consumer.read_to(position) for position in (stays, goes)]
+                    assert (ends[0] is not None, ends[1]) == (True, None)
+                    await strong.send("a", partition=stays.partition)
+                    await strong.send("b", partition=goes.partition)
+                    assert [record.value for record in await _gather(first, 1)] == [b"a"]
+                    assert (await first.poll(), await second.poll()) == ([], [])
+            await strong.send("c", partition=stays.partition)
+            assert {record.value for record in await _gather(first, 2)} == {b"b", b"c"}
+            assert first.revocations == [frozenset()]
+
+    async def test_what_a_member_gets_in_a_rebalance_is_parked(self, strong: broker_places.Place) -> None:
+        """Its reading begins where the ledger says, so nothing may arrive before that is known."""
+        await strong.create()
+        for number in range(broker_places.PARTITIONS):
+            await strong.send("a", partition=number)
+        async with broker_places.joined(strong) as first:
+            assert len(await _gather(first, broker_places.PARTITIONS)) == broker_places.PARTITIONS
+            async with asyncio.TaskGroup() as group:
+                polling = group.create_task(first.until(lambda: len(first.assignments) > 1))
+                async with broker_places.joined(strong, flows=False):
+                    await polling
+            first.lets_flow = False
+            await first.until(lambda: len(first.assignments[-1]) == broker_places.PARTITIONS)
+            assert (await first.poll(), await first.poll()) == ([], [])
 
     async def test_offsets_of_the_group_are_kept(self, place: broker_places.Place) -> None:
         """A committed offset is returned, also to the next member; others are None."""

@@ -16,7 +16,7 @@ from mrs_relay import settings as all_settings
 from mrs_relay.kafka import broker, records
 from mrs_relay.messages import controls as control_records
 from mrs_relay.messages import events, reasons
-from mrs_relay.read_model import controls, database, event_log, queries, record_reader, settings, store, tables
+from mrs_relay.read_model import controls, database, event_log, letters, queries, record_reader, settings, store, tables
 
 
 async def test_the_last_event_decides_in_whatever_order_and_number_they_come(opened: database.Database) -> None:
@@ -63,7 +63,7 @@ async def test_an_id_that_is_sent_again_after_it_was_forgotten_begins_anew(opene
     await writes.write(*web_role.story("r-1", labels={"run": "new"}, start_ms=later_ms)[:2])
     row = await read_models.shown(opened)
     assert (row["state"], row["sequence"], row["started_ms"]) == ("submitted", 2, later_ms + 1000)
-    assert len(await queries.events_of(opened, row["key"], limit=100)) == 6
+    assert len(await event_log.events_of(opened, row["key"], limit=100)) == 6
     for label, count in (("run=old", 0), ("run=new", 1)):
         page = await queries.requests(opened, queries.Filter(label=label), None, 10)
         assert len(page.rows) == count
@@ -100,7 +100,7 @@ async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -
     )
     assert dead is not None
     await writes.writes.apply(store.Batch(dead_letters={writes.log.log: [dead]}))
-    ((found,), _) = await queries.dead_letters(opened, queries.LetterFilter(code="ab"), None, 10)
+    ((found,), _) = await letters.page(opened, letters.Filter(code="ab"), None, 10)
     assert found["code"] == "ab"
 
     scope = control_records.Scope("label", "a=\0b")
@@ -174,7 +174,7 @@ async def test_a_topic_that_lost_records_before_they_were_read_says_so(opened: d
     logs = await writes.writes.open_logs(read_models.TOPIC, {0: broker.Bounds(50, 100, "topic-1")})
     assert (logs[0].first, logs[0].next) == (50, 50)
     with pytest.raises(event_log.Gone, match="before offset 50"):
-        await event_log.Cursor(opened, [read_models.TOPIC], position).read(10)
+        await event_log.Cursor(opened, [read_models.TOPIC], position).read(10, read_models.MOST_BYTES)
 
 
 async def test_a_topic_that_was_created_again_has_a_log_of_its_own(opened: database.Database) -> None:
@@ -215,10 +215,10 @@ async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_its_read
     assert counts == [2, 2, 0]
     assert (log.next, log.epoch) == (0, 1)
     with pytest.raises(event_log.Gone):
-        await event_log.Cursor(opened, [read_models.TOPIC], position).read(10)
+        await event_log.Cursor(opened, [read_models.TOPIC], position).read(10, read_models.MOST_BYTES)
     await read_models.Writer(writes.writes, log).write(*web_role.story("r-2"))
     row = await read_models.shown(opened)
-    assert await queries.event_at(opened, row["log"], row["offset"], row["key"]) is None
+    assert await event_log.event_at(opened, row["log"], row["offset"], row["key"]) is None
     assert await read_models.sequences(opened) == [("r-2", number) for number in range(1, 5)]
 
 

@@ -28,7 +28,7 @@ async def test_old_requests_are_pruned_with_their_events_and_their_readers_learn
     page = await queries.requests(opened, queries.Filter(), None, 10)
     assert [row["id"] for row in page.rows] == ["new", "open"]
     with pytest.raises(event_log.Gone):
-        await event_log.Cursor(opened, [read_models.TOPIC], beginning).read(10)
+        await event_log.Cursor(opened, [read_models.TOPIC], beginning).read(10, read_models.MOST_BYTES)
 
 
 async def test_refusals_that_belong_to_no_request_are_pruned(opened: database.Database) -> None:
@@ -53,7 +53,9 @@ async def test_a_late_repeat_of_a_pruned_request_does_not_cut_the_log(opened: da
     assert await writes.writes.prune(web_role.NOW_MS + read_models.DAY_MS) == 1
     (log,) = await event_log.current(opened, [read_models.TOPIC])
     assert (log.first, log.next) == (4, 9)
-    found, _ = await event_log.Cursor(opened, [read_models.TOPIC], event_log.beginning([log])).read(10)
+    found, _ = await event_log.Cursor(opened, [read_models.TOPIC], event_log.beginning([log])).read(
+        10, read_models.MOST_BYTES
+    )
     assert [one.offset for one in found] == [4, 5, 6, 7, 8]
 
 

@@ -193,7 +193,7 @@ async def test_commands_name_what_they_cannot_read(kafka: nodes.KafkaNode, tmp_p
         await _send(kafka.bootstrap, topic, [b"\0" * (8 << 20)], codec="lz4")
     for words, topic in (
         (("dead-letters", "list"), here.dead_letters),
-        (("dead-letters", "replay", "--all"), here.dead_letters),
+        (("dead-letters", "replay", "--all", "--note", "read now"), here.dead_letters),
         (("jobs",), f"{here.requests}.ledger"),
         (("jobs", "--json"), f"{here.requests}.ledger"),
     ):

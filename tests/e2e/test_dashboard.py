@@ -26,6 +26,9 @@ PAGES = {
     "bulk cancel": "/bulk?action=cancel",
     "bulk resolve": "/bulk?action=resolve&state=unknown",
     "dead letters": "/dead-letters",
+    "dead letter": "/dead-letters/mrs.requests-0-5",
+    "replay": "/dead-letters/replay",
+    "bulk retry": "/bulk?action=retry&state=failed",
     "controls": "/controls?scope=cluster/c-1",
     "clusters": "/clusters",
     "tenants": "/tenants",
@@ -290,6 +293,45 @@ def test_the_chosen_theme_stays(chromium: sync_api.Browser, shown: browser.Dashb
         expect(reader.page.locator("body")).to_have_css("background-color", "rgb(246, 247, 249)")
         reader.open("/requests")
         expect(reader.page.locator("body")).to_have_css("background-color", "rgb(246, 247, 249)")
+
+
+def test_a_request_that_failed_is_sent_again(reader: browser.Reader, shown: browser.Dashboard) -> None:
+    """Under a new id, whose page comes with its first event."""
+    shown.submit("again")
+    shown.seen("again", "running")
+    failed = reasons.Reason(kind="job_failed", code="job_result", message="MRS says FAILED")
+    now_ms = clock.SystemClock().now_ms() + 60_000
+    shown.put(web_role.event("again", 50, "failed", source="/mrs-relay/http", reason=failed, time_ms=now_ms))
+    reader.open("/requests/again")
+    reader.page.get_by_label("Reason").fill("input was late")
+    reader.page.get_by_role("button", name="Send it again").click()
+    reader.see("It was sent again")
+    shown.seen("again-retry-50", "running")
+    reader.page.get_by_role("link", name="again-retry-50").click()
+    expect(reader.page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+    reader.open("/requests?text=again&state=failed")
+    reader.page.get_by_role("link", name="Retry failed").click()
+    reader.page.get_by_label("Reason").fill("all of them")
+    reader.page.get_by_role("button", name=re.compile("Retry 1 request")).click()
+    reader.see("sent again as again-retry-50", "Done.")
+
+
+def test_dead_letters_are_sent_once_more_one_and_all(reader: browser.Reader) -> None:
+    """With a reason; the outcome of each is shown, and what is unreadable still is set aside again."""
+    reader.open("/dead-letters")
+    reader.page.get_by_role("link", name="mrs.requests-0-5").click()
+    reader.see("not json", "no id can be read")
+    reader.page.get_by_label("Reason").fill("the sender was repaired")
+    reader.page.get_by_role("button", name="Send it once more").click()
+    reader.see("The message was sent once more")
+
+    reader.open("/dead-letters")
+    reader.page.get_by_role("link", name="Replay …").click()
+    reader.page.get_by_label("Reason").fill("all of them")
+    reader.page.get_by_role("button", name=re.compile("Replay [0-9]+ dead letter")).click()
+    reader.see("sent: to partition 0 of mrs.requests", "Done.")
+    assert browser.violations(reader.page) == []
 
 
 def test_a_lost_connection_is_said(chromium: sync_api.Browser) -> None:

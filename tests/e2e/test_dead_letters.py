@@ -120,7 +120,9 @@ async def test_replaying_twice_carries_a_request_out_once(
     await _send(here, letters, here.dead_letters)
     relay = here.start_relay("only")
     for number in (1, 2):
-        code, text = await asyncio.to_thread(here.command, "dead-letters", "replay", "--all", "--json")
+        code, text = await asyncio.to_thread(
+            here.command, "dead-letters", "replay", "--all", "--note", "read now", "--json"
+        )
         assert (code, [row["outcome"] for row in _rows(text)]) == (0, ["sent", "sent"])
         await here.until_ended(["once"], 60)
         await _until_letters(here, 2 + number)

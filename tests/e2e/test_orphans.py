@@ -89,8 +89,11 @@ async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, ser
     assert (code, "no orphan has this id" in err) == (2, True)
     code, _, err = await asyncio.to_thread(_run, deployment, "orphans", "--adopt", job_id, "--yes")
     assert (code, "no unknown request that could adopt it" in err) == (2, True)
-    code, _ = await _orphans(deployment, "--kill", job_id, "--yes")
+    code, _ = await _orphans(deployment, "--kill", job_id, "--yes", "--reason", "left by a test")
     assert code == 0
+    _, out, _ = await asyncio.to_thread(_run, deployment, "audit", "--action", "orphan.kill", "--id", job_id, "--json")
+    decided = json.loads(out)
+    assert (decided["subject"], decided["data"]["why"]) == (job_id, "left by a test")
     async with asyncio.timeout(30):
         while (await _orphans(deployment))[1]:
             await asyncio.sleep(0.5)
@@ -114,7 +117,9 @@ async def test_kill_all_stops_what_is_surely_ours_alone(here: tuple[service.Depl
         foreign: "foreign",
         unproved: "stranger",
     }
-    code, _, err = await asyncio.to_thread(_run, deployment, "orphans", "--kill-all", "--yes")
+    code, _, err = await asyncio.to_thread(
+        _run, deployment, "orphans", "--kill-all", "--yes", "--reason", "left behind"
+    )
     assert (code, f"--kill {unproved}" in err, foreign in err) == (1, True, False)
     async with asyncio.timeout(30):
         while len((await _orphans(deployment))[1]) > 1:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.support import service_harness, tenants
 
-from mrs_relay import app, errors, wiring
+from mrs_relay import app, errors, measuring, wiring
 from mrs_relay.engine import probe
 from mrs_relay.kafka import records
 from mrs_relay.mrs import settings as mrs_settings
@@ -218,7 +218,7 @@ async def test_a_connection_that_cannot_be_used_is_its_tenants_trouble_alone() -
         asked = asyncio.create_task(probes["lake"].run())
         await asyncio.sleep(30)
         now = app.health_of(served, probes)
-        ready = {one.name: one.ready for one in app.snapshot(served, probes).tenants}
+        ready = {one.name: one.ready for one in measuring.snapshot(served, probes).tenants}
         asked.cancel()
         assert (now.ready, ready) == (True, {"a": True, "b": False})
         assert "does not accept the credentials" in now.tenants["b"].reasons[0]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.looptime
 
 
 async def test_a_request_read_by_a_poll_that_a_rebalance_has_crossed_is_read_again() -> None:
-    """The poll began before the rebalance and ends after it: what it drops, the consumer has moved past already."""
+    """It began before the member lost its place and ends after it: the consumer has moved past what is dropped."""
     async with service_harness.start() as here:
         await here.replicas[0].kafka.ready()
         member = here.broker.group.members[0]
@@ -28,8 +28,8 @@ async def test_a_request_read_by_a_poll_that_a_rebalance_has_crossed_is_read_aga
             nonlocal crossed
             if wanted and not crossed:
                 crossed = True
-                here.broker.rebalance()
-                await asyncio.sleep(10)  # long enough for heartbeats, the rebalance and the resumption
+                here.broker.evict()
+                await asyncio.sleep(20)  # long enough for the end of the session, the rebalance and the resumption
                 here.put(service.job("r-1"))
             return await plain(wanted, **more)
 

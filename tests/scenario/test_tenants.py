@@ -13,7 +13,7 @@ from tests.support import history, scenarios, service, service_harness, tenants
 
 from mrs_emulator.core import core
 from mrs_emulator.core import settings as emulator_settings
-from mrs_relay import app, wiring
+from mrs_relay import app, measuring, wiring
 from mrs_relay.engine import probe
 
 pytestmark = pytest.mark.looptime
@@ -135,9 +135,9 @@ async def test_health_and_metrics_tell_tenants_apart() -> None:
         down = app.health_of(served, probes)
         assert {reason.partition(":")[0] for reason in down.reasons} == {"tenant a", "tenant b"}
         here.broker.come_up()
-        events = {one.name: one.counts.events["job", "succeeded"] for one in app.snapshot(served, probes).tenants}
+        events = {one.name: one.counts.events["job", "succeeded"] for one in measuring.snapshot(served, probes).tenants}
         assert events == {"a": 1, "b": 0}
-        assert [one.name for one in app.snapshot(served, probes).connections] == ["mrs"]
+        assert [one.name for one in measuring.snapshot(served, probes).connections] == ["mrs"]
 
 
 @pytest.mark.parametrize(

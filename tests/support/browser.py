@@ -19,6 +19,7 @@ import axe_playwright_python
 from playwright import sync_api
 from tests.support import web_role
 
+from mrs_relay import settings
 from mrs_relay.kafka import records
 from mrs_relay.testing import rehearsal
 
@@ -100,8 +101,14 @@ async def _of(work: Awaitable[_Value]) -> _Value:
 
 
 @contextlib.contextmanager
-def dashboard(run_s: float = 600.0) -> Iterator[Dashboard]:
-    """Run a dashboard in a thread for the length of the context; jobs on its MRS take `run_s` seconds."""
+def dashboard(run_s: float = 600.0, chosen: settings.WebRoleSettings | None = None) -> Iterator[Dashboard]:
+    """
+    Run a dashboard in a thread for the length of the context.
+
+    Args:
+        run_s: how long jobs on its MRS take.
+        chosen: its settings; None: the usual ones.
+    """
     started: list[Dashboard] = []
     failed: list[BaseException] = []
     is_up, end = threading.Event(), asyncio.Event()
@@ -110,7 +117,7 @@ def dashboard(run_s: float = 600.0) -> Iterator[Dashboard]:
         pace = rehearsal.QUICK.pace.model_copy(update={"run_s": run_s})
         async with rehearsal.Relay(rehearsal.QUICK.model_copy(update={"pace": pace})) as relay:
             stage = web_role.Stage(broker=relay.kafka)
-            async with web_role.role(stage) as client:
+            async with web_role.role(stage, chosen) as client:
                 started.append(Dashboard(client.url, stage, relay, client, asyncio.get_running_loop()))
                 is_up.set()
                 await end.wait()

@@ -6,7 +6,8 @@ The kill loop: real Kafka, real relays and an emulator, killed over and over whi
 all logs and the history is kept then. A second number is the seed: it repeats the order of the troubles, not their
 timing, which is the machines'. `--mode at-least-once` changes the guarantee, `--brokers 1` the number of brokers,
 `--only "broker SIG"` does only those troubles of Kafka, network or MRS whose name begins so, to relays that are left
-alone otherwise; `--json` prints one line of JSON at the end.
+alone otherwise; `--web postgresql` (or `sqlite`) has two replicas of `mrs-relay web` read the topics, kills them as
+often as relays, and has one reader follow their stream; `--json` prints one line of JSON at the end.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import (
@@ -38,6 +39,7 @@ from tests.support import (
     chaos_sites,
     chaos_traffic,
     chaos_troubles,
+    chaos_web,
     child,
     history,
     proxy,
@@ -48,6 +50,8 @@ _LINKS = 3
 _SHARE_OF_KAFKA = 0.08
 _SHARE_OF_NETWORK = 0.12
 _SHARE_OF_MRS = 0.26
+_SHARE_OF_WEB = 0.4
+_LESS_BESIDE_WEB = 0.43  # of all others than relays and replicas: then these two have two fifths each
 _DRAIN_S = 360.0  # relays look for partitions that were added every five minutes
 _TELL_EVERY_S = 30.0
 _PAUSE_ALONE_S = (10.0, 20.0)  # with `--only`, so that no trouble meets what another one left behind
@@ -69,12 +73,14 @@ class Options:
         names: which deployments take part, see `chaos_sites`.
         only: how the names of the troubles begin that are to be done, of Kafka, network and MRS; empty: all troubles,
         those of relays too.
+        web: how two replicas of `mrs-relay web` keep what they read, see `chaos_web`; None: there are none.
     """
 
     guarantee: str = "exactly-once"
     size: int = 1
     names: Sequence[str] = tuple(chaos_sites.PLANS)
     only: str = ""
+    web: str | None = None
 
 
 @dataclass(eq=False)
@@ -86,17 +92,25 @@ class KillLoop:
     kafka: chaos_kafka.KafkaTroubles
     schedule: chaos_lanes.Schedule
     count: Counter[str]
+    web: chaos_web.WebSide | None = None
+    faults: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
         """Do all troubles, then wait until all requests have ended."""
         for site in self.sites:
             await asyncio.to_thread(site.here.create_topics, chaos_sites.PARTITIONS, len(self.kafka.cluster.nodes))
         await asyncio.gather(*(site.fleet.at_work() for site in self.sites))
+        if self.web is not None:
+            await self.web.start()
         tails = [asyncio.create_task(site.tail.run()) for site in self.sites]
+        if self.web is not None:
+            tails.append(asyncio.create_task(self.web.reader.run()))
         try:
             await self._troubles()
             await asyncio.to_thread(self.mrs.lift)
             await self._drain()
+            if self.web is not None:
+                self.faults += await self.web.finish(self.sites[0].reader.events)
         finally:
             for tail in tails:
                 tail.cancel()
@@ -181,6 +195,7 @@ async def play(count: int, workdir: Path, seed: int, options: Options) -> chaos_
             await loop.run()
         except* (chaos_fleet.NobodyWorks, child.ChildFailed) as several:
             faults += [str(error) for error in _leaves(several)]
+        faults += loop.faults
         faults += await _judge(loop, workdir)
     seen = chaos_report.lived(workdir)
     faults += [f"{seen[name]} {name}; see the logs" for name in list(seen.keys() & chaos_report.MUST_BE_0)]
@@ -208,7 +223,7 @@ async def _stage(
     clusters = [word for cluster in chaos_traffic.CLUSTERS for word in ("--cluster", cluster)]
     flags = (*clusters, "--slots", "0", "--run-s", "1")
     with brokers.start_cluster(workdir, options.size, _LINKS) as cluster, service.emulator(workdir, *flags) as mrs:
-        async with proxy.open_links(cluster.link_ports) as links:
+        async with proxy.open_links(cluster.link_ports) as links, AsyncExitStack() as stack:
             addresses = [link.bootstrap for link in links]
             ground = chaos_sites.Ground(cluster.bootstrap, addresses, mrs, workdir, options.guarantee, chance, counter)
             sites = [ground.build(plan) for plan in plans]
@@ -222,13 +237,21 @@ async def _stage(
             ]
             if options.only:
                 shares = _only(options.only, shares)
+            web = None
+            if options.web is not None:
+                side = chaos_web.prepared(options.web, sites[0].here, addresses, chance, counter)
+                web = await stack.enter_async_context(side)
+                shares = [(sort, kinds, share * _LESS_BESIDE_WEB) for sort, kinds, share in shares]
+                shares.append(("web", web.kinds(), _SHARE_OF_WEB))
+            if options.only:
+                shares = _only(options.only, shares)
             lanes = [_lane(sort, kinds, round(count * share), chance) for sort, kinds, share in shares]
             if not options.only:
                 lanes += _relay_lanes(sites, count - sum(len(lane.names) for lane in lanes), chance)
             schedule = chaos_lanes.Schedule(lanes, chance)
             if options.only:
                 schedule.pause_s = _PAUSE_ALONE_S
-            yield KillLoop(sites, mrs, kafka, schedule, counter)
+            yield KillLoop(sites, mrs, kafka, schedule, counter, web)
 
 
 def _only(beginning: str, shares: Sequence[tuple[str, Kinds, float]]) -> list[tuple[str, Kinds, float]]:
@@ -334,11 +357,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--mode", choices=("exactly-once", "at-least-once"), default="exactly-once")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3)
     parser.add_argument("--only", default="", help="how the names of the troubles begin that are to be done")
+    parser.add_argument("--web", choices=("sqlite", "postgresql"), help="replicas of `mrs-relay web` take part")
     parser.add_argument("--json", action="store_true", help="one line of JSON at the end")
     given = parser.parse_args(words)
     workdir = Path(tempfile.mkdtemp(prefix="mrs-relay-chaos-"))
-    names = ("calm",) if given.only else tuple(chaos_sites.PLANS)
-    options = Options(given.mode, given.brokers, names, given.only)
+    names = ("calm",) if given.only else ("short",) if given.web else tuple(chaos_sites.PLANS)
+    options = Options(given.mode, given.brokers, names, given.only, given.web)
     found = asyncio.run(play(given.count, workdir, given.seed, options))
     print(found.table)
     print(found.summary)

@@ -26,6 +26,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.05
 _IDLE_S = 240.0
 _START_S = 90.0
+_HOLD_MS = 6_000  # for half of the relays with an instance id that are asked to end
 _CAUSED = (0, -signal.SIGKILL)  # by SIGTERM and SIGKILL, which only troubles send
 
 
@@ -43,10 +44,12 @@ class Relay:
         taken: a trouble has it.
         caused: a trouble has ended it.
         ordered: a trouble has reported it once to end itself at a point.
+        instance_id: its `kafka.instance_id`; "" is none.
     """
 
     process: child.Child
     place: Path
+    instance_id: str = ""
     taken: bool = False
     caused: bool = False
     ordered: bool = False
@@ -126,6 +129,7 @@ class Fleet:
     faults: list[str] = field(default_factory=list)
     started: int = 0
     _replacing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _starting_ids: set[str] = field(default_factory=set)
 
     async def start(self, order: tuple[str, int, signal.Signals] | None = None, *, taken: bool = False) -> Relay:
         """Start one more relay, perhaps with an order for its way into the group."""
@@ -135,13 +139,24 @@ class Fleet:
             write_order(place, *order)
         environment = {**self.group.environment, "CHAOS_PLACE": str(place.with_suffix(""))}
         environment["MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS"] = self.group.links[self.started % len(self.group.links)]
+        environment["MRS_RELAY_KAFKA__INSTANCE_ID"] = instance_id = self._free_instance_id()
+        environment["MRS_RELAY_KAFKA__RESTART_HOLD_MS"] = str(_HOLD_MS if self.started % 2 else 0)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "tests.support.chaos_relay", "serve"]
         process = await asyncio.to_thread(child.Child, command, log=place.with_suffix(".log"), env=environment)
-        relay = Relay(process, place, taken=taken, ordered=order is not None)
+        relay = Relay(process, place, instance_id, taken=taken, ordered=order is not None)
         self.relays.append(relay)
+        self._starting_ids.discard(instance_id)
         self.count["relays started"] += 1
         return relay
+
+    def _free_instance_id(self) -> str:
+        """Return an instance id that no relay here uses: half of the relays have one, and it outlives the process."""
+        ids = [f"{self.group.name}-{number}" for number in range(self.group.size // 2)]
+        used = {relay.instance_id for relay in self.relays} | self._starting_ids
+        free = next((one for one in ids if one not in used), "")
+        self._starting_ids.add(free)
+        return free
 
     async def take(self) -> Relay:
         """

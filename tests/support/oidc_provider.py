@@ -1,16 +1,22 @@
-"""An OpenID Connect provider of the tests' own: discovery, keys that change, tokens of any claims."""
+"""An OpenID Connect provider of the tests' own: discovery, keys that change, tokens of any claims, logins by code."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
-from collections.abc import AsyncIterator
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from urllib.parse import quote, urlencode
 
+import aiohttp
 from aiohttp import web
 from joserfc import jwk, jwt
 from tests.support import web_role
 
 AUDIENCE = "mrs-relay"
+CLIENT = "mrs-relay dashboard"
 
 
 class Provider:
@@ -24,6 +30,11 @@ class Provider:
         published: the keys that it shows.
         asked: how often its keys were read.
         is_away: it answers 503.
+        claims: further claims of the ID tokens that it makes.
+        access: claims of the access tokens that come with them; None: they are no JSON Web Tokens.
+        codes: what was asked for, by the codes that are not used yet.
+        exchanges: the requests to exchange a code, with their headers.
+        secret: of its client, which says so by HTTP basic authentication; None: the client is public.
     """
 
     def __init__(self) -> None:
@@ -32,6 +43,11 @@ class Provider:
         self.published = [self.key]
         self.asked = 0
         self.is_away = False
+        self.claims: dict[str, Any] = {}
+        self.access: dict[str, Any] | None = None
+        self.codes: dict[str, dict[str, str]] = {}
+        self.exchanges: list[tuple[dict[str, str], dict[str, str]]] = []
+        self.secret: str | None = None
 
     def rotate(self, name: str = "second") -> None:
         """Sign with another key, which takes the place of the former."""
@@ -52,7 +68,46 @@ class Provider:
         """Where the keys are."""
         if self.is_away:
             raise web.HTTPServiceUnavailable
-        return web.json_response({"issuer": self.issuer, "jwks_uri": f"{self.url}/keys"})
+        names = {"jwks_uri": "keys", "authorization_endpoint": "authorize", "token_endpoint": "token"}
+        endpoints = {name: f"{self.url}/{path}" for name, path in names.items()}
+        return web.json_response({"issuer": self.issuer, **endpoints})
+
+    async def authorize(self, request: web.Request) -> web.Response:
+        """Log ann in at once, and send the browser back with a code."""
+        asked = dict(request.query)
+        assert (asked["response_type"], asked["client_id"]) == ("code", CLIENT)
+        assert asked["code_challenge_method"] == "S256"
+        assert "openid" in asked["scope"].split()
+        code = secrets.token_urlsafe(16)
+        self.codes[code] = asked
+        query = urlencode({"code": code, "state": asked["state"], "iss": self.issuer})
+        return web.Response(status=302, headers={"Location": f"{asked['redirect_uri']}?{query}"})
+
+    async def exchange(self, request: web.Request) -> web.Response:
+        """Exchange a code for an ID token, once, for who has the verifier, and the secret if there is one."""
+        if self.is_away:
+            raise web.HTTPServiceUnavailable
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.exchanges.append((form, dict(request.headers)))
+        asked = self.codes.pop(form["code"], None)
+        digest = hashlib.sha256(form["code_verifier"].encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        is_right = asked is not None and (asked["code_challenge"], asked["redirect_uri"]) == (
+            challenge,
+            form["redirect_uri"],
+        )
+        if asked is None or not is_right or not self._is_client(request, form):
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        claims = {"nonce": asked["nonce"], "aud": CLIENT, **self.claims}
+        access = "opaque" if self.access is None else self.token(**self.access)
+        return web.json_response({"token_type": "Bearer", "access_token": access, "id_token": self.token(**claims)})
+
+    def _is_client(self, request: web.Request, form: Mapping[str, str]) -> bool:
+        if self.secret is None:
+            return form.get("client_id") == CLIENT
+        return request.headers["Authorization"] == aiohttp.encode_basic_auth(
+            quote(CLIENT, safe=""), quote(self.secret, safe="")
+        )
 
     async def keys(self, _request: web.Request) -> web.Response:
         """The keys."""
@@ -70,7 +125,12 @@ async def serving() -> AsyncIterator[Provider]:
     provider = Provider()
     application = web.Application()
     application.add_routes(
-        [web.get("/.well-known/openid-configuration", provider.configuration), web.get("/keys", provider.keys)]
+        [
+            web.get("/.well-known/openid-configuration", provider.configuration),
+            web.get("/keys", provider.keys),
+            web.get("/authorize", provider.authorize),
+            web.post("/token", provider.exchange),
+        ]
     )
     runner = web.AppRunner(application)
     await runner.setup()

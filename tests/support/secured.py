@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,11 @@ from tests.support import brokers, kerberos, ports
 USER = "relay"
 PASSWORD = "a-password-that-no-log-may-show"  # noqa: S105 - the tests' own
 _SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+_STRICT = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+    "allow.everyone.if.no.acl.found": "false",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +72,23 @@ class Secured:
 
 
 @contextlib.contextmanager
-def start(workdir: Path, host: str = "127.0.0.1", realm: kerberos.Realm | None = None) -> Iterator[Secured]:
+def start(
+    workdir: Path,
+    host: str = "127.0.0.1",
+    realm: kerberos.Realm | None = None,
+    *,
+    users: Iterable[str] = (),
+    authorized: bool = False,
+) -> Iterator[Secured]:
     """
     Run a node whose certificate is for `host`; with a realm it takes Kerberos tickets, too.
+
+    Args:
+        workdir: for its files.
+        host: of the certificate.
+        realm: where its Kerberos tickets come from.
+        users: more names that may log in by PLAIN, with the same password.
+        authorized: whether users may do only what ACLs allow; the listener without security may do everything.
 
     Raises:
         BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
@@ -81,7 +100,7 @@ def start(workdir: Path, host: str = "127.0.0.1", realm: kerberos.Realm | None =
     scram = [f"--add-scram={kind}=[name={USER},password={PASSWORD}]" for kind in _SCRAM]
     jvm = [*brokers.QUICK_JVM] if realm is None else [*brokers.QUICK_JVM, f"-Djava.security.krb5.conf={realm.conf}"]
     node = brokers.KafkaNode(workdir, scram, jvm)
-    node.add(_properties(node, tls, sasl, files) | _mechanisms(realm))
+    node.add(_properties(node, tls, sasl, files) | _mechanisms(realm, [USER, *users]) | (_STRICT if authorized else {}))
     try:
         node.start()
         yield Secured(node, tls, sasl, files["ca"], files["client"], files["stranger"], realm, files["server"])
@@ -112,11 +131,12 @@ def _properties(node: brokers.KafkaNode, tls: str, sasl: str, files: dict[str, P
     }
 
 
-def _mechanisms(realm: kerberos.Realm | None) -> dict[str, str]:
+def _mechanisms(realm: kerberos.Realm | None, users: Iterable[str]) -> dict[str, str]:
     """How clients may log in at the SASL listener; tokens are taken unsigned, by Kafka's own validator for tests."""
     modules = "org.apache.kafka.common.security"
+    known = " ".join(f'user_{name}="{PASSWORD}"' for name in users)
     jaas = {
-        "PLAIN": f'{modules}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";',
+        "PLAIN": f"{modules}.plain.PlainLoginModule required {known};",
         **dict.fromkeys(_SCRAM, f"{modules}.scram.ScramLoginModule required;"),
         "OAUTHBEARER": f'{modules}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";',
     }

@@ -161,6 +161,11 @@ class Client:
                     return
             await asyncio.sleep(0.01)
 
+    async def seen_letters(self, count: int) -> None:
+        """Wait until so many dead letters are shown."""
+        while len((await self.get("/v1/dead-letters?limit=500"))["items"]) < count:
+            await asyncio.sleep(0.01)
+
     async def ready(self) -> None:
         """Wait until the role has read what the topics hold."""
         while True:

@@ -17,7 +17,7 @@ from mrs_relay.messages import checking, registry
 _ROOT = doc_code.ROOT
 
 _RUN: dict[str, dict[tuple[int, ...], str]] = {
-    "docs/access.md": {(4, 5): "tests/unit/api/access/test_settings.py"},
+    "docs/access.md": {(4, 5, 6): "tests/unit/api/access/test_settings.py"},
     "README.md": {(1, 2): "tests/e2e/test_docs_examples.py"},
     "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
@@ -35,8 +35,8 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
 _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/access.md": {
         **dict.fromkeys((1, 2, 3), "placeholders for paths and an address; the commands are checked here"),
-        7: "a placeholder for a request; tests/unit/cli/test_audit.py and tests/unit/api/test_audit.py ask the same",
-        6: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
+        8: "a placeholder for a request; tests/unit/cli/test_audit.py and tests/unit/api/test_audit.py ask the same",
+        7: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
     },
     "README.md": {
         3: "kcat with a placeholder for the cluster; its message is checked here, the same line runs on first-job.md",
@@ -44,6 +44,10 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         5: "needs Docker; the Dockerfile's commands are those of the block before",
     },
     "ARCHITECTURE.md": {1: "a drawing", 2: "a drawing"},
+    "docs/commands.md": {
+        **dict.fromkeys((1, 2), "placeholders for clusters; the commands are checked here and run in tests/unit/cli"),
+        3: "writes files of the reader's shell; tests/unit/cli/test_complete.py reads these scripts",
+    },
     "CONTRIBUTING.md": {1: "make targets, which exist; CI runs most of them"},
     "docs/dashboard.md": {
         1: "opens a browser; tests/e2e/test_demo.py runs the demo, tests/e2e/test_dashboard.py the pages"
@@ -64,6 +68,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
     },
+    "docs/replicas.md": {1: "settings; tests/e2e/test_restarts.py starts relays with them"},
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",
         2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",
@@ -127,6 +132,7 @@ def test_every_variable_on_a_page_is_a_setting(page: str) -> None:
 
 
 _OTHER_VARIABLES = {
+    "MRS_RELAY_COMPLETE",
     "MRS_RELAY_CONFIG",
     "MRS_RELAY_REGISTRY_PASSWORD",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from decimal import Decimal
 
 
@@ -19,8 +20,7 @@ def value(found: object) -> object:  # noqa: PLR0911 - a table of types
         case float():
             return found if math.isfinite(found) else {"double": str(found)}
         case dt.datetime():
-            text = found.isoformat(sep=" ")
-            return text.rstrip("0") if "." in text else text
+            return short(found.isoformat(sep=" "))
         case dt.date():
             return found.isoformat()
         case bytes() | bytearray():
@@ -35,6 +35,11 @@ def value(found: object) -> object:  # noqa: PLR0911 - a table of types
             return found
 
 
+def short(text: str) -> str:
+    """A moment as text without zeros at the end of its fraction."""
+    return re.sub(r"([.][0-9]*?)0+$", r"\1", text).removesuffix(".")
+
+
 def same(got: object, wanted: object) -> bool:
     """Equal, as a client sees it: whole decimals are printed like integers, doubles may differ in the last digit."""
     match got, wanted:
@@ -46,5 +51,9 @@ def same(got: object, wanted: object) -> bool:
             return str(wanted) == str(text)
         case float(), float():
             return math.isclose(got, wanted, rel_tol=1e-14)
+        case list(), list():
+            return len(got) == len(wanted) and all(map(same, got, wanted))
+        case dict(), dict():
+            return got.keys() == wanted.keys() and all(same(got[key], wanted[key]) for key in wanted)
         case _:
             return type(got) is type(wanted) and got == wanted

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import pathlib
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
-from tools.oracles import canonical
+from tools.oracles import canonical, lists
 
 from mrs_emulator.core import settings
 from mrs_emulator.sql import sql, statement
 
 ENGINES: tuple[statement.Dialect, ...] = ("spark", "hive", "presto")
 REFUSED = "not played: "
-_FOLDER = pathlib.Path(__file__).parents[2] / "tests" / "unit" / "emulator" / "expressions"
 
 
 @dataclass(slots=True)
@@ -39,8 +38,7 @@ class Played:
 
 async def play(engine: statement.Dialect) -> Played:
     """Play the table of an engine."""
-    lines = (_FOLDER / f"{engine}.jsonl").read_text(encoding="utf-8").splitlines()
-    head, *rows = map(json.loads, lines)
+    head, *rows = _read(lists.EXPRESSIONS, engine)
     found = Played(head["engine"], head["version"])
     warehouse = sql.Warehouse(settings.Sql(), None)
     try:
@@ -50,6 +48,34 @@ async def play(engine: statement.Dialect) -> Played:
     finally:
         await warehouse.close()
     return found
+
+
+async def mistakes(engine: statement.Dialect) -> Played:
+    """Make the mistakes of an engine, on its tables."""
+    head, *rows = _read(lists.MISTAKES, engine)
+    found = Played(head["engine"], head["version"])
+    warehouse = sql.Warehouse(settings.Sql(), None)
+    try:
+        for text in head["made"]:
+            outcome = await warehouse.submit(sql.Work(partial(str, text), engine))[1]
+            assert outcome.error is None, outcome.error
+        for row in rows:
+            outcome = await warehouse.submit(sql.Work(partial(str, row["statement"]), engine))[1]
+            error = outcome.error
+            if error is not None and error.startswith(REFUSED):
+                found.refused.append(row["statement"])
+            elif error == row["error"]:
+                found.right.append(row["statement"])
+            else:
+                found.wrong.append((row["statement"], error, row["error"]))
+    finally:
+        await warehouse.close()
+    return found
+
+
+def _read(kind: str, engine: statement.Dialect) -> list[dict[str, Any]]:
+    lines = (lists.FOLDER / kind / f"{engine}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 async def value(warehouse: sql.Warehouse, expression: str, spoken: statement.Dialect) -> tuple[object, str | None]:

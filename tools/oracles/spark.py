@@ -1,35 +1,41 @@
 """
-Record what Apache Spark answers to the expressions of the emulator's table.
+Record what Apache Spark answers to the expressions and the mistakes of the emulator's table.
 
-    python -m tools.oracles.spark tests/unit/emulator/expressions     (needs pyspark and Java; `make oracles` runs it)
+    python -m tools.oracles.spark tests/unit/emulator     (needs pyspark and Java; `make oracles` runs it)
 
-Reads `spark.txt`, an expression a line, and writes `spark.jsonl`: the engine with its version, then for each
-expression its type and value, or the class of the error. Sessions are UTC and not ANSI, as on MRS.
+Writes `spark.jsonl` beside each `spark.txt` of `lists.py`: the engine with its version, then for each expression its
+type and value, or the class of the error; for each mistake the error without the plan that Spark prints behind it.
+Sessions are UTC and not ANSI, as on MRS.
 """
 
 from __future__ import annotations
 
-import json
 import pathlib
 import re
 import sys
+import tempfile
+from collections.abc import Sequence
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import CapturedException
-from tools.oracles import canonical
+from tools.oracles import canonical, lists
 
+_PLAN = re.compile(r";\n'?[A-Z]\w+[ \[(\n].*", re.DOTALL)
 _ERROR_CLASS = re.compile(r"^\[(?P<name>[A-Z0-9_.]+)\]")
 
 
-def _session() -> SparkSession:
+def _session(home: str) -> SparkSession:
     options = {
+        "spark.driver.extraJavaOptions": f"-Dderby.system.home={home}",
+        "spark.sql.warehouse.dir": f"{home}/warehouse",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.ansi.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "1",
         "spark.ui.enabled": "false",
     }
-    builder = SparkSession.builder.master("local[1]")
+    builder = SparkSession.builder.master("local[1]").enableHiveSupport()
     for name, value in options.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
@@ -53,15 +59,40 @@ def _recorded(session: SparkSession, expression: str) -> dict[str, object]:
     return {"expression": expression, "type": kind, "value": shown}
 
 
-def main(folder: pathlib.Path) -> None:
-    """Write `spark.jsonl` beside `spark.txt`."""
-    session = _session()
-    lines = [line for line in (folder / "spark.txt").read_text(encoding="utf-8").splitlines() if line]
-    rows: list[dict[str, object]] = [{"engine": "Apache Spark", "version": session.version}]
-    rows += [_recorded(session, line) for line in lines]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / "spark.jsonl").write_text(text, encoding="utf-8")
+def _mistake(session: SparkSession, statement: str) -> dict[str, object]:
+    try:
+        session.sql(statement).collect()
+    except CapturedException as error:
+        text = str(error)
+        return {
+            "statement": statement,
+            "error": _PLAN.sub("", text.partition("\n\nJVM stacktrace")[0]),
+            "class": error.getErrorClass(),
+            "state": error.getSqlState(),
+        }
+    except Py4JJavaError as error:  # while it ran
+        return {"statement": statement, "error": str(error.java_exception.getMessage()), "class": None, "state": None}
+    return {"statement": statement, "error": None}
+
+
+def main(folder: pathlib.Path, chosen: Sequence[str] = lists.ALL) -> None:
+    """Write the chosen lists: `spark.jsonl` beside `spark.txt`, and the names of functions."""
+    with tempfile.TemporaryDirectory() as home:
+        session = _session(home)
+        head = {"engine": "Apache Spark", "version": session.version}
+        if lists.FUNCTIONS in chosen:
+            names = sorted(str(row[0]) for row in session.sql("SHOW FUNCTIONS").collect())
+            lists.write_functions("spark", dict.fromkeys(names, ""))
+        if lists.MISTAKES in chosen:
+            made, wrong = lists.mistakes(folder, "spark")
+            for statement in made:
+                session.sql(statement)
+            rows = [{**head, "made": made}, *(_mistake(session, one) for one in wrong)]
+            lists.write(folder / lists.MISTAKES / "spark.jsonl", rows)
+        if lists.EXPRESSIONS in chosen:
+            rows = [head, *(_recorded(session, one) for one in lists.expressions(folder, "spark"))]
+            lists.write(folder / lists.EXPRESSIONS / "spark.jsonl", rows)
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(pathlib.Path(sys.argv[1]), sys.argv[2:] or lists.ALL)

@@ -10,6 +10,7 @@ Scripted jobs cost neither threads nor timers. SQL runs on the warehouse's threa
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -33,9 +34,10 @@ from mrs_emulator.core import (
     tasks,
     wire,
 )
-from mrs_emulator.http import admin, overview, page
+from mrs_emulator.http import admin, job_page, overview, page
 from mrs_emulator.iam import accounts, iam, signature
-from mrs_emulator.jobs import jobs
+from mrs_emulator.jobs import driver_logs, jobs
+from mrs_emulator.obs import service, store
 from mrs_emulator.sql import obs, presto, sql, sql_jobs
 from mrs_emulator.v11 import v11_api, v11_store
 
@@ -45,6 +47,8 @@ _log = structlog.get_logger(__name__)
 class Emulator:
     """
     One project of MRS with its clusters.
+
+    `objects` is OBS, which `http/server.py` serves on a port of its own.
 
     An async context manager: entering opens the data folder, leaving ends SQL and tasks. Without SQL and data it may be
     used as it is.
@@ -72,8 +76,13 @@ class Emulator:
         self._recent = recent.Recent()
         self._warehouse = sql.Warehouse(chosen.sql, chosen.data)
         self._obs = obs.Obs(chosen.obs_dir or (chosen.data / "obs" if chosen.data else None))
+        self.objects = service.Service(
+            known, store.Store(lambda: self._obs.root), chosen.iam.region, chosen.iam.domain, checks=chosen.auth
+        )
+        self._writing_logs = asyncio.Lock()
         running = sql_jobs.SqlJobs(self._warehouse, self._task_supervisor, self._obs, self._clock, chosen.sql)
-        self._jobs = jobs.Jobs(self._world, self._ids, chosen, running)
+        self._logs = driver_logs.DriverLogs(self._world, chosen.obs_job_logs)
+        self._jobs = jobs.Jobs(self._world, self._ids, chosen, running, self._logs)
         statements = presto.Presto(
             self._world, self._ids, self._warehouse, self._task_supervisor, self._obs, chosen.sql
         )
@@ -93,7 +102,8 @@ class Emulator:
                 *iam.Iam(known, self._gate, self._ids, chosen).operations(),
             )
         )
-        self._faults = faults.Faults([route.operation for route in self._table.routes])
+        played = [route.operation for route in self._table.routes]
+        self._faults = faults.Faults([*played, *(f"OBS.{name}" for name in service.OPERATIONS)])
         if chosen.faults_file is not None:
             self._faults.load(chosen.faults_file)
         self._aiming = fault_matching.FaultMatcher(self._world, older)
@@ -113,6 +123,7 @@ class Emulator:
             now_ms = self._clock.now_ms()
             self._ids.start_again(starts)
             self._jobs.end_cut_off(now_ms)
+            self._logs.watch_all()
             self._flows.settle(now_ms)
             self._flows.watch(now_ms)
         return self
@@ -136,6 +147,43 @@ class Emulator:
     def effects(self) -> list[state.Effect]:
         """Jobs and statements really created, oldest first."""
         return self._world.effects()
+
+    def object_trouble(self, operation: str, place: str) -> faults.Trouble:
+        """What happens to a call of OBS at bucket/key; deeds on the clock are done now."""
+        if not self._faults:
+            return faults.NO_TROUBLE
+        aim = faults.Aim(f"OBS.{operation}", None, place)
+        trouble = self._faults.meet(aim)
+        self._meddler.before(trouble.deeds, aim)
+        return trouble
+
+    async def settle_objects(self) -> None:
+        """Write what jobs have left in OBS until now."""
+        async with self._writing_logs:
+            if due := self._logs.due(self.now_ms()):
+                await asyncio.to_thread(self._write_logs, due)
+
+    def _write_logs(self, due: Mapping[str, str]) -> None:
+        for url, text in due.items():
+            self._obs.new_file(url).write_text(text, encoding="utf-8")
+
+    def serve_pages(self) -> None:
+        """Let jobs name their pages, since there is a socket through which these can be read."""
+        if self._settings.admin:
+            self._jobs.page_path = job_page.path
+
+    def now_ms(self) -> int:
+        """The emulator's time, in milliseconds since the epoch."""
+        return self._clock.now_ms()
+
+    def calls(self) -> dict[str, dict[str, int]]:
+        """How often each operation was called since the start, by HTTP status; those of OBS begin with `OBS.`."""
+        return self._recent.calls()
+
+    def note_object_call(self, verb: str, operation: str, status: int, took_s: float) -> None:
+        """Remember a call of OBS beside those of MRS, for the page."""
+        entry = recent.Entry(verb, self._clock.now_ms(), f"OBS.{operation}", status, took_s * 1000)
+        self._recent.note(entry)
 
     def add_faults(self, *orders: faults.Fault) -> None:
         """Put faults in force, as POST /emulator/faults does."""

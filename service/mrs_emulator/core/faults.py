@@ -69,13 +69,14 @@ class Fault(pydantic.BaseModel):
     """What happens."""
 
     operation: str = "*"
-    """Name of the operation, such as CreateExecuteJob; `*` means all."""
+    """Name of the operation, such as CreateExecuteJob; `*` means all of MRS and IAM, `OBS.*` all of OBS."""
 
     cluster: str | None = None
     """Cluster id; None means all, and calls that name no cluster."""
 
     name: str | None = None
-    """Pattern with * and ? for the job's name, or for the SQL text of ExecuteSql; None means all."""
+    """Pattern with * and ? for the job's name, for the SQL text of ExecuteSql, or for bucket/key of OBS; None means
+    all."""
 
     nth: int = pydantic.Field(default=1, ge=1)
     """The first matching call that is hit, counted from 1."""
@@ -188,7 +189,8 @@ class _Standing:
     def hits(self, aim: Aim) -> bool:
         """Count a call that matches; whether it is one of those to be hit."""
         fault = self.fault
-        if fault.operation not in {"*", aim.operation} or fault.cluster not in {None, aim.cluster_id}:
+        every = "OBS.*" if aim.operation.startswith("OBS.") else "*"
+        if fault.operation not in {every, aim.operation} or fault.cluster not in {None, aim.cluster_id}:
             return False
         if fault.name is not None and not fnmatch.fnmatchcase(aim.name, fault.name):
             return False
@@ -242,7 +244,7 @@ class Faults:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise ValueError(f"{where}: {first['msg']}") from error
-        unknown = {one.operation for one in found} - self._operations - {"*"}
+        unknown = {one.operation for one in found} - self._operations - {"*", "OBS.*"}
         if unknown:
             raise ValueError(f"operation: {min(unknown)} is not played")
         return found

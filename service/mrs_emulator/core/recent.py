@@ -37,6 +37,7 @@ class Recent:
     def __init__(self) -> None:
         self._entries: collections.deque[Entry] = collections.deque(maxlen=_KEPT)
         self._count = 0
+        self._calls: collections.Counter[tuple[str, int]] = collections.Counter()
 
     @property
     def count(self) -> int:
@@ -47,6 +48,14 @@ class Recent:
         """Remember one."""
         self._count += 1
         self._entries.append(entry)
+        self._calls[entry.operation, entry.status] += 1
+
+    def calls(self) -> dict[str, dict[str, int]]:
+        """How often each operation was called since the start, by HTTP status."""
+        found: dict[str, dict[str, int]] = {}
+        for (operation, status), number in sorted(self._calls.items()):
+            found.setdefault(operation or "unknown", {})[str(status)] = number
+        return found
 
     def listed(self, most: int) -> list[dict[str, Any]]:
         """The newest ones, newest first."""

@@ -314,6 +314,19 @@ class EmulatorSettings(iam_settings.Group):
     """Folder that plays OBS: obs://bucket/key is obs_dir/bucket/key. None means `obs` in the data folder, or a
     temporary folder that goes away with the emulator when there is no data folder."""
 
+    obs_port: int | None = pydantic.Field(default=None, ge=0, le=65535)
+    """TCP port on which that folder is served as OBS, by S3's protocol and OBS's own, with the same keys; 0 takes a
+    free one, None serves it not."""
+
+    obs_job_logs: str | None = pydantic.Field(
+        default=None, pattern=r"^obs://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?$"
+    )
+    """obs:// path below which each job that has ended leaves its driver's log, as CLUSTER/JOB/stdout and stderr; None
+    keeps none. They are there for who reads OBS."""
+
+    obs_domains: tuple[str, ...] = ("localhost", "obs.localhost")
+    """Hosts whose sub-domains are buckets: `bucket.localhost/key` is `localhost/bucket/key`."""
+
     pace: Pace = Pace()
     """Durations of job states."""
 

@@ -13,6 +13,8 @@ sends it from another origin, and bodies must say that they are JSON, which a fo
     POST   /emulator/clock      {"advance_s": 3600} puts it forward, {"stopped": true} or {"stopped": false} stops it
                                 or lets it catch up; it never goes back
     GET    /emulator/overview   what the page at / shows
+    GET    /emulator/jobs/CLUSTER/JOB    the page of a job, as its tracking_url names it
+    GET    /emulator/calls      how often each operation was called, by HTTP status
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import msgspec
 import pydantic
 
 from mrs_emulator.core import adjustable_clock, faults, refusals, state, wire
-from mrs_emulator.http import overview
+from mrs_emulator.http import job_page, overview
 from mrs_emulator.jobs import life
 
 PREFIX = "/emulator/"
@@ -88,11 +90,22 @@ class Admin:
             ("GET", "clock"): self._time,
             ("POST", "clock"): lambda: self._turn(request.body),
             ("GET", "overview"): lambda: wire.as_json(200, self._overview.members(now_ms)),
+            ("GET", "calls"): lambda: wire.as_json(200, self._overview.calls()),
         }
+        if request.verb == "GET" and request.path.startswith(job_page.PREFIX):
+            return self._job(request.path.removeprefix(job_page.PREFIX), now_ms)
         answer = answers.get((request.verb, request.path.removeprefix(PREFIX)))
         if answer is None:
             raise refusals.Refusal(404, {"error": "no such path of the emulator"})
         return answer()
+
+    def _job(self, place: str, now_ms: int) -> wire.Reply:
+        cluster_id, _, job_id = urllib.parse.unquote(place).partition("/")
+        cluster = self._world.clusters.get(cluster_id)
+        job = cluster.index.get(job_id) if cluster else None
+        if cluster is None or job is None:
+            raise refusals.Refusal(404, {"error": "no such job: it was deleted, or never existed"})
+        return job_page.reply(job, cluster.created_ms, now_ms)
 
     def _lift(self) -> wire.Reply:
         self._faults.clear()

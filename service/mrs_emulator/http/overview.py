@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from mrs_emulator.core import adjustable_clock, faults, recent, state
+from mrs_emulator.core import adjustable_clock, faults, recent, records, state
 from mrs_emulator.jobs import life
 from mrs_emulator.sql import presto
 
@@ -54,12 +54,16 @@ class Overview:
             "request_count": self._requests.count,
         }
 
+    def calls(self) -> dict[str, Any]:
+        """Which operations were called since the start, how often, and with which HTTP status."""
+        return {"calls": self._requests.calls()}
+
     def _jobs(self, now_ms: int) -> list[dict[str, Any]]:
         """The newest jobs of all clusters, newest first."""
         newest = []
         for one in self._world.clusters.values():
             numbers = one.index.arrived(one.index.span(None, None), newest_first=True)
-            newest += [(one.record.name, one.index.at(number)) for number in islice(numbers, _JOBS_SHOWN)]
+            newest += [(one.record, one.index.at(number)) for number in islice(numbers, _JOBS_SHOWN)]
         newest.sort(key=lambda pair: pair[1].timetable.created_ms, reverse=True)
         return [_job(cluster, job, now_ms) for cluster, job in newest[:_JOBS_SHOWN]]
 
@@ -77,13 +81,14 @@ def _cluster(one: state.ClusterState, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _job(cluster: str, job: life.Job, now_ms: int) -> dict[str, Any]:
+def _job(cluster: records.Cluster, job: life.Job, now_ms: int) -> dict[str, Any]:
     seen = life.stage(job, now_ms)
     return {
         "id": job.job_id,
         "name": job.name,
         "type": job.job_type,
-        "cluster": cluster,
+        "cluster": cluster.name,
+        "cluster_id": cluster.cluster_id,
         "user": job.user,
         "state": seen.state,
         "result": seen.result,

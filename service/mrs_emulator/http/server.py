@@ -20,6 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from mrs_emulator.core import clock, core, failures, refusals, settings, wire
 from mrs_emulator.iam import signature
+from mrs_emulator.obs import listener
 
 _SHUTDOWN_S = 5.0
 """Seconds that requests under way get to end when the server stops."""
@@ -34,11 +35,24 @@ class Running:
     host: str
     port: int
     emulator: core.Emulator
+    obs_port: int | None = None
 
     @property
     def url(self) -> str:
         """Base URL, without a slash at the end."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return _url(self.host, self.port)
+
+    @property
+    def obs_url(self) -> str:
+        """
+        Base URL of OBS, without a slash at the end.
+
+        Raises:
+            LookupError: OBS is not served.
+        """
+        if self.obs_port is None:
+            raise LookupError("OBS is not served: set obs_port")
+        return _url(self.host, self.obs_port)
 
 
 @asynccontextmanager
@@ -66,9 +80,27 @@ async def running(chosen: settings.EmulatorSettings, *, timer: clock.Clock | Non
             except OSError as error:
                 raise failures.CannotStart(f"cannot listen on {chosen.host}:{chosen.port}: {error.strerror}") from error
             host, port = runner.addresses[0][:2]
-            yield Running(host, port, emulator)
+            emulator.serve_pages()
+            async with _objects(chosen, emulator) as obs_port:
+                yield Running(host, port, emulator, obs_port)
         finally:
             await runner.cleanup()
+
+
+@asynccontextmanager
+async def _objects(chosen: settings.EmulatorSettings, emulator: core.Emulator) -> AsyncIterator[int | None]:
+    """Serve OBS while the block runs, where the settings say so; yields its port."""
+    if chosen.obs_port is None:
+        yield None
+        return
+    domains = (*chosen.obs_domains, f"obs.{chosen.iam.region}.myhuaweicloud.com")
+    played = listener.Listener(emulator, domains)
+    async with listener.listening(played, chosen.host, chosen.obs_port) as port:
+        yield port
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def serve(

@@ -22,7 +22,9 @@ def java_map(items: Mapping[str, str]) -> str:
     return f"{{{', '.join(f'{key}={value}' for key, value in items.items())}}}"
 
 
-def render(job: life.Job, yarn_start_ms: int, now_ms: int, *, numbers_as_strings: bool) -> dict[str, Any]:
+def render(
+    job: life.Job, yarn_start_ms: int, now_ms: int, *, numbers_as_strings: bool, page: str = ""
+) -> dict[str, Any]:
     """
     The JSON members of a job at one moment.
 
@@ -31,6 +33,7 @@ def render(job: life.Job, yarn_start_ms: int, now_ms: int, *, numbers_as_strings
         yarn_start_ms: start of the cluster's YARN, part of its application ids.
         now_ms: the moment, in milliseconds since the epoch.
         numbers_as_strings: print numbers as older versions do.
+        page: address of the job's page; empty where the emulator has none.
     """
     seen = life.stage(job, now_ms)
     members: dict[str, Any] = {
@@ -54,7 +57,7 @@ def render(job: life.Job, yarn_start_ms: int, now_ms: int, *, numbers_as_strings
     if seen.has_application:
         members["app_id"] = f"application_{yarn_start_ms}_{2 * job.number + 2:04d}"
         if job.job_type == "SparkSubmit":
-            members["tracking_url"] = f"https://mrs.invalid:9022/mrsmanager/{members['app_id']}"
+            members["tracking_url"] = page or f"https://mrs.invalid:9022/mrsmanager/{members['app_id']}"
     return as_strings(members) if numbers_as_strings else members
 
 

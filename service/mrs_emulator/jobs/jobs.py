@@ -8,13 +8,13 @@ Source: API reference, pages mrs_02_0085 to mrs_02_0090 (2022 to 2025); error co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
 from mrs_emulator.clusters import cluster_life
 from mrs_emulator.core import checks, failures, ids, refusals, routes, settings, state, wire
-from mrs_emulator.jobs import job_json, life, listing, rules
+from mrs_emulator.jobs import driver_logs, job_json, life, listing, rules
 from mrs_emulator.sql import sql, sql_jobs, values
 
 _WITH_RESULTS = frozenset({"SparkSql", "SparkScript"})
@@ -30,16 +30,27 @@ class Jobs:
         making: source of ids.
         chosen: pace and quirks.
         running: runs SQL jobs.
+        logs: writes their logs.
+
+    Attributes:
+        page_path: path of the page of a job, by cluster and job; None where pages are not served.
     """
 
     def __init__(
-        self, world: state.World, making: ids.Ids, chosen: settings.EmulatorSettings, running: sql_jobs.SqlJobs
+        self,
+        world: state.World,
+        making: ids.Ids,
+        chosen: settings.EmulatorSettings,
+        running: sql_jobs.SqlJobs,
+        logs: driver_logs.DriverLogs,
     ) -> None:
         self._world = world
         self._ids = making
         self._pace = chosen.pace
         self._quirks = chosen.quirks
         self._sql = running
+        self._logs = logs
+        self.page_path: Callable[[str, str], str] | None = None
 
     def operations(self) -> Iterable[routes.Route]:
         """The operations and their documented calls per minute."""
@@ -85,10 +96,12 @@ class Jobs:
             properties=job_json.java_map(wanted.properties),
             timetable=planned.timetable,
             ending=planned.ending,
+            error=planned.error,
         )
         records.add(job)
         cluster_id = cluster.record.cluster_id
         self._world.note(state.Effect("job", job.job_id, job.name, cluster_id, job.timetable.created_ms))
+        self._logs.watch(cluster_id, job.job_id)
         if wanted.runs_sql:
             self._sql.start(records, job, wanted)
         return job
@@ -109,7 +122,7 @@ class Jobs:
     async def show(self, call: routes.Call) -> wire.Reply:
         """ShowSingleJobExe: one job as it is now."""
         cluster, job = self._find(call)
-        return wire.as_json(self._quirks.job_status, {"job_detail": self._json(cluster, job, call.now_ms)})
+        return wire.as_json(self._quirks.job_status, {"job_detail": self._json(call, cluster, job)})
 
     async def list_page(self, call: routes.Call) -> wire.Reply:
         """ShowJobExeListNew: a page of jobs."""
@@ -118,7 +131,7 @@ class Jobs:
         total, jobs = listing.page(cluster.index, query, call.now_ms, self._quirks)
         found: dict[str, Any] = {
             "total_record": str(total) if self._quirks.numbers_as_strings else total,
-            "job_list": [self._json(cluster, job, call.now_ms) for job in jobs],
+            "job_list": [self._json(call, cluster, job) for job in jobs],
         }
         return wire.as_json(self._quirks.job_status, found)
 
@@ -206,9 +219,13 @@ class Jobs:
             raise refusals.business("0176")
         return cluster, job
 
-    def _json(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> dict[str, Any]:
+    def _json(self, call: routes.Call, cluster: state.ClusterState, job: life.Job) -> dict[str, Any]:
         as_strings = self._quirks.numbers_as_strings
-        return job_json.render(job, cluster.created_ms, now_ms, numbers_as_strings=as_strings)
+        host = call.request.headers.get("host", "")
+        page = (
+            f"http://{host}{self.page_path(cluster.record.cluster_id, job.job_id)}" if self.page_path and host else ""
+        )
+        return job_json.render(job, cluster.created_ms, call.now_ms, numbers_as_strings=as_strings, page=page)
 
     def _rows(self, answer: sql.Answer) -> list[dict[str, Any]]:
         if not answer.columns:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mrs_emulator.clusters import stages
 from mrs_emulator.core import checks, refusals, settings
-from mrs_emulator.jobs import life
+from mrs_emulator.jobs import causes, life
 
 RULES = (
     """\
@@ -26,6 +26,8 @@ How long it runs and how it ends, the first rule that speaks wins:
   1. a property of the job:       emulator.duration_s = 12.5
                                   emulator.outcome = succeeded | failed | killed | stuck
                                   emulator.submit = failed     (accepted with state FAILED, no job comes to be)
+                                  emulator.cause = memory | class | table | permission | preempted | quota | disk
+                                  (it fails, and its log in OBS says why)
   2. an argument of the job:      emulator.duration_s=12.5, emulator.outcome=failed, emulator.submit=failed
   3. a word in the job's name:    fail or failed -> failed, kill or killed -> killed, stuck -> stuck (never ends),
                                   slow -> ten times as long, quick -> a tenth
@@ -71,10 +73,12 @@ class Plan:
     Attributes:
         timetable: when the states of the job begin.
         ending: how it ends; None for SQL (it shows) and for stuck jobs (never).
+        error: why it fails, where its submission says so.
     """
 
     timetable: life.Timetable
     ending: life.Ending | None
+    error: str | None = None
 
 
 def plan(wanted: checks.Submission, pace: settings.Pace, now_ms: int) -> Plan:
@@ -95,7 +99,8 @@ def plan(wanted: checks.Submission, pace: settings.Pace, now_ms: int) -> Plan:
     words = {word.lower() for word in _WORDS.split(wanted.name)}
     end = running + _ms(_duration_s(orders, words, pace), pace)
     timetable = life.Timetable(created, submitted, accepted, running, end)
-    return Plan(timetable, _ending(_outcome(orders, words), wanted.job_type, end))
+    ending = _ending(_outcome(orders, words), wanted.job_type, end)
+    return Plan(timetable, ending, causes.TEXTS.get(orders.get("cause", "")))
 
 
 def refused(wanted: checks.Submission) -> bool:
@@ -128,11 +133,13 @@ def _orders(wanted: checks.Submission) -> dict[str, str]:
 
 
 def _check_known(orders: dict[str, str]) -> None:
-    unknown = orders.keys() - {"duration_s", "outcome", "submit"}
+    unknown = orders.keys() - {"duration_s", "outcome", "submit", "cause"}
     if unknown:
         raise refusals.invalid(f"the emulator has no setting {_PREFIX}{min(unknown)}")
     if orders.get("submit", "failed") != "failed":
         raise refusals.invalid("emulator.submit must be failed")
+    if orders.get("cause", "memory") not in causes.TEXTS:
+        raise refusals.invalid(f"emulator.cause must be one of {', '.join(causes.TEXTS)}")
 
 
 def _duration_s(orders: dict[str, str], words: set[str], pace: settings.Pace) -> float:
@@ -151,7 +158,7 @@ def _duration_s(orders: dict[str, str], words: set[str], pace: settings.Pace) ->
 
 
 def _outcome(orders: dict[str, str], words: set[str]) -> Outcome:
-    text = orders.get("outcome")
+    text = orders.get("outcome", "failed" if "cause" in orders else None)
     if text is not None:
         try:
             return Outcome(text)

@@ -9,17 +9,17 @@ The database `default` is DuckDB's schema `main`. SHOW and DESC are in `showing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import refusing, showing, statement, variables
+from mrs_emulator.sql import catalogue, refusing, showing, statement, variables
 
 try:
     import sqlglot
     from sqlglot import exp
 
-    from mrs_emulator.sql import meaning, shapes
+    from mrs_emulator.sql import checks, meaning, shapes
 except ImportError:  # the extra `emulator` is not installed; `sql.py` says so before anything here is called
     AVAILABLE = False
 else:
@@ -45,16 +45,34 @@ def translate(
     Raises:
         SqlRefused: it does not parse or is not played; says where.
     """
-    statements = []
-    known = variables.Variables(given or {})
+    return list(translations(text, spoken, given or {}))
+
+
+def translations(
+    text: str, spoken: statement.Dialect, given: Mapping[str, str], known: catalogue.Catalogue | None = None
+) -> Iterator[statement.Statement]:
+    """
+    The same, one by one: a statement is checked and translated when those before it have run.
+
+    Args:
+        text: the text.
+        spoken: its dialect.
+        given: variables that are set before the first statement.
+        known: what tables there are, for the checks; without it names are not checked.
+
+    Raises:
+        SqlRefused: as in `translate`.
+    """
+    variable = variables.Variables(given)
     for tokens in _split(text, spoken):
         sql = text[tokens[0].start : tokens[-1].end + 1]
         first = tokens[0].text.upper().split()[0]
         if spoken != "presto":
-            sql = known.put_into(sql)
-            known.note(sql)
-        statements.append(_translate_one(sql, first, spoken))
-    return statements
+            sql = variable.put_into(sql)
+            variable.note(sql)
+        if known is not None and first not in _WITHOUT_EFFECT:
+            checks.check(sql, spoken, known)
+        yield _translate_one(sql, first, spoken)
 
 
 def type_name(duckdb_type: str, spoken: statement.Dialect) -> str:
@@ -70,7 +88,7 @@ def _split(text: str, spoken: statement.Dialect) -> list[list[Any]]:
     try:
         tokens = sqlglot.tokenize(text, read=spoken)
     except sqlglot.errors.SqlglotError as error:
-        raise failures.SqlRefused("the statement cannot be read: unclosed quote or comment") from error
+        raise checks.unclosed(text, spoken) from error
     groups: list[list[Any]] = [[]]
     for token in tokens:
         if token.token_type == sqlglot.TokenType.SEMICOLON:
@@ -120,6 +138,8 @@ def _parse(sql: str, spoken: statement.Dialect) -> exp.Expr:
 
 def _parsed(tree: exp.Expr, first_word: str, spoken: statement.Dialect) -> statement.Statement:
     _localise(tree)
+    if spoken == "hive" and isinstance(tree, exp.Drop):  # it says nothing about a table that is not there
+        tree.set("exists", True)
     if isinstance(tree, exp.Query | exp.Values):
         _name_columns(tree, spoken)
     shapes.rewrite(tree)
@@ -273,7 +293,7 @@ def _alter(tree: exp.Alter) -> statement.Statement:
     steps: list[str] = []
     for action in tree.args.get("actions") or ():
         if isinstance(action, exp.AddPartition | exp.DropPartition):
-            raise refusing.not_played("ALTER TABLE … PARTITION", "a partition is there when it has rows; DELETE them")
+            raise refusing.not_played("ALTER TABLE … PARTITION", "a partition is there when it has rows; INSERT OVERWRITE the table")
         if isinstance(action, exp.Schema):  # Hive and Spark: ADD COLUMNS (a int, b string)
             steps += [f"ALTER TABLE {_sql(table)} ADD COLUMN {_sql(column)}" for column in action.expressions]
     return statement.Statement(statement.Kind.WRITE, tuple(steps), _named(table)) if steps else _write(tree)

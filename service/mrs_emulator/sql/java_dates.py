@@ -74,8 +74,10 @@ def _of_time(name: str) -> rewriting.Rewrite:
     return rewrite
 
 
-def _extract(node: exp.Extract, _spoken: statement.Dialect) -> exp.Expr:
+def _extract(node: exp.Extract, spoken: statement.Dialect) -> exp.Expr:
     unit = node.this.name.upper()
+    if spoken == "hive" and unit in {"DOW", "DOY", "DAYOFYEAR", "DAYOFWEEK_ISO", "DOW_ISO"}:
+        raise refusing.not_played(f"extract({unit.lower()}), which Hive does not have")
     if unit in _OF_DATE:
         name = _OF_DATE[unit]
         return call(name, node.expression if name.startswith("__") else call("__date", node.expression))
@@ -84,9 +86,11 @@ def _extract(node: exp.Extract, _spoken: statement.Dialect) -> exp.Expr:
     raise refusing.not_played(f"extract({unit.lower()})", "extract year, quarter, month, week, day, hour or minute")
 
 
-def _to_date(node: exp.TsOrDsToDate, _spoken: statement.Dialect) -> exp.Expr:
+def _to_date(node: exp.TsOrDsToDate, spoken: statement.Dialect) -> exp.Expr:
     if node.args.get("format") is None:
         return call("__date", _inner(node.this))
+    if spoken == "hive":
+        raise refusing.not_played("to_date with a format, which Hive does not have", "use from_unixtime(unix_timestamp())")
     return rewriting.cast(_parsed(node), "DATE")
 
 
@@ -107,6 +111,10 @@ def _date_add(node: exp.TsOrDsAdd | exp.DateAdd | exp.DateSub, _spoken: statemen
     return call("__date_add", _inner(node.this), number)
 
 
+def _add_months(node: exp.AddMonths, spoken: statement.Dialect) -> exp.Expr:
+    return call("__hive_add_months" if spoken == "hive" else "__add_months", _inner(node.this), node.expression)
+
+
 def _date_diff(node: exp.DateDiff, _spoken: statement.Dialect) -> exp.Expr:
     if str(node.args.get("unit") or "DAY").upper() != "DAY":
         raise refusing.not_played("datediff with a unit", "use datediff or months_between")
@@ -118,7 +126,11 @@ def _trunc(node: exp.DateTrunc, _spoken: statement.Dialect) -> exp.Expr:
 
 
 def _timestamp_trunc(node: exp.TimestampTrunc, spoken: statement.Dialect) -> exp.Expr:
-    if spoken == "hive":  # its trunc; it has no date_trunc
+    if rewriting.is_number(node.this):
+        raise refusing.not_played("trunc of a number", "use round or floor")
+    if spoken == "hive":  # its trunc; it has no date_trunc, and answers nothing to units that it does not know
+        if node.args["unit"].name.lower() not in {"year", "yyyy", "yy", "quarter", "q", "month", "mm", "mon"}:
+            return exp.Null()
         return call("__trunc", _inner(node.this), node.args["unit"].name)
     unit = node.args["unit"].name.upper()
     if unit not in _TRUNCATES:
@@ -174,7 +186,7 @@ REWRITES: Final[rewriting.Rewrites] = {
     exp.TsOrDsAdd: _date_add,
     exp.DateAdd: _date_add,
     exp.DateSub: _date_add,
-    exp.AddMonths: renamed("__add_months", "this", "expression"),
+    exp.AddMonths: _add_months,
     exp.MonthsBetween: renamed("__months_between", "this", "expression"),
     exp.DateDiff: _date_diff,
     exp.LastDay: renamed("__last_day", "this"),

@@ -36,12 +36,17 @@ _DECIMAL_MAX: Final = 38
 def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:
     kind, value = node.to, node.this
     if not isinstance(node, exp.TryCast) and rewriting.is_text(value) and kind.this in java_dates.MOMENTS:
+        if spoken == "hive" and kind.this != _TYPE.DATE and " " not in value.name:
+            raise refusing.not_played("TIMESTAMP without a time, which Hive does not read", "write the time, too")
         return java_dates.literal(value, kind)
     only(node, "this", "to")
+    if spoken == "hive" and kind.this == _TYPE.BOOLEAN:
+        return call("__hive_bool", value)
     if kind.this in _CASTS:
         return call(_CASTS[kind.this], value)
     if kind.this == _TYPE.TEXT:
-        return call("__text", value)
+        shown = call("__hive_text" if spoken == "hive" else "__text", value)
+        return call("left", shown, kind.expressions[0].this) if kind.expressions else shown
     if kind.this == _TYPE.VARCHAR:
         return call("left", call("__text", value), kind.expressions[0].this) if kind.expressions else node
     if kind.this == _TYPE.FLOAT:
@@ -101,11 +106,13 @@ def _int_div(node: exp.IntDiv, _spoken: statement.Dialect) -> exp.Expr:
     )
 
 
-def _plus(node: exp.Add | exp.Sub, _spoken: statement.Dialect) -> exp.Expr:
+def _plus(node: exp.Add | exp.Sub, spoken: statement.Dialect) -> exp.Expr:
     for one, other in ((node.this, node.expression), (node.expression, node.this)):
         if isinstance(other, exp.Interval) and not isinstance(one, exp.Interval):
             unit = str(other.args.get("unit") or "").upper()
             name = "__plus" if isinstance(node, exp.Add) else "__minus"
+            if spoken == "hive" and unit in {"DAY", "DAYS", "WEEK", "WEEKS"}:  # of a date it makes a timestamp
+                one = call("__timestamp", one)
             return call(name, one, other) if unit in rewriting.WHOLE_DAYS else node
     _numbers(node)
     if isinstance(node, exp.Add) or rewriting.is_number(node.this) or rewriting.is_number(node.expression):
@@ -118,7 +125,9 @@ def _times(node: exp.Mul, _spoken: statement.Dialect) -> exp.Expr:
     return node
 
 
-def _like(node: exp.Like, _spoken: statement.Dialect) -> exp.Expr:
+def _like(node: exp.Like, spoken: statement.Dialect) -> exp.Expr:
+    if spoken == "hive" and (isinstance(node, exp.ILike) or isinstance(node.parent, exp.Escape)):
+        raise refusing.not_played("ILIKE and ESCAPE, which Hive does not have", "use lower() and a backslash")
     if isinstance(node.expression, exp.Any | exp.All):
         raise refusing.not_played("LIKE ANY and LIKE ALL", "use OR and AND")
     if isinstance(node.parent, exp.Escape):
@@ -126,21 +135,27 @@ def _like(node: exp.Like, _spoken: statement.Dialect) -> exp.Expr:
     return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
 
 
-def _concat(node: exp.Concat, _spoken: statement.Dialect) -> exp.Expr:
+def _concat(node: exp.Concat, spoken: statement.Dialect) -> exp.Expr:
     parts = node.expressions
     if any(isinstance(one, exp.Array) for one in parts):
+        if spoken == "hive":
+            raise refusing.not_played("concat of arrays, which Hive does not have")
         return call("list_concat", *parts)
-    joined = parts[0] if rewriting.is_text(parts[0]) else call("__part", parts[0])
+    part = "__hive_part" if spoken == "hive" else "__part"
+    joined = parts[0] if rewriting.is_text(parts[0]) else call(part, parts[0])
     for one in parts[1:]:
-        joined = exp.DPipe(this=joined, expression=one if rewriting.is_text(one) else call("__part", one))
+        joined = exp.DPipe(this=joined, expression=one if rewriting.is_text(one) else call(part, one))
     return exp.Paren(this=joined)
 
 
-def _concat_ws(node: exp.ConcatWs, _spoken: statement.Dialect) -> exp.Expr:
+def _concat_ws(node: exp.ConcatWs, spoken: statement.Dialect) -> exp.Expr:
     parts: list[exp.Expr] = []
+    if spoken == "hive" and (len(node.expressions) == 1 or any(one.find(exp.Null) for one in node.find_all(exp.Array))):
+        raise refusing.not_played("this form of concat_ws")
     for one in node.expressions[1:]:
         parts += one.expressions if isinstance(one, exp.Array) else [one]
-    texts = [one if rewriting.is_text(one) else call("__part", one) for one in parts]
+    part = "__hive_ws" if spoken == "hive" else "__part"
+    texts = [one if rewriting.is_text(one) else call(part, one) for one in parts]
     return call("__concat_ws", node.expressions[0], exp.Array(expressions=texts))
 
 
@@ -154,14 +169,20 @@ def _position(node: exp.StrPosition, _spoken: statement.Dialect) -> exp.Expr:
     return call("__locate", node.args["substr"], node.this, node.args.get("position") or exp.Literal.number(1))
 
 
-def _pad(node: exp.Pad, _spoken: statement.Dialect) -> exp.Expr:
+def _pad(node: exp.Pad, spoken: statement.Dialect) -> exp.Expr:
     name = "__lpad" if node.args.get("is_left") else "__rpad"
+    if spoken == "hive":
+        if node.args.get("fill_pattern") is None:
+            raise refusing.not_played("lpad and rpad with two arguments, which Hive does not have", "name what to fill with")
+        name = name.replace("__", "__hive_")
     return call(name, node.this, node.expression, node.args.get("fill_pattern") or exp.Literal.string(" "))
 
 
 def _extract(node: exp.RegexpExtract, _spoken: statement.Dialect) -> exp.Expr:
     only(node, "this", "expression", "group", "null_if_pos_overflow")
     group = node.args.get("group") or exp.Literal.number(1)
+    if rewriting.is_number(group) and int(group.name or 0) > node.expression.name.count("("):
+        raise refusing.not_played("a group that the regular expression does not have")
     return call("regexp_extract", node.this, call("__re", node.expression), group)
 
 
@@ -238,8 +259,10 @@ def _contains(node: exp.ArrayContains, spoken: statement.Dialect) -> exp.Expr:
     return call("__array_contains" if spoken == "spark" else "list_contains", node.this, node.expression)
 
 
-def _sort(node: exp.ArraySort, _spoken: statement.Dialect) -> exp.Expr:
+def _sort(node: exp.ArraySort, spoken: statement.Dialect) -> exp.Expr:
     only(node, "this", "asc", "nulls_first")
+    if spoken == "hive" and node.args.get("asc") is not None:
+        raise refusing.not_played("sort_array with two arguments, which Hive does not have")
     ascending = node.args.get("asc")
     if not isinstance(ascending, exp.Boolean | None):
         raise refusing.not_played("sort_array by an expression", "write true or false")
@@ -264,6 +287,64 @@ def _collect(node: exp.ArrayAgg | exp.ArrayUniqueAgg, _spoken: statement.Dialect
 def _exists(node: exp.Exists, _spoken: statement.Dialect) -> exp.Expr:
     if not isinstance(node.this, exp.Query):
         raise refusing.not_played("function exists with a lambda", "use filter() and size()")
+    return node
+
+
+def _by_engine(hive: str, spark: str) -> rewriting.Rewrite:
+    """A function of one value that Hive answers otherwise."""
+
+    def rewrite(node: exp.Expr, spoken: statement.Dialect) -> exp.Expr:
+        only(node, "this")
+        return call(hive if spoken == "hive" else spark, node.this)
+
+    return rewrite
+
+
+def _not_hive(node: exp.Expr, spoken: statement.Dialect) -> exp.Expr:
+    """A form that Hive does not have, or in which it means another thing."""
+    if spoken == "hive":
+        raise refusing.not_played(f"this form of {node.key}")
+    return node
+
+
+def _trim(node: exp.Trim, spoken: statement.Dialect) -> exp.Expr:
+    if spoken == "hive" and node.args.get("expression") is not None:
+        raise refusing.not_played("trim of other letters than blanks, which Hive does not have")
+    return node
+
+
+def _replace(node: exp.Replace, spoken: statement.Dialect) -> exp.Expr:
+    if spoken == "spark":
+        return node
+    if node.args.get("replacement") is None:
+        raise refusing.not_played("replace with two arguments, which Hive does not have", "name what to put there")
+    return call("__replace_some", node.this, node.expression, node.args["replacement"])
+
+
+def _base64(node: exp.ToBase64, spoken: statement.Dialect) -> exp.Expr:
+    if spoken == "hive":
+        raise refusing.not_played("base64, which takes binary in Hive")
+    return call("__base64", node.this)
+
+
+def _number(node: exp.Literal, spoken: statement.Dialect) -> exp.Expr:
+    """Hive leaves out zeros at the end of a decimal; quotients are scaled elsewhere."""
+    if spoken == "spark" or node.is_string or not node.name.endswith("0") or "." not in node.name:
+        return node
+    if node.find_ancestor(exp.Div) or "e" in node.name.lower():
+        return node
+    whole, _, fraction = node.name.partition(".")
+    fraction = fraction.rstrip("0")
+    return rewriting.cast(exp.Literal.number(f"{whole}.{fraction}" if fraction else whole), _decimal(whole, fraction))
+
+
+def _decimal(whole: str, fraction: str) -> str:
+    return f"DECIMAL({max(1, len(whole.lstrip('0')) + len(fraction))}, {len(fraction)})"
+
+
+def _array(node: exp.Array, spoken: statement.Dialect) -> exp.Expr:
+    if spoken == "hive" and any((rewriting.decimal_of(one) or (0, 0))[1] for one in node.expressions):
+        raise refusing.not_played("an array of decimals, whose zeros Hive leaves out", "cast them to double or string")
     return node
 
 
@@ -307,18 +388,27 @@ REWRITES: Final[rewriting.Rewrites] = {
     exp.Initcap: lambda node, _: call("__initcap", node.this),
     exp.Repeat: renamed("__repeat", "this", "times"),
     exp.SubstringIndex: renamed("__substring_index", "this", "delimiter", "count"),
-    exp.Ascii: renamed("__ascii", "this"),
+    exp.Ascii: _by_engine("__hive_ascii", "__ascii"),
     exp.Space: renamed("__space", "this"),
-    exp.ToBase64: renamed("__base64", "this"),
+    exp.ToBase64: _base64,
+    exp.Upper: renamed("__upper", "this"),
+    exp.Chr: lambda node, _: call("__chr", node.expressions[0]),
+    exp.Trim: _trim,
+    exp.Replace: _replace,
+    exp.Literal: _number,
+    exp.Array: _array,
+    exp.Filter: _not_hive,
+    exp.Variance: _not_hive,
+    exp.Stddev: lambda node, spoken: call("stddev_pop" if spoken == "hive" else "stddev", node.this),
     exp.Hex: renamed("__hex", "this"),
     exp.SHA2: _sha2,
     exp.Ln: renamed("__ln", "this"),
     exp.Log: _log,
-    exp.Sqrt: renamed("__sqrt", "this"),
-    exp.Asin: renamed("__asin", "this"),
-    exp.Acos: renamed("__acos", "this"),
+    exp.Sqrt: _by_engine("__hive_sqrt", "__sqrt"),
+    exp.Asin: _by_engine("__hive_asin", "__asin"),
+    exp.Acos: _by_engine("__hive_acos", "__acos"),
     exp.Factorial: renamed("__factorial", "this"),
-    exp.Sign: renamed("__sign", "this"),
+    exp.Sign: _by_engine("__hive_sign", "__sign"),
     exp.Nanvl: renamed("__nanvl", "this", "expression"),
     exp.Negative: lambda node, _: exp.Neg(this=exp.Paren(this=node.this)),
     exp.BitLength: lambda node, _: exp.Paren(
@@ -352,7 +442,7 @@ NAMES: Final[rewriting.NamedRewrites] = {
     **java_dates.NAMES,
     "isnull": _is_null,
     "isnotnull": _is_null,
-    "pmod": named("__pmod", 2),
+    "pmod": lambda node, spoken: call("__hive_pmod" if spoken == "hive" else "__pmod", *node.expressions),
     "shiftleft": lambda node, _: exp.Paren(
         this=exp.BitwiseLeftShift(this=node.expressions[0], expression=node.expressions[1])
     ),

@@ -46,20 +46,20 @@ def _java_int(name: str) -> str:
 
 def _presto_int(name: str, prefix: str = "__presto_", *, strict: bool = True) -> str:
     """Numbers are rounded half away from zero; texts must be whole numbers. What does not fit is an error, or NULL."""
-    text = f"CASE WHEN regexp_full_match(trim({_TEXT}), '[+-]?[0-9]+') THEN TRY_CAST({_TEXT} AS {name}) END"
+    text = f"CASE WHEN regexp_full_match({_TEXT}, '[+-]?[0-9]+') THEN TRY_CAST({_TEXT} AS {name}) END"
     shown = {"int": "INT"}.get(name, name.upper())
     refused = f"__error('{FAILED}Cannot cast ''' || {_TEXT} || ''' to {shown}')" if strict else "NULL"
     far = f"__error('{FAILED}Out of range for {name}: ' || {_TEXT})" if strict else "NULL"
     rounded = f"TRY_CAST(round(TRY_CAST({_TEXT} AS DECIMAL(38, 10))) AS {name})"
     near = f"TRY_CAST(round(TRY_CAST({_TEXT} AS DOUBLE)) AS {name})"
-    return f"""CREATE MACRO {prefix}{name}(x) AS CASE
+    return f"""CREATE MACRO {prefix}{name}(x) AS CAST(CASE
         WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'VARCHAR' THEN coalesce({text}, CAST({refused} AS {name}))
         WHEN typeof(x) = 'BOOLEAN' THEN CASE {_TEXT} WHEN 'true' THEN 1 ELSE 0 END
         WHEN {_WHOLE} THEN coalesce(TRY_CAST({_TEXT} AS {name}), CAST({far} AS {name}))
         WHEN typeof(x) LIKE 'DECIMAL%' THEN coalesce({rounded}, CAST({far} AS {name}))
         WHEN {_FLOAT} THEN coalesce({near}, CAST({far} AS {name}))
-        ELSE CAST(__error('{FAILED}line 1:1: Cannot cast ' || lower(typeof(x)) || ' to {name}') AS {name}) END"""
+        ELSE CAST(__error('{FAILED}line 1:1: Cannot cast ' || lower(typeof(x)) || ' to {name}') AS {name}) END AS {name})"""
 
 
 def _presto_casts(prefix: str, *, strict: bool) -> tuple[str, ...]:
@@ -80,9 +80,13 @@ def _presto_casts(prefix: str, *, strict: bool) -> tuple[str, ...]:
         ELSE TRY_CAST({_TEXT} AS DOUBLE) <> 0 END""",
         f"""CREATE MACRO {prefix}double(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'BOOLEAN' THEN CASE {_TEXT} WHEN 'true' THEN 1e0 ELSE 0e0 END
+        WHEN regexp_full_match({_TEXT}, '\\s*[+-]?(?i:inf|infinity|nan)\\s*')
+            AND NOT regexp_full_match({_TEXT}, '\\s*[+-]?(Infinity|NaN)\\s*') THEN CAST({double} AS DOUBLE)
         ELSE coalesce(TRY_CAST(trim({_TEXT}) AS DOUBLE), CAST({double} AS DOUBLE)) END""",
         f"""CREATE MACRO {prefix}date(x) AS CASE WHEN x IS NULL THEN NULL
-        ELSE coalesce(TRY_CAST(regexp_extract({_TEXT}, '^[0-9]{{4,}}-[0-9]{{1,2}}-[0-9]{{1,2}}') AS DATE),
+        WHEN typeof(x) = 'VARCHAR' AND NOT regexp_full_match({_TEXT}, '\\s*[0-9]{{4,}}-[0-9]{{1,2}}-[0-9]{{1,2}}\\s*')
+            THEN CAST({date} AS DATE)
+        ELSE coalesce(TRY_CAST(regexp_extract({_TEXT}, '[0-9]{{4,}}-[0-9]{{1,2}}-[0-9]{{1,2}}') AS DATE),
             CAST({date} AS DATE)) END""",
     )
 
@@ -117,11 +121,14 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN typeof(x) = 'TIMESTAMP' THEN epoch(TRY_CAST({_TEXT} AS TIMESTAMP))
         WHEN typeof(x) = 'DATE' THEN CAST(__error('{REFUSED}CAST from DATE to double') AS DOUBLE)
         ELSE TRY_CAST(trim({_TEXT}) AS DOUBLE) END""",
+    # Hive takes the thirteenth month for the first of the next year; Spark and the others take it for nothing.
+    f"""CREATE MACRO __no_moment() AS CASE WHEN getvariable('spoken') = 'hive'
+        THEN CAST(__error('{REFUSED}a date that the calendar does not have') AS DATE) END""",
     f"""CREATE MACRO __date(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'DATE' THEN TRY_CAST({_TEXT} AS DATE)
         WHEN typeof(x) = 'TIMESTAMP' THEN TRY_CAST(left({_TEXT}, 10) AS DATE)
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}), '^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([ T].*)?$')
-            THEN TRY_CAST(regexp_extract(trim({_TEXT}), '^[0-9]+-[0-9]+-[0-9]+') AS DATE)
+            THEN coalesce(TRY_CAST(regexp_extract(trim({_TEXT}), '^[0-9]+-[0-9]+-[0-9]+') AS DATE), __no_moment())
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}), '^[0-9]{{4}}(-[0-9]{{1,2}})?$')
             THEN CAST(__error('{REFUSED}a date without month or day') AS DATE)
         WHEN typeof(x) = 'VARCHAR' THEN NULL
@@ -130,7 +137,7 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN typeof(x) IN ('DATE', 'TIMESTAMP') THEN TRY_CAST({_TEXT} AS TIMESTAMP)
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}),
             '^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([ T][0-9]{{1,2}}:[0-9]{{1,2}}:[0-9]{{1,2}}([.][0-9]{{1,6}})?)?$')
-            THEN TRY_CAST(trim({_TEXT}) AS TIMESTAMP)
+            THEN coalesce(TRY_CAST(trim({_TEXT}) AS TIMESTAMP), CAST(__no_moment() AS TIMESTAMP))
         WHEN typeof(x) = 'VARCHAR' AND NOT regexp_matches({_TEXT}, '[0-9]') THEN NULL
         ELSE CAST(__error('{REFUSED}CAST from ' || typeof(x) || ' to timestamp in this form') AS TIMESTAMP) END""",
     # Texts
@@ -164,7 +171,8 @@ MACROS: Final[tuple[str, ...]] = (
         ELSE array_to_string(string_split(x, d)[greatest(1, len(string_split(x, d)) + n + 1):], d) END""",
     """CREATE MACRO __find_in_set(x, s) AS CASE WHEN x IS NULL OR s IS NULL THEN NULL
         WHEN contains(x, ',') THEN 0 ELSE coalesce(list_position(string_split(s, ','), x), 0) END""",
-    """CREATE MACRO __concat_ws(d, l) AS array_to_string(list_filter(l, lambda e : e IS NOT NULL), d)""",
+    """CREATE MACRO __concat_ws(d, l) AS CASE WHEN d IS NOT NULL THEN array_to_string(list_filter(l, lambda e : e IS NOT NULL), d) END""",
+    "CREATE MACRO __chr(n) AS CASE WHEN n < 0 THEN '' ELSE chr(CAST(n % 256 AS INT)) END",
     """CREATE MACRO __ascii(x) AS CASE WHEN x = '' THEN 0 ELSE unicode(x) END""",
     "CREATE MACRO __space(n) AS repeat(' ', greatest(n, 0))",
     "CREATE MACRO __base64(x) AS to_base64(encode(x))",
@@ -258,21 +266,84 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN {_FLOAT} THEN __double_text(TRY_CAST({_TEXT} AS DOUBLE))
         ELSE __error('{REFUSED}CAST from ' || typeof(x) || ' to varchar') END""",
     "CREATE MACRO __presto_from_unix(x) AS make_timestamp(CAST(round(CAST(x AS DOUBLE) * 1000) * 1000 AS BIGINT))",
+    f"""CREATE MACRO __of_moment(x, u) AS CASE
+        WHEN typeof(x) = 'DATE' AND lower(u) IN ('hour', 'minute', 'second', 'millisecond')
+        THEN cast_to_type(__error('{FAILED}''' || u || ''' is not a valid DATE field'), x) ELSE x END""",
     f"""CREATE MACRO __presto_diff(u, a, b) AS CASE
         WHEN lower(u) IN ('millisecond', 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year')
-            THEN date_sub(lower(u), CAST(a AS TIMESTAMP), CAST(b AS TIMESTAMP))
-        ELSE CAST(__error('{FAILED}''' || u || ''' is not a valid DATE field') AS BIGINT) END""",
+            THEN date_sub(lower(u), CAST(__of_moment(a, u) AS TIMESTAMP), CAST(__of_moment(b, u) AS TIMESTAMP))
+        ELSE CAST(__error('{FAILED}''' || u || ''' is not a valid '
+            || CASE typeof(a) WHEN 'DATE' THEN 'DATE' ELSE 'Timestamp' END || ' field') AS BIGINT) END""",
+    # The type of a quotient: whole numbers stay whole, decimals have the larger scale, as the sum has.
     f"""CREATE MACRO __presto_div(a, b) AS CASE
         WHEN b = 0 AND (typeof(a) IN ('FLOAT', 'DOUBLE') OR typeof(b) IN ('FLOAT', 'DOUBLE'))
             THEN cast_to_type(CAST(CASE WHEN a = 0 THEN 'nan' WHEN a > 0 THEN 'inf' ELSE '-inf' END AS DOUBLE),
-                a / nullif(b, 0))
-        WHEN b = 0 THEN cast_to_type(__error('{FAILED}Division by zero'), a / nullif(b, 0))
-        ELSE a / nullif(b, 0) END""",
+                nullif(a, a) + nullif(b, b))
+        WHEN b = 0 THEN cast_to_type(__error('{FAILED}Division by zero'), nullif(a, a) + nullif(b, b))
+        WHEN typeof(nullif(a, a) + nullif(b, b)) IN ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT')
+            THEN cast_to_type(CAST(a // nullif(b, 0) AS VARCHAR), nullif(a, a) + nullif(b, b))
+        ELSE cast_to_type(CAST(CAST(a AS DOUBLE) / nullif(b, 0) AS VARCHAR), nullif(a, a) + nullif(b, b)) END""",
+    "CREATE MACRO __presto_ceil(x) AS cast_to_type(ceil(x), round(x))",
+    "CREATE MACRO __presto_floor(x) AS cast_to_type(floor(x), round(x))",
+    "CREATE MACRO __presto_sign(x) AS cast_to_type(sign(x), round(x))",
+    "CREATE MACRO __presto_round(x, d) AS cast_to_type(round(x, d), nullif(x, x) + nullif(x, x))",
+    *(
+        f"CREATE MACRO __presto_{name}(x) AS CASE WHEN x = 0 THEN CAST('-inf' AS DOUBLE) "
+        f"WHEN x < 0 THEN CAST('nan' AS DOUBLE) ELSE {name}(x) END"
+        for name in ("ln", "log2", "log10")
+    ),
+    "CREATE MACRO __presto_log(b, x) AS ln(x) / ln(b)",
+    # A median has the type that Presto's average has: of decimals the same, of other numbers double.
+    "CREATE MACRO __presto_avg(x) AS cast_to_type(avg(x), median(x))",
+    """CREATE MACRO __presto_array_max(x) AS CASE WHEN len(list_filter(x, lambda e : e IS NULL)) = 0
+        THEN list_max(x) END""",
+    """CREATE MACRO __presto_array_min(x) AS CASE WHEN len(list_filter(x, lambda e : e IS NULL)) = 0
+        THEN list_min(x) END""",
+    f"""CREATE MACRO __presto_element_at(x, i) AS CASE WHEN typeof(x) LIKE 'MAP(%' OR i <> 0 THEN x[i]
+        ELSE cast_to_type(__error('{FAILED}SQL array indices start at 1'), x[i]) END""",
+    "CREATE MACRO __presto_sequence(a, b) AS generate_series(a, b, CASE WHEN a <= b THEN 1 ELSE -1 END)",
+    f"""CREATE MACRO __presto_split_part(x, d, n) AS CASE
+        WHEN n <= 0 THEN __error('{FAILED}Index must be greater than zero') ELSE string_split(x, d)[n] END""",
+    f"""CREATE MACRO __presto_lpad(x, n, p) AS CASE
+        WHEN n < 0 THEN __error('{FAILED}Target length must be in the range [0..2147483647]')
+        WHEN p = '' THEN __error('{FAILED}Padding string must not be empty') ELSE __lpad(x, n, p) END""",
+    f"""CREATE MACRO __presto_rpad(x, n, p) AS CASE
+        WHEN n < 0 THEN __error('{FAILED}Target length must be in the range [0..2147483647]')
+        WHEN p = '' THEN __error('{FAILED}Padding string must not be empty') ELSE __rpad(x, n, p) END""",
+    f"""CREATE MACRO __replace_some(x, s, r) AS CASE WHEN s = '' THEN __error('{REFUSED}replace of an empty text')
+        ELSE replace(x, s, r) END""",
+    f"""CREATE MACRO __upper(x) AS CASE WHEN contains(x, 'ß') THEN __error('{REFUSED}upper of ß') ELSE upper(x) END""",
+    f"""CREATE MACRO __presto_clock(x) AS CASE WHEN typeof(x) = 'DATE'
+        THEN cast_to_type(__error('{FAILED}Cannot add hour, minutes or seconds to a date'), x) ELSE x END""",
     f"""CREATE MACRO __presto_beside(x, other) AS CASE WHEN typeof(other) IN ('VARCHAR', '"NULL"', 'BLOB') THEN x
         ELSE __error('{FAILED}line 1:1: varchar cannot be compared with ' || lower(typeof(other))) END""",
     f"""CREATE MACRO __presto_join(a, b) AS CASE WHEN typeof(a) = typeof(b) OR a IS NULL OR b IS NULL THEN a || b
         ELSE cast_to_type(__error('{FAILED}line 1:1: ''||'' cannot be applied to ' || lower(typeof(a)) || ', '
             || lower(typeof(b))), a || b) END""",
+    # Hive alone
+    f"""CREATE MACRO __hive_text(x) AS CASE WHEN typeof(x) = 'BOOLEAN' THEN upper({_TEXT})
+        WHEN typeof(x) LIKE 'DECIMAL%' AND contains({_TEXT}, '.') THEN regexp_replace({_TEXT}, '[.]?0+$', '')
+        ELSE __text(x) END""",
+    f"""CREATE MACRO __hive_bool(x) AS CASE WHEN x IS NULL THEN NULL
+        WHEN typeof(x) = 'VARCHAR' THEN lower({_TEXT}) NOT IN ('', 'false', 'no', 'off', '0') ELSE __bool(x) END""",
+    f"""CREATE MACRO __hive_sign(x) AS CASE WHEN typeof(x) LIKE 'DECIMAL%'
+        THEN CAST(__error('{REFUSED}sign of a decimal') AS DOUBLE) ELSE __sign(x) END""",
+    "CREATE MACRO __hive_sqrt(x) AS CASE WHEN x >= 0 THEN sqrt(x) END",
+    "CREATE MACRO __hive_asin(x) AS CASE WHEN abs(x) <= 1 THEN asin(x) END",
+    "CREATE MACRO __hive_acos(x) AS CASE WHEN abs(x) <= 1 THEN acos(x) END",
+    f"""CREATE MACRO __hive_lpad(x, n, p) AS CASE WHEN n < 0 THEN __error('{REFUSED}lpad to less than nothing')
+        WHEN p <> '' THEN __lpad(x, n, p) END""",
+    f"""CREATE MACRO __hive_rpad(x, n, p) AS CASE WHEN n < 0 THEN __error('{REFUSED}rpad to less than nothing')
+        WHEN p <> '' THEN __rpad(x, n, p) END""",
+    "CREATE MACRO __hive_pmod(a, b) AS CASE WHEN b <> 0 THEN (a % nullif(b, 0) + b) % nullif(b, 0) END",
+    f"""CREATE MACRO __hive_ascii(x) AS CASE WHEN unicode(x) > 127 THEN CAST(__error('{REFUSED}ascii of ' || x) AS INT)
+        ELSE __ascii(x) END""",
+    f"""CREATE MACRO __hive_ws(x) AS CASE WHEN typeof(x) IN ('VARCHAR', '"NULL"') THEN {_TEXT}
+        ELSE __error('{REFUSED}concat_ws of ' || typeof(x)) END""",
+    """CREATE MACRO __hive_add_months(x, n) AS CASE WHEN __date(x) = last_day(__date(x))
+        THEN last_day(CAST(__date(x) + to_months(CAST(n AS INT)) AS DATE)) ELSE __add_months(x, n) END""",
+    f"""CREATE MACRO __hive_part(x) AS CASE WHEN typeof(x) = 'BOOLEAN' OR typeof(x) LIKE 'DECIMAL%' THEN __hive_text(x)
+        ELSE __part(x) END""",
     *_presto_casts("__presto_", strict=True),
     *_presto_casts("__presto_try_", strict=False),
 )

@@ -114,7 +114,7 @@ _JAVA: Final = frozenset(
 CLASSES: Final[Mapping[statement.Dialect, frozenset[str]]] = {
     "spark": _EVERYWHERE | _JAVA | frozenset(["ArrayCompact", "ArrayAppend", "Median"]),
     "hive": _EVERYWHERE | _JAVA,
-    "presto": _EVERYWHERE | frozenset(["GenerateSeries", "Reduce", "Round", "StrPosition"]),
+    "presto": (_EVERYWHERE - {"Sinh"}) | frozenset(["Reduce"]),
 }
 """Classes of sqlglot that mean to DuckDB what they mean to the dialect."""
 

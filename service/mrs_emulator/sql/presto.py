@@ -111,7 +111,7 @@ class Presto:
             await asyncio.wait({task}, timeout=self._settings.reply_limit_s)
             if not execution_id and execution.end is None:  # no client could ask for its end
                 execution.ticket.cancel()
-                execution.end = _failed("Query exceeded the time limit", wanted)
+                execution.end = {"status": "FAILED", "message": "Query exceeded the time limit"}
         return wire.as_json(_OK, execution.members())
 
     async def show(self, call: routes.Call) -> wire.Reply:
@@ -165,9 +165,7 @@ class Presto:
         if execution.end is not None:
             return
         if outcome.error is not None:
-            place = (outcome.line, outcome.column)
-            message = presto_errors.error(outcome.error, execution.statement, execution.database, place)
-            execution.end = {"status": "FAILED", "message": message}
+            execution.end = {"status": "FAILED", "message": outcome.error}
         elif execution.location is not None:
             execution.end = {"status": "FINISHED", "result_location": execution.location, "content": []}
         else:
@@ -195,10 +193,6 @@ class Presto:
             ended = [key for key, one in self._executions.items() if one.end is not None]
             for key in ended[:surplus]:
                 del self._executions[key]
-
-
-def _failed(message: str, wanted: _Wanted) -> dict[str, Any]:
-    return {"status": "FAILED", "message": presto_errors.error(message, wanted.statement, wanted.database)}
 
 
 def _read(body: dict[str, Any], folder: obs.Obs) -> _Wanted:

@@ -44,16 +44,18 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 _TRUNCATES: Final = frozenset({"YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"})
 _END: Final = 2_147_483_647
-_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}( [0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?")
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}( [0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,3})?)?)?")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
 
 
 def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:
     kind = node.to
     tried = isinstance(node, exp.TryCast)
     if not tried and rewriting.is_text(node.this) and kind.this in {_TYPE.DATE, _TYPE.TIMESTAMP}:
-        if _MOMENT.fullmatch(node.this.name) is None:
+        form = _DAY if kind.this == _TYPE.DATE else _MOMENT
+        if form.fullmatch(node.this.name) is None:
             raise refusing.not_played(f"the moment {node.this.name!r}", "write year-month-day, and perhaps a time")
-        return node
+        return node if kind.this == _TYPE.TIMESTAMP else call("__presto_date", node.this)
     if kind.this in _CASTS:
         return call(f"__presto_{'try_' if tried else ''}{_CASTS[kind.this]}", node.this)
     if kind.this in {_TYPE.VARCHAR, _TYPE.TEXT}:
@@ -79,7 +81,7 @@ def _divide(node: exp.Div, _spoken: statement.Dialect) -> exp.Expr:
     left, right = rewriting.decimal_of(node.this), rewriting.decimal_of(node.expression)
     if left is None or right is None:
         return call("__presto_div", node.this, node.expression)
-    if left[1] + right[1] == 0:
+    if left[1] + right[1] == 0 and not any(isinstance(one, exp.Cast) for one in (node.this, node.expression)):
         return exp.Paren(this=exp.Div(this=node.this, expression=node.expression))
     scale = max(left[1], right[1])
     precision = min(38, left[0] + right[1] + max(0, right[1] - left[1]))
@@ -88,23 +90,33 @@ def _divide(node: exp.Div, _spoken: statement.Dialect) -> exp.Expr:
 
 
 def _plus(node: exp.Add | exp.Sub, _spoken: statement.Dialect) -> exp.Expr:
-    for one, other in ((node.this, node.expression), (node.expression, node.this)):
-        if rewriting.is_text(one) or (rewriting.is_text(other) and not isinstance(other, exp.Interval)):
-            raise refusing.not_played("arithmetic on texts", "cast the text")
-        if isinstance(other, exp.Interval) and not isinstance(one, exp.Interval):
-            unit = str(other.args.get("unit") or "").upper()
-            if unit not in rewriting.WHOLE_DAYS:
-                return node
-            return call("__plus" if isinstance(node, exp.Add) else "__minus", one, other)
-    return node
+    intervals = [isinstance(one, exp.Interval) for one in (node.this, node.expression)]
+    if all(intervals):
+        raise refusing.not_played("an interval as a value", "add it to a date, or subtract it")
+    if not any(intervals):
+        return _numbers(node)
+    one, other = (node.expression, node.this) if intervals[0] else (node.this, node.expression)
+    unit = str(other.args.get("unit") or "").upper()
+    if unit not in rewriting.WHOLE_DAYS:
+        step = exp.Add if isinstance(node, exp.Add) else exp.Sub
+        return exp.Paren(this=step(this=call("__presto_clock", one), expression=other))
+    return call("__plus" if isinstance(node, exp.Add) else "__minus", one, other)
+
+
+def _numbers(node: exp.Add | exp.Sub) -> exp.Expr:
+    if rewriting.is_text(node.this) or rewriting.is_text(node.expression):
+        raise refusing.not_played("arithmetic on texts", "cast the text")
+    if isinstance(node, exp.Add) or rewriting.is_number(node.this) or rewriting.is_number(node.expression):
+        return node
+    return call("__sub", node.this, node.expression)
 
 
 def _bracket(node: exp.Bracket, _spoken: statement.Dialect) -> exp.Expr:
     if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Slice):
         raise refusing.not_played("this form of a subscript")
     index = node.expressions[0]
-    if node.args.get("safe"):  # element_at
-        return node
+    if node.args.get("safe"):
+        return call("__presto_element_at", node.this, index)
     if isinstance(node.this, exp.Map | exp.VarMap) or rewriting.is_text(index):
         return call("__presto_key", node.this, index)
     if isinstance(index, exp.Literal | exp.Neg):  # sqlglot counts literals from 0
@@ -144,15 +156,15 @@ def _add(node: exp.DateAdd, _spoken: statement.Dialect) -> exp.Expr:
         this=exp.Interval(this=exp.Literal.string("1"), unit=exp.Var(this=unit)),
         expression=rewriting.cast(exp.Paren(this=node.expression), "INT"),
     )
-    return call("__plus", node.this, step)
+    return call("__plus", call("__of_moment", node.this, node.args["unit"].name), step)
 
 
 def _trunc(node: exp.DateTrunc | exp.TimestampTrunc, _spoken: statement.Dialect) -> exp.Expr:
     unit = node.args["unit"].name.upper()
     if unit not in _TRUNCATES:
         raise refusing.not_played(f"date_trunc to {unit.lower()}")
-    value = node.this
-    return call("cast_to_type", call("date_trunc", unit.lower(), value), value.copy())
+    value = call("__of_moment", node.this, unit.lower())
+    return call("cast_to_type", call("date_trunc", unit.lower(), value), node.this.copy())
 
 
 def _format(node: exp.TimeToStr, _spoken: statement.Dialect) -> exp.Expr:
@@ -176,6 +188,8 @@ def _substr(node: exp.Substring, _spoken: statement.Dialect) -> exp.Expr:
 
 def _regexp(node: exp.RegexpExtract, _spoken: statement.Dialect) -> exp.Expr:
     only(node, "this", "expression", "group", "null_if_pos_overflow")
+    if int(getattr(node.args.get("group"), "name", 0) or 0) > node.expression.name.count("("):
+        raise refusing.not_played("a group that the regular expression does not have")
     pattern = call("__re", node.expression)
     found = call("regexp_extract", node.this, pattern.copy(), node.args.get("group") or exp.Literal.number(0))
     return rewriting.when(call("regexp_matches", node.this.copy(), pattern), found, exp.Null())
@@ -205,6 +219,8 @@ def _greatest(node: exp.Greatest | exp.Least, _spoken: statement.Dialect) -> exp
 
 
 def _concat(node: exp.Concat, _spoken: statement.Dialect) -> exp.Expr:
+    if len(node.expressions) == 1:
+        raise refusing.not_played("concat of one value", "leave concat out")
     if any(isinstance(one, exp.Array) for one in node.expressions):
         return call("list_concat", *node.expressions)
     if any(isinstance(one, exp.Null) for one in node.expressions):
@@ -232,6 +248,9 @@ def _compared(node: exp.Expr, _spoken: statement.Dialect) -> exp.Expr:
         value = node.args.get(key)
         if isinstance(value, exp.Expr) and rewriting.is_text(value):
             node.set(key, call("__presto_beside", value, node.this.copy()))
+    for one in (node.this, node.args.get("expression")):
+        if isinstance(one, exp.Array) and one.find(exp.Null):
+            raise refusing.not_played("a comparison of arrays that have NULL")
     if isinstance(node, exp.Binary) and rewriting.is_text(node.this):
         node.set("this", call("__presto_beside", node.this, node.expression.copy()))
     if node.expressions:
@@ -241,31 +260,49 @@ def _compared(node: exp.Expr, _spoken: statement.Dialect) -> exp.Expr:
     return node
 
 
+def _sort(node: exp.ArraySort, _spoken: statement.Dialect) -> exp.Expr:
+    only(node, "this")
+    return call("list_sort", node.this, "ASC", "NULLS LAST")
+
+
 def _pad(node: exp.Pad, _spoken: statement.Dialect) -> exp.Expr:
-    name = "__lpad" if node.args.get("is_left") else "__rpad"
+    name = "__presto_lpad" if node.args.get("is_left") else "__presto_rpad"
     return call(name, node.this, node.expression, node.args["fill_pattern"])
 
 
 def _log(node: exp.Log, _spoken: statement.Dialect) -> exp.Expr:
     if node.args.get("expression") is None:
         raise refusing.not_played("log with one argument", "use ln")
-    short = {"10": "log10", "2": "log2"}.get(node.this.name)
-    return call(short, node.expression) if short else call("__log", node.this, node.expression)
+    short = {"10": "__presto_log10", "2": "__presto_log2"}.get(node.this.name)
+    if short is not None:
+        return call(short, node.expression)
+    return call("__presto_log", node.expression, node.this)  # sqlglot has read them the other way round
 
 
 def _split_part(node: exp.SplitPart, _spoken: statement.Dialect) -> exp.Expr:
-    return call("list_extract", call("string_split", node.this, node.args["delimiter"]), node.args["part_index"])
+    return call("__presto_split_part", node.this, node.args["delimiter"], node.args["part_index"])
+
+
+def _sequence(node: exp.GenerateSeries, _spoken: statement.Dialect) -> exp.Expr:
+    if node.args.get("step") is not None:
+        return node
+    return call("__presto_sequence", node.args["start"], node.args["end"])
+
+
+def _round(node: exp.Round, _spoken: statement.Dialect) -> exp.Expr:
+    only(node, "this", "decimals")
+    digits = node.args.get("decimals")
+    return node if digits is None else call("__presto_round", node.this, digits)
+
+
+def _average(node: exp.Avg, _spoken: statement.Dialect) -> exp.Expr:
+    if isinstance(node.this, exp.Distinct) or isinstance(node.parent, exp.Filter | exp.Window):
+        return node
+    return call("__presto_avg", node.this)
 
 
 def _aggregate_list(node: exp.ArrayAgg, _spoken: statement.Dialect) -> exp.Expr:
     return call("list", node.this) if not isinstance(node.parent, exp.Filter) else node
-
-
-def _average(node: exp.Avg, _spoken: statement.Dialect) -> exp.Expr:
-    known = rewriting.decimal_of(node.this)
-    if known is None or known[1] == 0:
-        return node
-    return rewriting.cast(node.copy(), f"DECIMAL({known[0]}, {known[1]})")
 
 
 REWRITES: Final[rewriting.Rewrites] = {
@@ -304,27 +341,35 @@ REWRITES: Final[rewriting.Rewrites] = {
     exp.RegexpLike: renamed("__rlike", "this", "expression"),
     exp.RegexpExtract: _regexp,
     exp.RegexpReplace: _regexp_replace,
-    exp.Ceil: _whole("ceil"),
-    exp.Floor: _whole("floor"),
+    exp.Ceil: _whole("__presto_ceil"),
+    exp.Floor: _whole("__presto_floor"),
     exp.Greatest: _greatest,
     exp.Least: _greatest,
     exp.Concat: _concat,
     exp.DPipe: _join,
     **dict.fromkeys((exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In), _compared),
     exp.Pad: _pad,
-    exp.Ln: renamed("ln", "this"),
+    exp.Ln: renamed("__presto_ln", "this"),
     exp.Log: _log,
     exp.Sqrt: renamed("__sqrt", "this"),
     exp.Asin: renamed("__asin", "this"),
     exp.Acos: renamed("__acos", "this"),
-    exp.Sign: renamed("sign", "this"),
+    exp.Sign: renamed("__presto_sign", "this"),
     exp.Pow: renamed("pow", "this", "expression"),
     exp.ArrayAgg: _aggregate_list,
     exp.Avg: _average,
     exp.ArrayContains: renamed("__array_contains", "this", "expression"),
     exp.ArrayPosition: renamed("__array_position", "this", "expression"),
     exp.ArrayDistinct: renamed("__array_distinct", "this"),
-    exp.ArraySort: lambda node, _: call("list_sort", node.this, "ASC", "NULLS LAST"),
+    exp.ArraySort: _sort,
+    exp.ArrayMax: renamed("__presto_array_max", "this"),
+    exp.ArrayMin: renamed("__presto_array_min", "this"),
+    exp.GenerateSeries: _sequence,
+    exp.Rand: renamed("random"),
+    exp.Replace: renamed("__replace_some", "this", "expression", "replacement"),
+    exp.StrPosition: renamed("strpos", "this", "substr"),
+    exp.Upper: renamed("__upper", "this"),
+    exp.Round: _round,
     exp.ArrayToString: renamed("array_to_string", "this", "expression"),
     exp.ArraySize: lambda node, _: rewriting.cast(call("cardinality", node.this), "BIGINT"),
     exp.Try: renamed("TRY", "this"),
@@ -346,7 +391,7 @@ NAMES: Final[rewriting.NamedRewrites] = {
     "every": named("bool_and", 1),
     "contains": named("__array_contains", 2),
     "cardinality": lambda node, _: rewriting.cast(call("cardinality", *node.expressions), "BIGINT"),
-    "log10": named("log10", 1),
-    "log2": named("log2", 1),
+    "log10": named("__presto_log10", 1),
+    "log2": named("__presto_log2", 1),
 }
 """Rewrites by name."""

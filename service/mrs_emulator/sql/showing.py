@@ -51,6 +51,27 @@ def show(sql: str, spoken: statement.Dialect) -> statement.Statement:
             raise refusing.not_played(" ".join(upper[:2]), text)
 
 
+def named(sql: str, spoken: statement.Dialect) -> tuple[str, str | None, str | None]:
+    """What a SHOW or DESC statement names: `table` or `database`, the database and the table; else empty texts."""
+    words = [word[1:-1] if word[0] in "'\"`" else word for word in _WORD.findall(sql)]
+    upper = [word.upper() for word in words]
+    match upper[:2]:
+        case ["SHOW", "TABLES" | "VIEWS"]:
+            found = _dotted(_after(words[1:], "FROM", "IN"))
+            return "database", found[-1] if found else None, None
+        case ["SHOW", "COLUMNS" | "PARTITIONS"]:
+            start = 2 if upper[1] == "PARTITIONS" else None
+            found = _dotted(words[start:] if start else _after(words, "FROM", "IN"))
+        case ["DESC" | "DESCRIBE", second, *_] if second not in {"FUNCTION", "DATABASE", "SCHEMA"}:
+            rest = words[1:]
+            while rest and rest[0].upper() in _DETAIL_WORDS:
+                rest = rest[1:]
+            found = _dotted(rest)
+        case _:
+            return "", None, None
+    return "table", found[-2] if len(found) > 1 else None, found[-1] if found else None
+
+
 def _rows(sql: str) -> statement.Statement:
     return statement.Statement(statement.Kind.ROWS, (sql,))
 

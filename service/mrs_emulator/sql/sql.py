@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from mrs_emulator.core import failures, settings
-from mrs_emulator.sql import dialect, macros, statement, tables, wording
+from mrs_emulator.sql import catalogue, dialect, macros, statement, tables, wording
 
 try:
     import duckdb
@@ -229,7 +229,8 @@ class Warehouse:
         try:
             with closing(self._opened().cursor()) as cursor, ticket.using(cursor):
                 _prepare(cursor, work)
-                for wanted in dialect.translate(work.read(), work.dialect, work.variables):
+                known = self._catalogue(cursor)
+                for wanted in dialect.translations(work.read(), work.dialect, work.variables, known):
                     if ticket.cancelled:
                         return Outcome(tuple(answers), _INTERRUPTED)
                     answers.append(self._answer(cursor, ticket, wanted, work))
@@ -243,6 +244,12 @@ class Warehouse:
         finally:
             self._tickets.discard(ticket)
         return Outcome(tuple(answers))
+
+    def _catalogue(self, cursor: duckdb.DuckDBPyConnection) -> catalogue.Catalogue:
+        """What a session sees; it asks while no statement of the session runs."""
+        return catalogue.Catalogue(
+            lambda query, values: cursor.execute(query, list(values)).fetchall(), frozenset(self._files)
+        )
 
     def _answer(
         self, cursor: duckdb.DuckDBPyConnection, ticket: Ticket, wanted: statement.Statement, work: Work
@@ -338,6 +345,7 @@ def _prepare(cursor: duckdb.DuckDBPyConnection, work: Work) -> None:
     """Make a fresh session behave as the dialect's own: its database, and what `/` does to integers."""
     if work.dialect == "presto":
         cursor.execute("SET integer_division = true")
+    cursor.execute(f"SET VARIABLE spoken = '{work.dialect}'")
     cursor.execute(f"USE {statement.quoted(statement.schema_name(work.database))}")
 
 

@@ -17,6 +17,8 @@ _NO_COLUMN = re.compile(r'(?:Referenced|does not have a) column (?:named )?"(?P<
 _NO_SCHEMA = re.compile(r'(?:schema named|Schema with name|because schema) "?(?P<name>[^"\s!]+)"?')
 _EXISTS = re.compile(r'(?:Table|View) with name "?(?P<name>[^"\s]+)"? already exists')
 _ZERO = re.compile(r"Division by zero", re.IGNORECASE)
+_SEVERAL = re.compile(r"More than one row returned by a subquery", re.IGNORECASE)
+_OVERFLOW = re.compile(r"Overflow in (?P<what>\w+) of INT(?P<bits>8|16|32|64) \((?P<sum>[^)]*)\)")
 _PLAYED = re.compile(rf"(?P<text>{macros.REFUSED}.*)' to UINT8", re.DOTALL)
 _ENGINE = re.compile(rf"{macros.FAILED}(?P<text>.*)' to UINT8", re.DOTALL)
 
@@ -34,9 +36,13 @@ _HIVE: Words = {
     _NO_SCHEMA: "FAILED: SemanticException [Error 10072]: Database does not exist: {name}",
     _EXISTS: "FAILED: Execution Error, return code 1: AlreadyExistsException(message:Table {name} already exists)",
 }
-_PRESTO: Words = {_ZERO: "Division by zero"}
+_PRESTO: Words = {
+    _ZERO: "Division by zero",
+    _NO_TABLE: "Table 'hive.default.{name}' does not exist",
+    _NO_SCHEMA: "line 1:1: Schema '{name}' does not exist",
+    _SEVERAL: "Scalar sub-query has returned multiple rows",
+}
 _WORDS: Mapping[statement.Dialect, Words] = {"spark": _SPARK, "hive": _HIVE, "presto": _PRESTO}
-_LEFT_TO_PRESTO = (_NO_TABLE, _NO_COLUMN, _NO_SCHEMA)
 
 
 def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], str]) -> str:
@@ -57,6 +63,7 @@ def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], st
     for pattern, words in _WORDS[spoken].items():
         if found := pattern.search(line):
             return words.format(**found.groupdict())
-    if spoken == "presto" and any(pattern.search(line) for pattern in _LEFT_TO_PRESTO):
-        return line
+    if spoken == "presto" and (found := _OVERFLOW.search(line)):
+        kind = {"8": "tinyint", "16": "smallint", "32": "integer", "64": "bigint"}[found["bits"]]
+        return f"{kind} {found['what']} overflow: {found['sum']}"
     return _UNKNOWN

@@ -44,14 +44,14 @@ class Composer:
     """
 
     def __init__(self, tenants: Mapping[str, kafka_settings.KafkaSettings], source: str) -> None:
-        self._tenants = tenants
+        self.tenants = tenants
         self.source = source
 
     def kafka(self, tenant: str) -> kafka_settings.KafkaSettings:
         """Return the settings of a tenant. Raises ProblemError: there is none of this name."""
-        kafka = self._tenants.get(tenant)
+        kafka = self.tenants.get(tenant)
         if kafka is None:
-            known = ", ".join(filter(None, self._tenants)) or "there are no tenants; leave it out"
+            known = ", ".join(filter(None, self.tenants)) or "there are no tenants; leave it out"
             raise problems.ProblemError(422, "invalid-request", f"tenant {tenant!r} is not known; known: {known}")
         return kafka
 

@@ -49,32 +49,75 @@ class Bucket:
         return 0.0
 
 
-def own_addresses(known: Collection[str]) -> Middleware:
+class OwnAddresses:
     """
-    Return the middleware that accepts requests to this service's own addresses, and from no other site.
+    This service's own addresses: the hosts and origins that are ours.
 
     Args:
         known: addresses by which callers know the service, such as https://mrs.example.
     """
-    hosts = {_host(urlsplit(one)) for one in known}
-    hosts |= {(name, _PORTS["http"]) for name, port in hosts if port == _PORTS["https"]}  # a proxy speaks TLS for us
-    origins = {_origin(one) for one in known}
 
-    @web.middleware
-    async def check(request: web.Request, handler: problems.Handler) -> web.StreamResponse:
+    def __init__(self, known: Collection[str]) -> None:
+        named = {_host(urlsplit(one)) for one in known}
+        self._secure_hosts = {(name, port) for name, port in named if port == _PORTS["https"]}
+        self._secure_hosts |= {(name, _PORTS["http"]) for name, _ in self._secure_hosts}  # a proxy speaks TLS for us
+        self._hosts = named | self._secure_hosts
+        self._origins = {_origin(one) for one in known}
+
+    def require(self, request: web.Request) -> None:
+        """
+        Refuse a request to another host, and one that a page of another site has sent.
+
+        Raises:
+            ProblemError: host or origin is not ours.
+        """
         host = _parsed(f"{request.scheme}://{request.host}")
-        if host is None or not (_is_this_machine(host, request) or _host(host) in hosts):
+        if host is None or not (_is_this_machine(host, request) or _host(host) in self._hosts):
             text = f"Host {request.host[:200]!r}: expected a loopback address, or one of api.addresses"
             raise problems.ProblemError(403, "foreign-host", text)
 
         origin = request.headers.get("Origin")
-        own = _origin(f"{request.scheme}://{request.host}")
-        if origin is not None and (found := _origin(origin)) != own and found not in origins:
+        if origin is not None and not self._is_ours(origin, request):
             text = f"Origin {origin[:200]!r}: pages of other sites may not call this API"
             raise problems.ProblemError(403, "foreign-origin", text)
         if origin is None and _is_of_other_site(request):
             text = "Sec-Fetch-Site: pages of other sites may not call this API"
             raise problems.ProblemError(403, "foreign-origin", text)
+
+    def require_own_page(self, request: web.Request) -> None:
+        """
+        Refuse a request unless the browser says that a page of this service sent it.
+
+        Browsers send `Sec-Fetch-Site` with every form, and older ones at least `Origin`, neither of which a page can
+        forge. So this holds for forms, and for whatever a browser authenticates by itself.
+
+        Raises:
+            ProblemError: another site sent it, or nothing says who.
+        """
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        says_ours = origin is not None and self._is_ours(origin, request) if site is None else site == "same-origin"
+        if not says_ours:
+            text = "this does not come from a page of this service; programs use the paths below /v1, and bearer tokens"
+            raise problems.ProblemError(403, "foreign-origin", text)
+
+    def is_secure(self, request: web.Request) -> bool:
+        """Return whether the browser is known to speak TLS, with us or with a proxy; its `Origin` says so, too."""
+        if request.secure or request.headers.get("Origin", "").startswith("https://"):
+            return True
+        host = _parsed(f"{request.scheme}://{request.host}")
+        return host is not None and _host(host) in self._secure_hosts
+
+    def _is_ours(self, origin: str, request: web.Request) -> bool:
+        found = _origin(origin)
+        return found is not None and (found == _origin(f"{request.scheme}://{request.host}") or found in self._origins)
+
+
+def own_addresses(own: OwnAddresses) -> Middleware:
+    """Return the middleware that accepts requests to this service's own addresses, and from no other site."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: problems.Handler) -> web.StreamResponse:
+        own.require(request)
         return await handler(request)
 
     return check

@@ -135,27 +135,6 @@ class EventBatch(_Model):
     ]
 
 
-class DeadLetter(_Model):
-    """A message that no event could answer; `mrs-relay dead-letters show` prints its content."""
-
-    tenant: Annotated[str, pydantic.Field(description="Name of the tenant, or the topic if it is not known.")]
-    position: Annotated[str, pydantic.Field(description="Where the message stood: TOPIC-PARTITION-OFFSET.")]
-    written_at: str
-    sent_at: str
-    code: str
-    message: str
-    size_bytes: int
-
-
-class DeadLetterPage(_Model):
-    """Dead letters, those written last first."""
-
-    items: list[DeadLetter]
-    next: Annotated[str | None, pydantic.Field(description="`cursor` of the next page; missing on the last one.")] = (
-        None
-    )
-
-
 class RequestsQuery(_Query):
     """Filters of requests; all of them must match."""
 
@@ -182,15 +161,6 @@ class RequestQuery(_Query):
 
     source: Text | None = None
     tenant: Annotated[str | None, pydantic.Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")] = None
-
-
-class DeadLettersQuery(_Query):
-    """Filters of dead letters."""
-
-    tenant: Annotated[str | None, pydantic.Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")] = None
-    code: Annotated[Text | None, pydantic.Field(description="Reason code, such as bad_id.")] = None
-    limit: Annotated[Limit, pydantic.Field(description="Most items.")] = 50
-    cursor: Annotated[Cursor | None, pydantic.Field(description="`next` of the page before, same filters.")] = None
 
 
 class EventsQuery(_Query):
@@ -336,7 +306,7 @@ class Decision(_Model):
     action: str
     by: Annotated[str | None, pydantic.Field(description="Who decided; missing where nobody authenticates.")] = None
     by_kind: Annotated[str | None, pydantic.Field(description="Kind of the deciding one, such as user.")] = None
-    via: Annotated[str, pydantic.Field(description="http or cli.")]
+    via: Annotated[str, pydantic.Field(description="http or cli; signal or file for rules that a relay read again.")]
     place: Annotated[str | None, pydantic.Field(description="From where: an address, or a host.")] = None
     why: Annotated[str, pydantic.Field(description="The reason given.")]
     tenant: Annotated[str | None, pydantic.Field(description="Missing: it is not about one tenant's requests.")] = None

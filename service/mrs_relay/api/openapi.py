@@ -13,6 +13,13 @@ from mrs_relay.api import models, problems, routes
 
 _SCHEMAS: Final = "#/components/schemas/{model}"
 _ID: Final[dict[str, Any]] = {"name": "id", "in": "path", "required": True, "description": "Id of the request."}
+_POSITION: Final[dict[str, Any]] = {
+    "name": "position",
+    "in": "path",
+    "required": True,
+    "description": "Where the message stood: TOPIC-PARTITION-OFFSET.",
+    "schema": {"pattern": r"^[a-zA-Z0-9._-]{1,249}-[0-9]{1,9}-[0-9]{1,18}$"},
+}
 _SCOPE: Final[dict[str, Any]] = {
     "name": "scope",
     "in": "path",
@@ -38,6 +45,12 @@ _BEARER: Final = {
     "description": "A token of the file of tokens, or a JSON Web Token of the OpenID Connect provider.",
 }
 _CERTIFICATE: Final = {"type": "mutualTLS", "description": "A client certificate."}
+_SESSION: Final = {
+    "type": "apiKey",
+    "in": "cookie",
+    "name": "__Host-mrs-relay-session",
+    "description": "The session of a browser; without TLS the name has no prefix. It writes only from our own pages.",
+}
 
 
 def document(all_routes: Sequence[routes.Route], *, is_open: bool = True) -> dict[str, Any]:
@@ -61,18 +74,18 @@ def document(all_routes: Sequence[routes.Route], *, is_open: bool = True) -> dic
         paths.setdefault(route.path, {})[route.verb] = _operation(route)
     components: dict[str, Any] = {"schemas": shared["$defs"]}
     if not is_open:
-        components["securitySchemes"] = {"token": _BEARER, "certificate": _CERTIFICATE}
+        components["securitySchemes"] = {"token": _BEARER, "certificate": _CERTIFICATE, "session": _SESSION}
     return {
         "openapi": "3.1.0",
         "info": {"title": "mrs-relay", "version": mrs_relay.__version__, "description": _DESCRIPTION},
         "paths": paths,
         "components": components,
-        **({} if is_open else {"security": [{"token": []}, {"certificate": []}]}),
+        **({} if is_open else {"security": [{"token": []}, {"certificate": []}, {"session": []}]}),
     }
 
 
 def _operation(route: routes.Route) -> dict[str, Any]:
-    named = [one for one in (_ID, _SCOPE) if f"{{{one['name']}}}" in route.path]
+    named = [one for one in (_ID, _POSITION, _SCOPE) if f"{{{one['name']}}}" in route.path]
     parameters: list[dict[str, Any]] = [
         {**one, "schema": {"type": "string", "minLength": 1, **one.get("schema", {})}} for one in named
     ]

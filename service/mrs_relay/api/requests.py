@@ -1,4 +1,4 @@
-"""Answer questions about requests, and about dead letters, from the read model."""
+"""Answer questions about requests from the read model."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from mrs_relay.api import models, problems, replies
+from mrs_relay.api import event_json, models, problems, replies
 from mrs_relay.api.access import scopes
 from mrs_relay.common import clock
-from mrs_relay.read_model import database, queries
+from mrs_relay.read_model import database, event_log, queries
 
 _MOST_EVENTS = 1_000
 
 
 class Requests:
     """
-    The handlers of requests and dead letters.
+    The handlers of requests.
 
     Args:
         opened: the database.
@@ -44,11 +44,6 @@ class Requests:
         """Answer with the events of one request."""
         return replies.reply(request, models.EventList(items=await self.events(await self.one(request))))
 
-    async def list_dead_letters(self, request: web.Request) -> web.StreamResponse:
-        """Answer with a page of dead letters."""
-        query = replies.query(request, models.DeadLettersQuery)
-        return replies.reply(request, await self.dead_letters(query, scopes.of(request)))
-
     async def page(
         self, query: models.RequestsQuery, scope: scopes.Scope
     ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
@@ -66,31 +61,13 @@ class Requests:
 
     async def last_event(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the event that brought the state of a request; None: it is not kept. Raises DatabaseDown."""
-        event = await queries.event_at(self._database, row["log"], row["offset"], row["key"])
-        return None if event is None else msgspec.json.decode(event, type=dict[str, Any])
+        event = await event_log.event_at(self._database, row["log"], row["offset"], row["key"])
+        return None if event is None else event_json.decoded(event)
 
     async def events(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the last events of a request, in order. Raises DatabaseDown."""
-        found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
-        return [msgspec.json.decode(event) for event in found]
-
-    async def dead_letters(self, query: models.DeadLettersQuery, scope: scopes.Scope) -> models.DeadLetterPage:
-        """
-        Return a page of dead letters that the caller may see.
-
-        Raises:
-            ProblemError: the tenant is not the caller's, or the cursor is not one of ours. DatabaseDown.
-        """
-        scope.require_named(query.tenant)
-        filters = queries.LetterFilter(query.tenant, query.code, scope.visible)
-        after = replies.place(query.cursor, queries.RecordPageEnd, filters)
-        rows, following = await queries.dead_letters(self._database, filters, after, query.limit)
-        return models.DeadLetterPage(items=[_letter(row) for row in rows], next=replies.cursor(following, filters))
-
-    async def is_rejected(self, request_id: str, tenant: str, source: str) -> bool:
-        """Return whether the last state of a request is `rejected`. Raises DatabaseDown."""
-        found = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
-        return [row["state"] for row in found] == ["rejected"]
+        found = await event_log.events_of(self._database, row["key"], limit=_MOST_EVENTS)
+        return [event_json.decoded(event) for event in found]
 
     async def one(self, request: web.Request, *, extra: Collection[str] = ()) -> Mapping[str, Any]:
         """
@@ -161,12 +138,3 @@ def _members(row: Mapping[str, Any]) -> dict[str, Any]:
         "reason": reason,
         "mrs": mrs if mrs != models.Mrs() else None,
     }
-
-
-def _letter(row: Mapping[str, Any]) -> models.DeadLetter:
-    same = ("tenant", "position", "code", "message", "size_bytes")
-    return models.DeadLetter(
-        **{name: row[name] for name in same},
-        written_at=clock.shown(row["written_ms"]),
-        sent_at=clock.shown(row["sent_ms"]),
-    )

@@ -12,10 +12,13 @@ from aiohttp import web
 from mrs_relay.api import (
     controls,
     decisions,
+    letter_models,
+    letters,
     models,
     problems,
     relay_models,
     relays,
+    replays,
     requests,
     retries,
     streams,
@@ -93,12 +96,15 @@ class Handlers:
     controlled: controls.Controls
     noted: decisions.Decisions
     reported: relays.Relays
+    lettered: letters.Letters
+    replayed: replays.Replays
 
 
 def routes(handlers: Handlers) -> Sequence[Route]:
     """Return all operations of the API."""
     return (
         *_questions(handlers.asked, handlers.streamed),
+        *_of_letters(handlers.lettered, handlers.replayed),
         *_of_relays(handlers.reported),
         *_messages(handlers.submitted, handlers.repeated),
         *_trials(handlers.tried),
@@ -145,15 +151,6 @@ def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[
             _ONE,
         ),
         Route(
-            "/v1/dead-letters",
-            "listDeadLetters",
-            "List messages that no event could answer, those written last first.",
-            asked.list_dead_letters,
-            models.DeadLettersQuery,
-            models.DeadLetterPage,
-            _COMMON,
-        ),
-        Route(
             "/v1/events",
             "streamEvents",
             "Follow events: a stream of server-sent events or of lines of JSON, or with `wait` one answer.",
@@ -167,6 +164,41 @@ def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[
                 "application/x-ndjson": "Objects with `position` and either `event`, `reset` or nothing.",
             },
             headers={LAST_EVENT_ID: "As `after`, which wins; sent by browsers that reconnect."},
+        ),
+    )
+
+
+def _of_letters(lettered: letters.Letters, replayed: replays.Replays) -> Sequence[Route]:
+    return (
+        Route(
+            "/v1/dead-letters",
+            "listDeadLetters",
+            "List messages that no event could answer, those written last first.",
+            lettered.list_dead_letters,
+            letter_models.DeadLettersQuery,
+            letter_models.DeadLetterPage,
+            _COMMON,
+        ),
+        Route(
+            "/v1/dead-letters/{position}",
+            "showDeadLetter",
+            "Show a dead letter, to operators of its tenant with its content.",
+            lettered.show_dead_letter,
+            letter_models.DeadLetterQuery,
+            letter_models.DeadLetterDetail,
+            {**_COMMON, 404: "No dead letter has this position."},
+        ),
+        Route(
+            "/v1/dead-letters/replay",
+            "replayDeadLetters",
+            "Send dead letters once more, where they stood; `dry_run` says what would be sent.",
+            replayed.replay_dead_letters,
+            None,
+            letter_models.Replayed,
+            {**_COMMON, **_SENT, 422: "The body does not say which, or why."},
+            verb="post",
+            body=letter_models.ReplayRequest,
+            sends=False,
         ),
     )
 

@@ -6,14 +6,15 @@ Health says that the event loop turns; readiness that the topics have been read 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import core, registry
+from prometheus_client import registry
 
 from mrs_relay.api import (
     composing,
@@ -21,9 +22,12 @@ from mrs_relay.api import (
     decisions,
     guards,
     headers,
+    letters,
+    metrics,
     openapi,
     problems,
     relays,
+    replays,
     requests,
     retries,
     routes,
@@ -34,7 +38,8 @@ from mrs_relay.api import (
 )
 from mrs_relay.api.access import authentication, certificates, least_roles
 from mrs_relay.client import auditing, sending
-from mrs_relay.common import addresses, http_server
+from mrs_relay.common import addresses, clock, http_server
+from mrs_relay.common import certificates as expiry
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec
@@ -59,6 +64,7 @@ class Writing:
         kafka: reads the topics of requests.
         attempt: says what would become of a message.
         trail: writes records of decisions.
+        time: the clock.
     """
 
     tenants: Mapping[str, kafka_settings.KafkaSettings]
@@ -67,6 +73,7 @@ class Writing:
     kafka: topic_io.TopicClient
     attempt: trials.Try
     trail: auditing.AuditTrail
+    time: clock.Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +103,15 @@ class Api:
         authenticator: tells who calls.
 
     Attributes:
+        own: addresses of this service.
+        authenticator: tells who calls.
         asked: finds requests.
         submitted: sends messages about them.
+        repeated: sends them again.
         controlled: lists, sets and lifts controls.
         reported: what the relays report.
+        lettered: finds dead letters.
+        replayed: sends them once more.
         noted: what people and programs decided.
     """
 
@@ -113,7 +125,8 @@ class Api:
         authenticator: authentication.Authenticator,
     ) -> None:
         self._settings = chosen
-        self._authenticator = authenticator
+        self.own = authenticator.own
+        self.authenticator = authenticator
         self._reading = reading
         self._cut_off = 0
         self._readers = streams.EventReaders(opened, topics, reading.changes, lambda: reading.progress, chosen.streams)
@@ -124,7 +137,10 @@ class Api:
         self.submitted = submissions.Submissions(
             composer, submissions.Output(writing.sender, writing.memory, self.noted), self.asked, self._readers, chosen
         )
-        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
+        self.repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
+        self.lettered = letters.Letters(opened, writing.kafka)
+        output = replays.Output(writing.sender, writing.kafka, self.noted, writing.time)
+        self.replayed = replays.Replays(composer, self.lettered, output, opened, chosen)
         tried = trials.Trials(composer, writing.attempt)
         self.reported = relays.Relays(opened, self.asked, reading)
         self.controlled = controls.Controls(
@@ -132,12 +148,23 @@ class Api:
         )
         self._routes = routes.routes(
             routes.Handlers(
-                self.asked, self._streams, self.submitted, repeated, tried, self.controlled, self.noted, self.reported
+                asked=self.asked,
+                streamed=self._streams,
+                submitted=self.submitted,
+                repeated=self.repeated,
+                tried=tried,
+                controlled=self.controlled,
+                noted=self.noted,
+                reported=self.reported,
+                lettered=self.lettered,
+                replayed=self.replayed,
             )
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
+        self._files = [("api.tls.certificate", chosen.tls.certificate)] if chosen.tls.certificate else []
+        self._expiries: Mapping[str, float] = {}
         self._metrics = registry.CollectorRegistry()
-        self._metrics.register(_Collector(self._snapshot))
+        self._metrics.register(metrics.Collector(self._snapshot))
 
     def application(self, pages: Pages) -> web.Application:
         """Return the application, with the pages; needs a running loop."""
@@ -145,8 +172,8 @@ class Api:
             client_max_size=self._settings.body_bytes,
             middlewares=[
                 problems.middleware(pages.problem),
-                guards.own_addresses(self._settings.addresses),
-                authentication.middleware(self._authenticator),
+                guards.own_addresses(self.own),
+                authentication.middleware(self.authenticator),
                 guards.rate(guards.Bucket(self._settings.requests_per_s)),
             ],
         )
@@ -179,45 +206,17 @@ class Api:
         reasons = [now.problem] if now.problem else []
         reasons += [] if now.caught_up else ["the topics are still being read for the first time"]
         body: dict[str, Any] = {"ready": not reasons, "writes": now.writes}
-        if await self._authenticator.knows(request):  # names of topics and of the database are not for everybody
+        if await self.authenticator.knows(request):  # names of topics and of the database are not for everybody
             body |= {"reasons": reasons, "behind": now.behind or {}}
         return web.json_response(body, status=503 if reasons else 200)
 
-    async def _measured(self, _request: web.Request) -> web.Response:
-        return http_server.metrics(self._metrics)
+    async def _measured(self, request: web.Request) -> web.Response:
+        if self._files:
+            self._expiries = await asyncio.to_thread(expiry.expiries, self._files)
+        return http_server.metrics(request, self._metrics)
 
-    def _snapshot(self) -> tuple[projector.Progress, int, int]:
-        return self._reading.progress, self._readers.count, self._cut_off
-
-
-class _Collector(registry.Collector):
-    """Progress and streams as metrics."""
-
-    def __init__(self, snapshot: Callable[[], tuple[projector.Progress, int, int]]) -> None:
-        self._snapshot = snapshot
-
-    def collect(self) -> Any:  # noqa: ANN401 - an iterator of metrics
-        """Make the metrics from the present numbers."""
-        progress, open_streams, cut_off = self._snapshot()
-        behind = core.GaugeMetricFamily(
-            "mrs_relay_web_behind_records", "Records of a topic that are not in the database yet.", labels=["topic"]
-        )
-        for topic, count in (progress.behind or {}).items():
-            behind.add_metric([topic], count)
-        yield behind
-        yield core.GaugeMetricFamily(
-            "mrs_relay_web_writes", "1 when this process writes to the database.", value=float(progress.writes)
-        )
-        yield core.CounterMetricFamily("mrs_relay_web_records", "Records written.", value=progress.written)
-        yield core.CounterMetricFamily(
-            "mrs_relay_web_records_skipped", "Records that are no message of mrs-relay.", value=progress.skipped
-        )
-        yield core.GaugeMetricFamily(
-            "mrs_relay_web_streams", "Open streams of events and calls that wait.", value=open_streams
-        )
-        yield core.CounterMetricFamily(
-            "mrs_relay_web_streams_cut_off", "Streams whose reader did not read.", value=cut_off
-        )
+    def _snapshot(self) -> metrics.Snapshot:
+        return metrics.Snapshot(self._reading.progress, self._readers.count, self._cut_off, self._expiries)
 
 
 @contextlib.asynccontextmanager

@@ -45,6 +45,12 @@ class ApiSettings(pydantic.BaseModel):
     source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] = "/mrs-relay/http"
     """CloudEvents `source` of requests that name none. With the id it names a request, so it should never change."""
 
+    remember_s: Annotated[float, pydantic.Field(ge=0)] = 7 * 24 * 3600.0
+    """
+    Seconds for which a request that has ended keeps its Idempotency-Key from another payload: as many as
+    `engine.remember_s` of the relays. Fewer leave the refusal to the relay; more refuse what it would take.
+    """
+
     requests_per_s: Annotated[float, pydantic.Field(gt=0, le=100_000)] = 200.0
     """HTTP requests a second that are answered; twice as many at once after a pause. More get status 429."""
 

@@ -17,13 +17,18 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from mrs_relay.api import models, problems, replies, settings
+from mrs_relay.api import event_json, models, problems, replies, settings
 from mrs_relay.api.access import scopes
 from mrs_relay.messages import codec
-from mrs_relay.read_model import changes, database, event_log, projector, record_reader
+from mrs_relay.read_model import changes, database, event_log, positions, projector, record_reader
 
 BEGINNING: Final = "beginning"
 _READ: Final = 500
+_READ_BYTES: Final = 1_000_000
+"""Of events that are in memory at once for each stream."""
+_ASK_S: Final = 5.0
+"""How often a reader is asked for again who it is, in seconds: a token may be taken back while it reads."""
+
 _RETRY_MS: Final = 2_000
 _NDJSON: Final = "application/x-ndjson"
 _SSE: Final = "text/event-stream"
@@ -180,7 +185,7 @@ class EventReaders:
         cursor = event_log.Cursor(self._database, self._topics.events, await self._start(text))
         return Reader(cursor, Matcher(query, self._topics.tenants, scope.visible), self._changed)
 
-    async def _start(self, text: str | None) -> event_log.Position:
+    async def _start(self, text: str | None) -> positions.Position:
         if text is not None and text != BEGINNING:
             return _position(text)
         if not self._progress().caught_up:
@@ -189,10 +194,10 @@ class EventReaders:
         return event_log.beginning(logs) if text == BEGINNING else event_log.end(logs)
 
 
-def _position(text: str) -> event_log.Position:
+def _position(text: str) -> positions.Position:
     try:
-        return event_log.read(text)
-    except event_log.BadPosition as error:
+        return positions.read(text)
+    except positions.BadPosition as error:
         fault = models.Fault(field="after", message=str(error))
         text = f"after, Last-Event-ID: {error}"
         raise problems.ProblemError(400, "invalid-position", text, faults=[fault]) from None
@@ -216,7 +221,7 @@ class Reader:
     @property
     def position(self) -> str:
         """Where the next event is read."""
-        return event_log.text_of(self._cursor.position)
+        return positions.text_of(self._cursor.position)
 
     async def take(self, timeout_s: float) -> list[Delivered]:
         """
@@ -238,7 +243,7 @@ class Reader:
 
     async def _read(self) -> list[Delivered]:
         try:
-            found, ends = await self._cursor.read(_READ)
+            found, ends = await self._cursor.read(_READ, _READ_BYTES)
         except event_log.Gone as gone:
             await self._cursor.go_to_end()
             return [Delivered(self.position, reset=gone.reason)]
@@ -294,11 +299,12 @@ class Streams:
             if reader.position == before or left_s <= 0:
                 break
 
+        await scopes.require_unchanged(request)
         if found and found[0].reset is not None:
             text = f"{found[0].reset}: load /v1/requests, then continue after `position`"
             raise problems.ProblemError(410, "position-gone", text, extra={"position": found[0].position})
         some = found[: query.limit]
-        events = [msgspec.json.decode(one.event) for one in some if one.event is not None]
+        events = [event_json.decoded(one.event) for one in some if one.event is not None]
         end = some[-1].position if len(found) > len(some) else reader.position
         return replies.reply(request, models.EventBatch(items=events, position=end))
 
@@ -323,19 +329,20 @@ class Streams:
     async def _deliveries(self, request: web.Request, reader: Reader) -> AsyncIterator[list[Delivered]]:
         """Yield what comes, and the position alone where nothing matched or nothing came for a while."""
         loop = asyncio.get_running_loop()
-        beat_s = asked_s = loop.time() + self._settings.heartbeat_s
+        ask_s = min(_ASK_S, self._settings.heartbeat_s)
+        beat_s, asked_s = loop.time() + self._settings.heartbeat_s, loop.time() + ask_s
         while not self._readers.closed:
             if loop.time() >= asked_s:
                 if await scopes.has_changed(request):
                     return  # it comes back with what it may now, or learns why not
-                asked_s = loop.time() + self._settings.heartbeat_s
+                asked_s = loop.time() + ask_s
             try:
-                found = await reader.take(max(0.0, beat_s - loop.time()))
+                found = await reader.take(max(0.0, min(beat_s, asked_s) - loop.time()))
             except database.DatabaseDown as error:
                 _log.warning("stream_ended", error=str(error))  # its reader comes back, and gets a 503 then
                 return
             if not found and loop.time() < beat_s:
-                continue  # nothing matched: on a busy topic this happens all the time
+                continue  # nothing matched, as happens all the time on a busy topic, or it is time to ask
 
             yield found or [Delivered(reader.position)]
             beat_s = loop.time() + self._settings.heartbeat_s

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from aiohttp import web
 
-from mrs_relay.api import composing, decisions, models, problems, requests, settings, streams, writing
+from mrs_relay.api import composing, decisions, event_json, models, problems, requests, settings, streams, writing
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending, wording
 from mrs_relay.kafka import records
@@ -112,40 +112,37 @@ class Submissions:
 
         wait_s = _preferred_wait_s(request)
         if not wait_s:
-            return await self.send(message, digest)
+            await self.send(message, digest)
+            return accepted(message)
 
         with self._readers.counted():
             await self._note(message, digest)
             reader = await self._reader(request, message)  # before sending, so that no event is missed
             await self._send(message)
             end = await self._end(reader, wait_s)
-            return _accepted(message, end, waited=True)
+            if await scopes.has_changed(request):
+                return accepted(message)  # it was sent; who may not read any longer learns no more
+            return accepted(message, end, waited=True)
 
-    async def send(self, message: composing.Message, digest: str) -> web.Response:
+    async def send(self, message: composing.Message, digest: str) -> None:
         """
-        Send the message of a new request; answers when Kafka has it.
+        Send the message of a new request, and wait until Kafka has it.
 
         Raises:
             ProblemError: another payload was sent under its id, or Kafka does not take it.
         """
         await self._note(message, digest)
         await self._send(message)
-        return _accepted(message, None, waited=False)
 
     async def _note(self, message: composing.Message, digest: str) -> None:
         """
         Note the payload of a request.
 
         Raises:
-            ProblemError: another one was sent under its id, and the relay did not reject that one.
+            ProblemError: another one was sent under its id, and the relay neither rejected nor has forgotten that one.
         """
         key = record_reader.request_key(message.tenant, message.source, message.id)
         if await self._memory.note(key, digest):
-            return
-
-        # The relay takes the id of a rejected request again, with any payload.
-        if await self._asked.is_rejected(message.id, message.tenant, message.source):
-            await self._memory.replace(key, digest)
             return
         text = (
             f"Idempotency-Key {message.id!r} was used for another request: send the same body again, "
@@ -158,14 +155,14 @@ class Submissions:
         self.require_writable()
         body = await composing.body(request, models.CancelRequest)
         row, caller = await self._asked.one(request), scopes.of(request).caller
-        return _accepted(await self.cancel_one(row, body.note, caller), None, waited=False)
+        return accepted(await self.cancel_one(row, body.note, caller))
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """Settle a request that is unknown."""
         self.require_writable()
         body = await composing.body(request, models.ResolveRequest)
         row, caller = await self._asked.one(request), scopes.of(request).caller
-        return _accepted(await self.resolve_one(row, body.verdict, body.note, caller), None, waited=False)
+        return accepted(await self.resolve_one(row, body.verdict, body.note, caller))
 
     async def cancel_one(self, row: Mapping[str, Any], note: str, caller: callers.Caller) -> composing.Message:
         """Send the cancel of a request. Raises ProblemError: see `_follow_up`."""
@@ -272,7 +269,8 @@ def _preferred_wait_s(request: web.Request) -> float:
     return 0.0
 
 
-def _accepted(message: composing.Message, end: str | None, *, waited: bool) -> web.Response:
+def accepted(message: composing.Message, end: str | None = None, *, waited: bool = False) -> web.Response:
+    """Return the answer to who has sent a message, with its last event if there is one."""
     names = urlencode({"source": message.source, "tenant": message.tenant})
     path = f"/v1/requests/{quote(message.id, safe='')}"
     answer = models.Accepted(
@@ -281,7 +279,7 @@ def _accepted(message: composing.Message, end: str | None, *, waited: bool) -> w
         tenant=message.tenant,
         request=f"{path}?{names}",
         events=f"{path}/events?{names}",
-        last_event=None if end is None else msgspec.json.decode(end),
+        last_event=None if end is None else event_json.decoded(end),
     )
     headers = {"Location": answer.request, **({"Preference-Applied": "wait"} if waited else {})}
     body = answer.model_dump_json(exclude_none=True).encode()

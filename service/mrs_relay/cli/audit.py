@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich import table
 
-from mrs_relay.cli import compose, connect, options, run, view
+from mrs_relay.cli import complete, compose, connect, options, run, view
 from mrs_relay.client import auditing
 from mrs_relay.common import clock
 from mrs_relay.kafka import records as kafka_records
@@ -23,7 +23,8 @@ def audit(
     action: Annotated[str | None, typer.Option("--action", help="Only of this kind, such as cancel.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Only by this person or program.")] = None,
     subject: Annotated[
-        str | None, typer.Option("--id", help="Only on this request, or whatever else it concerns.")
+        str | None,
+        typer.Option("--id", help="Only on this request, or whatever else it concerns.", autocompletion=complete.ids),
     ] = None,
     as_json: options.AsJson = False,
     config: options.Config = None,

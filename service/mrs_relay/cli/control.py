@@ -1,31 +1,40 @@
 """
 `mrs-relay cancel` and `mrs-relay resolve`: stop or settle requests that were sent before.
 
-Both send a message for each request; the request's own events report the outcome (`mrs-relay watch --id …`).
+Both send a message for each request; the request's own events report the outcome (`mrs-relay events --id …`).
 """
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 import typer
 
-from mrs_relay.cli import audit, compose, connect, options, run, settling, wait
+from mrs_relay.cli import audit, bulk, complete, compose, connect, options, run, settling, wait
+from mrs_relay.engine.model import jobs
+from mrs_relay.kafka import records
 from mrs_relay.kafka import settings as kafka_settings
 
-Request = Annotated[str, typer.Argument(metavar="ID", help="Id of the request.")]
+Request = Annotated[
+    str | None,
+    typer.Argument(metavar="[ID]", help="Id of the request.", show_default=False, autocompletion=complete.ids),
+]
 RequestSource = Annotated[str, typer.Option("--source", help="Source of the request.")]
 Key = Annotated[str | None, typer.Option("--key", help="Kafka key of the request: usually its cluster id.")]
 
 
 def cancel(
     *,
-    request_id: Request,
+    request_id: Request = None,
+    where: bulk.WhereText = None,
+    note: Annotated[str, typer.Option("--note", "--reason", help="Why; it comes back in the reason.")] = "",
     source: RequestSource = compose.SOURCE,
     key: Key = None,
-    note: Annotated[str, typer.Option("--note", help="Why; it comes back in the reason.")] = "",
+    dry_run: bulk.DryRun = False,
+    yes: bulk.Yes = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -34,8 +43,17 @@ def cancel(
     """
     Stop a request, whatever its state, also before it came.
 
-    `cancelled` is published once MRS confirms; a job that ends first is reported with its own verdict.
+    `cancelled` is published once MRS confirms; a job that ends first is reported with its own verdict. --where stops
+    all requests of the ledgers that match and have not ended.
     """
+    options.require_one(request_id, where, dry_run=dry_run)
+    if where is not None:
+        if key is not None:
+            raise typer.BadParameter("--where finds each request's own key; leave it out", param_hint="--key")
+        tenancies = connect.meant(config, bootstrap, tenant)
+        asked = bulk.wanted(where, note, tenancies, dry_run=dry_run, yes=yes, as_json=as_json)
+        _follow_up_all(asked, _CANCEL)
+        return
     data = {"request": {"id": request_id, "source": source}, "note": note}
     _send("mrs.job.cancel", [data], key, wait.How(config, bootstrap, tenant, as_json=as_json))
 
@@ -43,10 +61,12 @@ def cancel(
 def resolve(
     *,
     request_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of the requests.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Ids of the requests.", show_default=False, autocompletion=complete.ids),
     ] = None,
     verdict: Annotated[str, typer.Argument(metavar="VERDICT", help="succeeded, failed or cancelled.")],
-    note: Annotated[str, typer.Option("--note", help="Who says so and why; it comes back in the reason.")],
+    note: Annotated[str, typer.Option("--note", "--reason", help="Who says so and why; it comes back in the reason.")],
+    where: bulk.WhereText = None,
     file: Annotated[
         pathlib.Path | None,
         typer.Option("--file", metavar="FILE", exists=True, dir_okay=False, help="More ids, one a line."),
@@ -55,7 +75,10 @@ def resolve(
         str | None, typer.Option("--source", help=f"Source of the requests; with ids {compose.SOURCE} by default.")
     ] = None,
     key: Key = None,
-    clusters: Annotated[list[str] | None, typer.Option("--cluster", help="Only of this MRS cluster.")] = None,
+    clusters: Annotated[
+        list[str] | None,
+        typer.Option("--cluster", help="Only of this MRS cluster.", autocompletion=complete.clusters),
+    ] = None,
     codes: Annotated[
         list[str] | None, typer.Option("--reason-code", metavar="CODE", help="Only unknown for this reason.")
     ] = None,
@@ -63,7 +86,8 @@ def resolve(
         str | None, typer.Option("--since", metavar="DURATION", help="Only that came in the last 10m, 2h or 1d.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are unknown.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before settling.")] = False,
+    dry_run: bulk.DryRun = False,
+    yes: bulk.Yes = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -73,8 +97,18 @@ def resolve(
     Settle requests that are `unknown`, after a look at MRS.
 
     The state of any other single request is published again. Many ids, a file, or a filter (--cluster, --reason-code,
-    --since, --all) choose among the unknown requests of the ledger: they are shown, and settled once confirmed.
+    --since, --all, or --where) choose among the unknown requests of the ledger: they are shown, and settled once
+    confirmed.
     """
+    if where is not None:
+        if any((request_ids, file, source, key, clusters, codes, since, everything)):
+            raise typer.BadParameter("it says all: leave out ids and other filters", param_hint="--where")
+        tenancies = connect.meant(config, bootstrap, tenant)
+        asked = bulk.wanted(where, note, tenancies, dry_run=dry_run, yes=yes, as_json=as_json)
+        _follow_up_all(asked, _FollowUp("resolve", _UNKNOWN, {"verdict": verdict}, f"settled as {verdict}"))
+        return
+    if dry_run:
+        raise typer.BadParameter("it belongs to --where", param_hint="--dry-run")
     ids = [*(request_ids or ()), *(settling.ids_of(file) if file else ())]
     filters = bool(clusters or codes or since or everything)
 
@@ -98,6 +132,56 @@ def resolve(
     choice = settling.Choice(frozenset(ids) if ids else None, by_id, clusters or (), codes or (), since_s)
     kafka = connect.kafka(config, bootstrap, tenant)
     _end(settling.settle(kafka, choice, settling.Verdict(verdict, note), yes=yes, as_json=as_json, tenant=tenant or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class _FollowUp:
+    """
+    A message about each of many requests.
+
+    Attributes:
+        action: cancel or resolve.
+        fitting: states in which it may have an effect.
+        data: further members of the message.
+        text: how the outcome is called.
+    """
+
+    action: str
+    fitting: frozenset[jobs.State]
+    data: Mapping[str, str]
+    text: str
+
+
+_UNKNOWN: Final = frozenset({jobs.State.UNKNOWN})
+_LIVE: Final = frozenset(state for state, trait in jobs.TRAITS.items() if not trait.last)
+_CANCEL: Final = _FollowUp("cancel", _LIVE | _UNKNOWN, {}, "cancel sent")
+
+
+def _follow_up_all(asked: bulk.Wanted, wanted: _FollowUp) -> None:
+    async def prepared(_found: Sequence[bulk.Found]) -> bulk.Plan:
+        return lambda one: _plan(one, asked.reason, wanted)
+
+    bulk.carry_out(asked, wanted.action, prepared)
+
+
+def _plan(one: bulk.Found, why: str, wanted: _FollowUp) -> bulk.Step | str:
+    """Return the message about one request, for the partition that holds it, or why it is passed over."""
+    job = one.job
+    if job.state not in wanted.fitting:
+        return f"it is {job.state.value}: {wanted.action} has no effect on it"
+    data = {"request": one.target, "note": why, **wanted.data}
+    made = compose.message({"type": f"mrs.job.{wanted.action}", "data": data}, compose.Defaults(key=job.id))
+    decided = audit.data(
+        wanted.action,
+        why,
+        one.target,
+        before={"state": job.state.value},
+        after=wanted.data,
+        tenant=one.tenant.name,
+        message=made.id,
+    )
+    topic = one.tenant.kafka.topics.requests
+    return bulk.Step(records.Outgoing(topic, job.key, made.value, made.headers, one.partition), decided, wanted.text)
 
 
 def _send(kind: str, data: Sequence[Mapping[str, Any]], key: str | None, how: wait.How) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mrs_relay.client import replaying
 from mrs_relay.common import clock
 from mrs_relay.kafka import records, topic_io
 from mrs_relay.messages import dead_letters
@@ -164,13 +165,4 @@ def outgoing(one: FoundLetter, partitions: Mapping[str, int], limits_bytes: Mapp
     """
     if not one.has_value:
         raise ValueError("its value was not read")
-    letter = one.letter
-    key, value, headers = letter.replay()
-    count = partitions.get(letter.topic)
-    if count is None or letter.partition >= count:
-        raise ValueError(f"the topic {letter.topic} is gone, or has fewer partitions than it had")
-    size_bytes = records.size_bytes(key, value, headers)
-    limit_bytes = limits_bytes.get(letter.topic, _NO_LIMIT)
-    if size_bytes > limit_bytes:
-        raise ValueError(f"with its new header it takes {size_bytes} bytes, the topic takes {limit_bytes}")
-    return records.Outgoing(letter.topic, key, value, headers, letter.partition)
+    return replaying.outgoing(one.letter, partitions, limits_bytes)

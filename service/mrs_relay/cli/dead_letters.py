@@ -28,7 +28,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at messages that no event cou
 _SHOWN_CHARACTERS: Final = 4_000
 
 Reasons = Annotated[
-    list[str] | None, typer.Option("--reason", metavar="CODE", help="Only this reason; repeat for more.")
+    list[str] | None, typer.Option("--reason", "--code", metavar="CODE", help="Only this reason; repeat for more.")
 ]
 Since = Annotated[
     str | None,
@@ -116,7 +116,7 @@ def show(
 @app.command(
     epilog=run.epilog(
         "mrs-relay dead-letters replay mrs.requests-0-17 --dry-run",
-        "mrs-relay dead-letters replay --reason unreadable_encoding --since 2h",
+        "mrs-relay dead-letters replay --code unreadable_encoding --since 2h --note 'the sender was repaired'",
     )
 )
 def replay(
@@ -128,6 +128,9 @@ def replay(
     since: Since = None,
     until: Until = None,
     whole: Annotated[bool, typer.Option("--all", help="All of them; without it something must choose.")] = False,
+    note: Annotated[
+        str, typer.Option("--note", metavar="WHY", help="Why; it is on record. Needed unless positions choose.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent and send nothing.")] = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
@@ -139,12 +142,15 @@ def replay(
 
     So a request keeps its idempotency key: replayed twice, or replayed and sent again, it is carried out once. The
     header mrs_relay_replay_of says where the message stood first. One that is still unreadable is set aside again.
+    --reason and --code choose by the reason for which they were set aside; --note says why they are sent again.
     """
     choice = _choice(position, reason, since, until)
     if choice == dead_letter_view.Choice() and not whole:
         raise typer.BadParameter("say which: a POSITION, --reason, --since, --until, or --all")
+    if not (position or dry_run or note.strip()):
+        raise typer.BadParameter("many messages are concerned: say why they are sent again", param_hint="--note")
     kafka = connect.kafka(config, bootstrap, tenant)
-    outcomes, missing = run.loop(_replay(kafka, choice, dry_run=dry_run, tenant=tenant or ""))
+    outcomes, missing = run.loop(_replay(kafka, choice, note, dry_run=dry_run, tenant=tenant or ""))
     if as_json:
         for one in outcomes:
             typer.echo(codec.encode({**one.found.as_row(), "sent": one.sent, "outcome": one.text}))
@@ -157,7 +163,7 @@ def replay(
 
 
 async def _replay(
-    kafka: kafka_settings.KafkaSettings, choice: dead_letter_view.Choice, *, dry_run: bool, tenant: str
+    kafka: kafka_settings.KafkaSettings, choice: dead_letter_view.Choice, note: str, *, dry_run: bool, tenant: str
 ) -> tuple[list[Outcome], list[str]]:
     broker = connect.broker(kafka)
     chosen = choice.of(await dead_letter_view.collect(broker, kafka.topics.dead_letters, choice))
@@ -177,14 +183,14 @@ async def _replay(
 
     if sending and not dry_run:
         replayed = [one for one in outcomes if one.sent]
-        await audit.note(kafka, *((one.found.letter.origin, _decision(one.found, tenant)) for one in replayed))
+        await audit.note(kafka, *((one.found.letter.origin, _decision(one.found, note, tenant)) for one in replayed))
         await topic_io.send(broker, sending)
     return outcomes, choice.missing(chosen)
 
 
-def _decision(found: dead_letter_view.FoundLetter, tenant: str) -> decisions.Data:
+def _decision(found: dead_letter_view.FoundLetter, note: str, tenant: str) -> decisions.Data:
     letter = found.letter
-    return audit.data("replay", "", {"position": letter.origin}, before={"code": letter.code}, tenant=tenant)
+    return audit.data("replay", note, {"position": letter.origin}, before={"code": letter.code}, tenant=tenant)
 
 
 def table(shown: Sequence[dead_letter_view.FoundLetter], *, total: int, width: int) -> console.Group:
@@ -246,17 +252,5 @@ def _choice(
         raise typer.BadParameter(f"no reason {', '.join(unknown)}; known: {known}", param_hint="--reason")
     choice = dead_letter_view.Choice(frozenset(positions or ()), frozenset(codes or ()))
     if since is not None:
-        choice = dataclasses.replace(choice, since_ms=_moment(since, "--since"))
-    return choice if until is None else dataclasses.replace(choice, until_ms=_moment(until, "--until"))
-
-
-def _moment(text: str, option: str) -> int:
-    back_s = options.seconds(text)
-    if back_s is not None:
-        return clock.SystemClock().now_ms() - round(back_s * 1000)
-    try:
-        return clock.epoch_ms(text)
-    except ValueError:
-        example = "2026-11-24T06:00:00Z"
-        text = f"{text!r} is neither a duration such as 2h nor like {example}"
-        raise typer.BadParameter(text, param_hint=option) from None
+        choice = dataclasses.replace(choice, since_ms=options.moment_ms(since, "--since"))
+    return choice if until is None else dataclasses.replace(choice, until_ms=options.moment_ms(until, "--until"))

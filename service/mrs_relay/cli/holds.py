@@ -8,13 +8,13 @@ The topic is shared by all tenants of a deployment, so no command here takes a t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final
 
 import typer
 
 from mrs_relay import tenants
-from mrs_relay.cli import audit, connect, ledger, options, run, view
+from mrs_relay.cli import audit, bulk, bulk_holds, complete, connect, ledger, options, run, view
 from mrs_relay.client import auditing
 from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import controls as standing
@@ -26,6 +26,16 @@ ScopeText = Annotated[
     typer.Argument(
         metavar="SCOPE",
         help="all, tenant/NAME, cluster/ID, label/KEY=VALUE, type/KIND (job, sql, cluster, call), or request/ID.",
+        autocompletion=complete.scopes,
+    ),
+]
+ScopeOrNone = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SCOPE]",
+        help="As in `mrs-relay drain`; --where sets a control for each request instead.",
+        show_default=False,
+        autocompletion=complete.scopes,
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is shown wherever the control is.")]
@@ -37,22 +47,38 @@ Until = Annotated[
     ),
 ]
 
+_ANY: Final = "request/each"
+"""A scope that stands for that of each request, until its own takes its place."""
+
 _LOOK_S: Final = 2.0
 """Seconds between two looks at the ledgers; within the first ones every replica has read the control."""
 
 
 def hold(
     *,
-    scope: ScopeText,
+    scope: ScopeOrNone = None,
+    where: bulk.WhereText = None,
     reason: Reason,
     until: Until = None,
     by: By = "",
+    dry_run: bulk.DryRun = False,
+    yes: bulk.Yes = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
 ) -> None:
-    """Submit nothing new that SCOPE names; intake, tracking and cancels go on."""
-    _set(_control(scope, "hold", reason, by, until), connect.tenancies(config, bootstrap), as_json=as_json)
+    """
+    Submit nothing new that SCOPE names; intake, tracking and cancels go on.
+
+    With --where each request of the ledgers that matches and waits gets a control of its own, `request/ID`.
+    """
+    options.require_one(scope, where, dry_run=dry_run)
+    found = connect.tenancies(config, bootstrap)
+    if where is not None:
+        asked = bulk.wanted(where, reason, found, dry_run=dry_run, yes=yes, as_json=as_json)
+        _set_all(asked, _control(_ANY, "hold", reason, by, until))
+        return
+    _set(_control(scope or "", "hold", reason, by, until), found, as_json=as_json)
 
 
 def drain(
@@ -75,13 +101,16 @@ def drain(
 
 def quarantine(
     *,
-    scope: ScopeText,
+    scope: ScopeOrNone = None,
+    where: bulk.WhereText = None,
     reason: Reason,
     until: Until = None,
     by: By = "",
     reject: Annotated[
         bool, typer.Option("--reject", help="End what has been set aside so far, with the event cancelled.")
     ] = False,
+    dry_run: bulk.DryRun = False,
+    yes: bulk.Yes = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -89,10 +118,17 @@ def quarantine(
     """
     Set aside the requests that SCOPE names, until they are released or rejected.
 
-    `mrs-relay release request/ID` lets one go, `mrs-relay release SCOPE` all.
+    `mrs-relay release request/ID` lets one go, `mrs-relay release SCOPE` all. With --where each request of the ledgers
+    that matches and waits is set aside by itself.
     """
-    control = _control(scope, "reject" if reject else "quarantine", reason, by, until)
-    _set(control, connect.tenancies(config, bootstrap), as_json=as_json)
+    options.require_one(scope, where, dry_run=dry_run)
+    mode: controls.Mode = "reject" if reject else "quarantine"
+    found = connect.tenancies(config, bootstrap)
+    if where is not None:
+        asked = bulk.wanted(where, reason, found, dry_run=dry_run, yes=yes, as_json=as_json)
+        _set_all(asked, _control(_ANY, mode, reason, by, until))
+        return
+    _set(_control(scope or "", mode, reason, by, until), found, as_json=as_json)
 
 
 def skip(
@@ -113,9 +149,12 @@ def skip(
 
 def release(
     *,
-    scope: ScopeText,
-    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    scope: ScopeOrNone = None,
+    where: bulk.WhereText = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why; --where needs it.")] = "",
     by: By = "",
+    dry_run: bulk.DryRun = False,
+    yes: bulk.Yes = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -123,10 +162,16 @@ def release(
     """
     Lift the control of SCOPE.
 
-    A request without a control of its own is let out of the quarantine that it is in.
+    A request without a control of its own is let out of the quarantine that it is in. With --where that is done for
+    each request of the ledgers that matches.
     """
+    options.require_one(scope, where, dry_run=dry_run)
     found = connect.tenancies(config, bootstrap)
-    wanted = _scope(scope)
+    if where is not None:
+        asked = bulk.wanted(where, reason, found, dry_run=dry_run, yes=yes, as_json=as_json)
+        _release_all(asked, _control(_ANY, "release", reason, by, None))
+        return
+    wanted = _scope(scope or "")
     present = {one.scope: one for one in run.loop(in_effect(found))}
     if wanted in present:
         run.loop(_send(found, str(wanted).encode(), None, reason))
@@ -138,7 +183,22 @@ def release(
     if wanted.kind != "request":
         view.err().print(view.plain(f"{wanted} has no control; `mrs-relay controls` lists those in effect", "red"))
         raise typer.Exit(run.Code.FAILED)
-    _set(_control(scope, "release", reason, by, None), found, as_json=as_json)
+    _set(_control(scope or "", "release", reason, by, None), found, as_json=as_json)
+
+
+def _set_all(asked: bulk.Wanted, control: controls.Control) -> None:
+    async def prepared(_found: Sequence[bulk.Found]) -> bulk.Plan:
+        return lambda one: bulk_holds.setting(one, control)
+
+    bulk.carry_out(asked, control.mode, prepared)
+
+
+def _release_all(asked: bulk.Wanted, release: controls.Control) -> None:
+    async def prepared(_found: Sequence[bulk.Found]) -> bulk.Plan:
+        present = {one.scope: one for one in await in_effect(asked.tenancies)}
+        return lambda one: bulk_holds.releasing(one, present, release)
+
+    bulk.carry_out(asked, "release", prepared)
 
 
 def list_controls(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich import console
 
-from mrs_relay.cli import connect, options, run, table_layout, view
+from mrs_relay.cli import complete, connect, options, run, table_layout, view
 from mrs_relay.common import clock
 from mrs_relay.engine.model import job_records
 from mrs_relay.engine.model import jobs as engine_jobs
@@ -28,8 +28,12 @@ def jobs(
     states: Annotated[
         list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state; repeat for more.")
     ] = None,
-    clusters: Annotated[list[str] | None, typer.Option("--cluster", help="Only this MRS cluster.")] = None,
-    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this request id.")] = None,
+    clusters: Annotated[
+        list[str] | None, typer.Option("--cluster", help="Only this MRS cluster.", autocompletion=complete.clusters)
+    ] = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", help="Only this request id.", autocompletion=complete.ids)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Rows at most, newest first; 0 shows all.")] = 50,
     as_json: options.AsJson = False,
     config: options.Config = None,

@@ -80,8 +80,18 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         notes="EPILOG",
     ),
     "submit": _Command("mrs_relay.cli.submit", "app", _USE),
+    "events": _Command(
+        "mrs_relay.cli.events",
+        "events",
+        _USE,
+        (
+            "mrs-relay events --since 1d --state failed",
+            "mrs-relay events --follow --label team=etl --json",
+            "mrs-relay events --after 'mrs.events~0123456789ab:17.4' --json",
+        ),
+    ),
     "watch": _Command(
-        "mrs_relay.cli.watch",
+        "mrs_relay.cli.events",
         "watch",
         _USE,
         ("mrs-relay watch", "mrs-relay watch --from 10m --json", "mrs-relay watch --id nightly-7 --until-done 1"),
@@ -93,7 +103,19 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         "mrs_relay.cli.control",
         "cancel",
         _USE,
-        ("mrs-relay cancel nightly-7 --key CLUSTER-ID --note 'wrong date'",),
+        (
+            "mrs-relay cancel nightly-7 --key CLUSTER-ID --note 'wrong date'",
+            "mrs-relay cancel --where 'state=queued label.team=etl older=2h' --reason 'wrong input' --dry-run",
+        ),
+    ),
+    "retry": _Command(
+        "mrs_relay.cli.retry",
+        "retry",
+        _USE,
+        (
+            "mrs-relay retry nightly-7 --reason 'input was late'",
+            "mrs-relay retry --where 'state=failed newer=1d' --reason 'input was late'",
+        ),
     ),
     "resolve": _Command(
         "mrs_relay.cli.control",
@@ -112,6 +134,7 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         (
             "mrs-relay hold cluster/CLUSTER-ID --reason 'upgrade' --until 2h",
             "mrs-relay hold all --reason 'MRS misbehaves'",
+            "mrs-relay hold --where 'state=queued text=nightly' --reason 'input is late' --until 2h",
         ),
     ),
     "drain": _Command(
@@ -133,7 +156,11 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         "mrs_relay.cli.holds",
         "release",
         _USE,
-        ("mrs-relay release cluster/CLUSTER-ID", "mrs-relay release request/r-1"),
+        (
+            "mrs-relay release cluster/CLUSTER-ID",
+            "mrs-relay release request/r-1",
+            "mrs-relay release --where 'label.team=etl' --reason 'input is there'",
+        ),
     ),
     "controls": _Command(
         "mrs_relay.cli.holds", "list_controls", _USE, ("mrs-relay controls", "mrs-relay controls --json")
@@ -142,7 +169,7 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         "mrs_relay.cli.orphans",
         "orphans",
         _USE,
-        ("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
+        ("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID --reason 'left by a test'"),
     ),
     "audit": _Command(
         "mrs_relay.cli.audit",
@@ -211,6 +238,15 @@ class _Commands(core.TyperGroup):
             raise typer.Exit(run.code_of(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(run.Code.INTERRUPTED) from None
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - typer's own signature
+        """Complete the names of commands without importing the commands."""
+        loaded = self.commands
+        self.commands = {name: core.TyperCommand(name) for name in _COMMANDS}
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self.commands = loaded
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own signature
         """List the names without importing the commands."""

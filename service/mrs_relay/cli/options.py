@@ -13,6 +13,9 @@ from typing import Annotated, Final
 
 import typer
 
+from mrs_relay.cli import complete
+from mrs_relay.common import clock
+
 _CONNECTION: Final = "Connection"
 _OUTPUT: Final = "Output"
 
@@ -44,12 +47,19 @@ Tenant = Annotated[
         "--tenant",
         metavar="NAME",
         help="Tenant of the settings; needed where there are several.",
+        autocompletion=complete.tenants,
         rich_help_panel=_CONNECTION,
     ),
 ]
 AnyTenant = Annotated[
     str | None,
-    typer.Option("--tenant", metavar="NAME", help="Only this tenant of the settings.", rich_help_panel=_CONNECTION),
+    typer.Option(
+        "--tenant",
+        metavar="NAME",
+        help="Only this tenant of the settings.",
+        autocompletion=complete.tenants,
+        rich_help_panel=_CONNECTION,
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="For programs: one JSON text a line, nothing else.", rich_help_panel=_OUTPUT)
@@ -69,6 +79,41 @@ def seconds(text: str) -> float | None:
         return None
     found = sum(float(number) * _SECONDS[unit] for number, unit in pieces)
     return found if found <= _LONGEST_S else None
+
+
+def require_one(named: object, where: str | None, *, dry_run: bool = False) -> None:
+    """
+    Check that a command got either what it names, or `--where`, to which `--dry-run` belongs.
+
+    Raises:
+        typer.BadParameter: it got both, or neither, or a dry run of what it names.
+    """
+    if (named is None) == (where is None):
+        raise typer.BadParameter("say which: by name, or by --where, and not both")
+    if dry_run and where is None:
+        raise typer.BadParameter("it belongs to --where", param_hint="--dry-run")
+
+
+def moment_ms(text: str, option: str, or_else: str = "") -> int:
+    """
+    Read a time back such as 2h, or a moment, as milliseconds since the epoch.
+
+    Args:
+        text: to read.
+        option: that it belongs to.
+        or_else: further texts that the caller takes, for the error.
+
+    Raises:
+        typer.BadParameter: it is neither; names the option.
+    """
+    back_s = seconds(text)
+    if back_s is not None:
+        return clock.SystemClock().now_ms() - round(back_s * 1000)
+    try:
+        return clock.epoch_ms(text)
+    except ValueError:
+        wanted = f"{or_else}a duration such as 2h, or a time such as 2026-11-24T06:00:00Z"
+        raise typer.BadParameter(f"{text!r}: expected {wanted}", param_hint=option) from None
 
 
 def pairs(texts: Iterable[str] | None, *, option: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from mrs_relay import errors, settings
-from mrs_relay.cli import audit, connect, ledger, options, run, settling, table_layout, view
+from mrs_relay.cli import audit, complete, connect, ledger, options, run, settling, table_layout, view
 from mrs_relay.common import clock
 from mrs_relay.engine import orphans as finding
 from mrs_relay.engine.model import jobs as engine_jobs
@@ -45,7 +45,10 @@ Ids = list[str] | None
 
 def orphans(
     *,
-    clusters: Annotated[list[str] | None, typer.Option("--cluster", help="Only this cluster; all by default.")] = None,
+    clusters: Annotated[
+        list[str] | None,
+        typer.Option("--cluster", help="Only this cluster; all by default.", autocompletion=complete.clusters),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also jobs that have ended, and those of other deployments.")
     ] = False,
@@ -57,6 +60,7 @@ def orphans(
         bool,
         typer.Option("--kill-all", help="Ask MRS to stop all that surely are this deployment's and no request lacks."),
     ] = False,
+    reason: Annotated[str, typer.Option("--reason", "--note", help="Why; it is on record. --kill-all needs it.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before adopting or killing.")] = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
@@ -69,6 +73,8 @@ def orphans(
     With tenants: on the connection of the named one, whose other tenants' ledgers are read, too. Exit 0 if there
     are none (or all were dealt with), 1 if there are.
     """
+    if kill_all and not reason.strip():
+        raise typer.BadParameter("many jobs are concerned: give the reason", param_hint="--reason")
     found = settings.load(config)
     connection = connect.chosen(found.tenancies, tenant).connection
     code = run.loop(
@@ -78,6 +84,7 @@ def orphans(
             adopt=adopt or [],
             kill=_Kill(frozenset(kill or ()), everything=kill_all),
             everything=everything,
+            why=reason,
             yes=yes,
             as_json=as_json,
         )
@@ -132,6 +139,7 @@ async def _orphans(
     adopt: list[str],
     kill: _Kill,
     everything: bool,
+    why: str,
     yes: bool,
     as_json: bool,
 ) -> run.Code:
@@ -161,12 +169,12 @@ async def _orphans(
             if job_id not in by_id:
                 raise typer.BadParameter("no orphan has this id", param_hint=job_id)
         places = {_whose(job): place for place, job in placed if job.state is engine_jobs.State.UNKNOWN}
-        settled = [_settling(by_id[job_id], places) for job_id in adopt]
+        settled = [_settling(by_id[job_id], places, why) for job_id in adopt]
         killed = [one for one in seen if one.job_id in kill.job_ids or (kill.everything and _may_go(one))]
         if not yes and (settled or killed):
             typer.confirm(f"adopt {len(settled)} and kill {len(killed)}?", abort=True, err=True)
         whys = {"adopt": [by_id[job_id] for job_id in adopt], "kill": killed}
-        decided = [(one.job_id, _decision(action, one)) for action, several in whys.items() for one in several]
+        decided = [(one.job_id, _decision(action, one, why)) for action, several in whys.items() for one in several]
         if decided:
             await audit.note(found.kafka, *decided)
         if settled:
@@ -176,8 +184,8 @@ async def _orphans(
     return _leave([one for one in seen if kill.everything and one not in killed and _may_be_foreign(one)])
 
 
-def _decision(action: str, one: finding.Orphan) -> decisions.Data:
-    return audit.data(f"orphan.{action}", "", {"job_id": one.job_id, "cluster": one.cluster})
+def _decision(action: str, one: finding.Orphan, why: str) -> decisions.Data:
+    return audit.data(f"orphan.{action}", why, {"job_id": one.job_id, "cluster": one.cluster})
 
 
 def _matters(one: finding.Orphan) -> bool:
@@ -251,7 +259,7 @@ def _whose(job: engine_jobs.Job) -> tuple[str, engine_jobs.LedgerKey]:
 
 
 def _settling(
-    one: finding.Orphan, places: Mapping[tuple[str, engine_jobs.LedgerKey], records.Position]
+    one: finding.Orphan, places: Mapping[tuple[str, engine_jobs.LedgerKey], records.Position], why: str
 ) -> records.Outgoing:
     """
     Make the message that settles the orphan's request, for the partition that holds it.
@@ -264,7 +272,8 @@ def _settling(
         raise errors.SettingsError(f"{one.job_id} is a {one.kind}: there is no unknown request that could adopt it")
     if ended is None:
         raise errors.SettingsError(f"{one.job_id} has not ended yet; wait until it has, or kill it")
-    said = settling.Verdict(ended, f"adopted MRS job {one.job_id}, found by its token")
+    note = f"adopted MRS job {one.job_id}, found by its token" + (f": {why}" if why else "")
+    said = settling.Verdict(ended, note)
     return settling.message(request, places[_whose(request)], said)
 
 

@@ -1,7 +1,8 @@
 """
 `python -m mrs_relay.cli.reference`: write the generated pages of docs/, and check that they are up to date.
 
-docs/operations.md is made from the operations, docs/reference.md by `cli.message_reference`. Neighbours:
+docs/operations.md is made from the operations, docs/reference.md by `cli.message_reference`, docs/metrics.md by
+`cli.metric_reference`. Neighbours:
 `mrs.reference` describes the client, the emulator's routes the emulator. The operations that a foreign client is tested
 with are found in the tests, by the calls of its methods or by the names of listed operations.
 """
@@ -15,7 +16,7 @@ from typing import Annotated, Final
 import typer
 
 from mrs_emulator.core import core, settings
-from mrs_relay.cli import message_reference, run, view
+from mrs_relay.cli import message_reference, metric_reference, run, view
 from mrs_relay.engine.intake import policy_check
 from mrs_relay.mrs import operation, reference
 from mrs_relay.mrs.models import base
@@ -41,10 +42,11 @@ not call these by message.
 Foreign clients are programs that others wrote against MRS, unmodified: the vendor's Python SDK (`huaweicloudsdkmrs`,
 files `test_vendor_sdk_*`), the vendor's former Java SDK (`com.huawei:openstack4j`, `test_java_sdk`), and OpenStack's
 Sahara client, whose API MRS V1.1 inherited (`python-saharaclient`, `test_sahara_sdk`). Python SDKs newer than V1.1's
-stored jobs lack those; the Java SDK has all of them. Also tried by hand: `otcextensions` 0.34.8 with `openstacksdk`
-up to 4.21 drives data sources, job binaries and stored jobs, if the emulator runs with `v11.strict_required=false` (its
-update of a data source leaves out the type); from `openstacksdk` 4.22 on it cannot create rows, on any server. The Java
-SDK logs in by password here: with a key pair it signs in an older form that the emulator does not know.
+stored jobs lack those; the Java SDK has all of them. It logs in by password here: with a key pair it signs in an older
+form that the emulator does not know. `make foreign-clients` runs more of them, all that they have
+([table](foreign-clients.md)): the vendor's SDKs in Python, Java and Go, Airflow's provider, and `otcextensions` with
+`openstacksdk` up to 4.21, if the emulator runs with `v11.strict_required=false` (its update of a data source leaves out
+the type); from `openstacksdk` 4.22 on it cannot create rows, on any server.
 """
 _COLUMNS: Final = (
     *("operation", "sent as", "safety", "budget", "followed as", "body", "query", "reply", "emulator"),
@@ -124,7 +126,11 @@ def _model(model: type[base.Asked | base.Reply] | None) -> str:
 
 def _pages(folder: pathlib.Path) -> dict[pathlib.Path, str]:
     docs = folder / "docs"
-    return {docs / "operations.md": markdown(folder), docs / "reference.md": message_reference.markdown()}
+    return {
+        docs / "operations.md": markdown(folder),
+        docs / "reference.md": message_reference.markdown(),
+        docs / "metrics.md": metric_reference.markdown(),
+    }
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _row(key: RequestKey, event: event_reader.ReadEvent, before: Row | None) -> 
     # A value that this event leaves out stays as an earlier event reported it.
     return Row(
         key=key,
-        subject=event.type.split(".")[1] if event.type.count(".") > 1 else event.type,
+        subject=kind_of(event),
         state="running" if data.state == "progress" else data.state,
         sequence=data.sequence,
         cluster=data.cluster or (before.cluster if before else ""),
@@ -117,6 +117,11 @@ def _row(key: RequestKey, event: event_reader.ReadEvent, before: Row | None) -> 
         reason=reason_line(data) or "",
         result=data.result,
     )
+
+
+def kind_of(event: event_reader.ReadEvent) -> str:
+    """Return the kind of the event's request, such as sql; the whole type where it has another form."""
+    return event.type.split(".")[1] if event.type.count(".") > 1 else event.type
 
 
 def reason_line(data: events.EventData) -> str | None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from mrs_relay import errors
-from mrs_relay.cli import compose, connect, options, run, view, wait
+from mrs_relay.cli import complete, compose, connect, options, run, view, wait
 from mrs_relay.common import clock
 
 app = typer.Typer(
@@ -30,7 +30,10 @@ _WAITING = "Waiting"
 Cluster = Annotated[
     str,
     typer.Option(
-        "--cluster", metavar="ID", help="MRS cluster id, or what to choose one by: name:NAME,tag:KEY=VALUE,..."
+        "--cluster",
+        metavar="ID",
+        help="MRS cluster id, or what to choose one by: name:NAME,tag:KEY=VALUE,...",
+        autocompletion=complete.clusters,
     ),
 ]
 Id = Annotated[

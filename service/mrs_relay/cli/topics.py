@@ -1,5 +1,5 @@
 """
-`mrs-relay topics`: make the Kafka topics that the relay needs, and check existing ones.
+`mrs-relay topics`: make the Kafka topics that the relay needs, check existing ones, and print the rights on them.
 
 Neighbour: `kafka.topics` defines the topics and their rules; `serve` runs the same check at its start.
 """
@@ -12,12 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from mrs_relay.cli import connect, options, run, view
+from mrs_relay.cli import connect, options, run, topic_rights, view
 from mrs_relay.kafka import settings as kafka_settings
-from mrs_relay.kafka.topics import topic_setup
+from mrs_relay.kafka.topics import acl_plan, topic_setup
 from mrs_relay.messages import codec
 
-app = typer.Typer(no_args_is_help=True, help="Make the Kafka topics that the relay needs, or check them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Make the Kafka topics that the relay needs, check them, or print the rights on them."
+)
 
 
 @app.command(
@@ -76,6 +78,39 @@ def check(
             print_report(report, one.name)
     if any(report.problems or report.outages for report in reports):
         raise typer.Exit(run.Code.FAILED)
+
+
+@app.command(
+    epilog=run.epilog(
+        "mrs-relay topics acls --principal User:relay", "mrs-relay topics acls --role web --strimzi kafka"
+    )
+)
+def acls(
+    *,
+    role: Annotated[
+        acl_plan.Role,
+        typer.Option("--role", help="Who gets the rights: serve, web, or a service that sends or reads."),
+    ] = "relay",
+    principal: Annotated[
+        str, typer.Option("--principal", metavar="USER", help="As Kafka names it.")
+    ] = "User:mrs-relay",
+    strimzi: Annotated[
+        str | None,
+        typer.Option("--strimzi", metavar="CLUSTER", help="Print KafkaTopic and KafkaUser of Strimzi, as JSON a line."),
+    ] = None,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+    tenant: options.AnyTenant = None,
+) -> None:
+    """Print the rights on Kafka that a role needs, as commands of `kafka-acls.sh`; nothing is asked or changed."""
+    for one in connect.meant(config, bootstrap, tenant):
+        rules = acl_plan.acls(one.kafka, role)
+        if strimzi is None:
+            for command in topic_rights.commands(rules, one.kafka.bootstrap_servers, principal):
+                typer.echo(command)
+        else:
+            for resource in topic_rights.resources(one.kafka, rules, strimzi, principal.partition(":")[2]):
+                typer.echo(codec.encode(resource))
 
 
 def _as_json(report: topic_setup.Report) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import typer
 from rich import text
 
 from mrs_relay import errors, tenants
-from mrs_relay.cli import connect, ledger, options, run, view
+from mrs_relay.cli import complete, connect, ledger, options, run, view
 from mrs_relay.cli import holds as control_commands
 from mrs_relay.common import clock
 from mrs_relay.engine.model import jobs as engine_jobs
@@ -29,7 +29,7 @@ _SHOWN: Final = 5
 
 
 def why(
-    request_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the request.")],
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the request.", autocompletion=complete.ids)],
     *,
     source: Annotated[str | None, typer.Option("--source", help="Its source, if several requests have the id.")] = None,
     as_json: options.AsJson = False,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import prometheus_client
 from aiohttp import web
+from prometheus_client import exposition
 
 from mrs_relay import errors
 
@@ -45,7 +46,7 @@ async def alive(_request: web.Request) -> web.Response:
     return web.json_response({"alive": True})
 
 
-def metrics(registry: prometheus_client.CollectorRegistry) -> web.Response:
-    """Return all metrics of a registry in Prometheus' text format."""
-    text = prometheus_client.generate_latest(registry)
-    return web.Response(body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
+def metrics(request: web.Request, registry: prometheus_client.CollectorRegistry) -> web.Response:
+    """Return all metrics of a registry: as OpenMetrics with exemplars if the caller accepts it, else as plain text."""
+    encode, content_type = exposition.choose_encoder(request.headers.get("Accept", ""))
+    return web.Response(body=encode(registry), headers={"Content-Type": content_type})

@@ -7,6 +7,7 @@ defence behind the secret types in the settings.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -28,15 +29,22 @@ def _hide_secrets(_logger: Any, _method: str, fields: MutableMapping[str, Any]) 
 
 
 class _StandardError:
-    """A stream that looks up standard error whenever a line is written, not once when logging is set up."""
+    """
+    A stream that looks up standard error whenever a line is written, not once when logging is set up.
+
+    What cannot be written is lost: a closed terminal or a full disk must not end what the line is about.
+    """
 
     def write(self, text: str) -> int:
         """Write text."""
-        return sys.stderr.write(text)
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
         """Flush standard error."""
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def _plain() -> logging.Formatter:

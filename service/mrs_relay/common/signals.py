@@ -1,6 +1,9 @@
 """
 The signals that end a program in order: SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal was closed).
 
+To a program without a terminal, such as a service or a container, SIGHUP can only mean that it is to read its settings
+again; `has_terminal` distinguishes the two.
+
 A signal that was ignored when the process started stays ignored: `nohup` ignores SIGHUP, and a script's shell ignores
 SIGINT for its background commands.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -24,6 +28,15 @@ ENDING: Final = _known("SIGTERM", "SIGINT", "SIGHUP")
 
 FROM_OUTSIDE: Final = _known("SIGTERM", "SIGHUP")
 """The ending signals that asyncio does not handle itself; it handles Ctrl-C."""
+
+
+def has_terminal() -> bool:
+    """Return whether this process has a controlling terminal, whose end would send it SIGHUP."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return True
 
 
 def handle(

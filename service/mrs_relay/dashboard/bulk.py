@@ -1,5 +1,5 @@
 """
-Cancel or settle everything that a filter matches, some requests with each step.
+Cancel, settle or send again everything that a filter matches, some requests with each step.
 
 A step is one form that the page sends after another: it names the filter, the moment up to which requests began, and
 where the step before ended. So any replica takes the next step, nothing continues unseen, and each request's
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mrs_relay.api import models, problems, replies, requests, submissions
+from mrs_relay.api import composing, models, problems, replies, requests, retries, submissions
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import forms, links, request_list, sources
 from mrs_relay.read_model import queries
@@ -23,7 +23,6 @@ from mrs_relay.read_model import queries
 _STEP: Final = 50
 _SAMPLE: Final = 10
 _LOOKED_AT: Final = 500
-_DIGITS: Final = 15
 _COUNTS: Final = ("looked_at", "sent", "passed", "failed")
 
 
@@ -33,28 +32,26 @@ class Action:
     What is done to each request.
 
     Attributes:
-        kind: type of the message.
+        fitting: states of the requests that it may have an effect on.
         verb: for buttons.
         asked: what is said of the requests before it is done.
         done: how the outcome is called.
         needs_verdict: a person says how the request ended.
     """
 
-    kind: str
+    fitting: frozenset[str]
     verb: str
     asked: str
     done: str
     needs_verdict: bool = False
 
-    @property
-    def fitting(self) -> frozenset[str]:
-        """States of the requests that it may have an effect on."""
-        return submissions.FITTING[self.kind]
-
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "cancel": Action("mrs.job.cancel", "Cancel", "asked to stop", "cancel sent"),
-    "resolve": Action("mrs.job.resolve", "Resolve", "resolved", "verdict sent", needs_verdict=True),
+    "cancel": Action(submissions.FITTING["mrs.job.cancel"], "Cancel", "asked to stop", "cancel sent"),
+    "resolve": Action(
+        submissions.FITTING["mrs.job.resolve"], "Resolve", "resolved", "verdict sent", needs_verdict=True
+    ),
+    "retry": Action(retries.FITTING, "Retry", "sent again under new ids", "sent again"),
 }
 
 
@@ -71,6 +68,7 @@ class Outcome:
 class Said:
     """What the caller says about all requests of a step."""
 
+    action: str
     note: str
     verdict: str
     caller: callers.Caller
@@ -116,19 +114,20 @@ class Bulk:
 
     async def step(self, request: web.Request) -> web.StreamResponse:
         """Do it to the next requests, and answer with their outcomes and the form of the next step."""
-        given = await forms.fields(request, self._used.addresses)
+        given = await forms.fields(request, self._used.own)
         name, action = _action(given)
         note = forms.note(given)
         verdict = forms.verdict(given) if action.needs_verdict else ""
         chosen = {one: given[one] for one in request_list.FILTERS if given.get(one)}
-        until_ms = _number(given, "until_ms")
+        until_ms = forms.number(given, "until_ms")
+        counts = {one: forms.number(given, one) for one in _COUNTS}
+        total = forms.number(given, "total")
         scope = scopes.of(request)
         wanted = _narrowed(_wanted(chosen, until_ms, scope), action)
 
         after = replies.place(given.get("cursor") or None, queries.PageEnd, wanted)
         page = await queries.requests(self._used.opened, wanted, after, _STEP)
-        outcomes = await self._all(page.rows, action, Said(note, verdict, scope.caller))
-        counts = {one: _number(given, one) for one in _COUNTS}
+        outcomes = await self._all(page.rows, action, Said(name, note, verdict, scope.caller))
         counts["looked_at"] += len(outcomes)
         for outcome in outcomes:
             counts[outcome.kind] += 1
@@ -144,28 +143,42 @@ class Bulk:
             until_ms=until_ms,
             outcomes=outcomes,
             counts=counts,
-            total=max(_number(given, "total"), counts["looked_at"]),
+            total=max(total, counts["looked_at"]),
             cursor=replies.cursor(page.next, wanted),
             list_url=links.url("/requests", chosen),
         )
 
     async def _all(self, rows: Sequence[Mapping[str, Any]], action: Action, said: Said) -> Sequence[Outcome]:
+        sending = _retries(rows) if said.action == "retry" else []
+        found = await self._used.repeated.originals(sending)  # those of a step are looked for together
+        originals = {row["key"]: one for row, one in zip(sending, found, strict=True)}
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(self._one(row, action, said), name="bulk action") for row in rows]
+            running = [
+                group.create_task(self._one(row, action, said, originals.get(row["key"], ())), name="bulk action")
+                for row in rows
+            ]
         return [task.result() for task in running]
 
-    async def _one(self, row: Mapping[str, Any], action: Action, said: Said) -> Outcome:
+    async def _one(self, row: Mapping[str, Any], action: Action, said: Said, found: retries.Found) -> Outcome:
         """Do it to one request; what fails is its outcome, and the others go on."""
         if row["state"] not in action.fitting:
             return Outcome(row, "passed", f"already {row['state']}" if row["ended"] else f"it is {row['state']}")
         try:
-            if action.needs_verdict:
-                await self._used.submitted.resolve_one(row, said.verdict, said.note, said.caller)
-            else:
-                await self._used.submitted.cancel_one(row, said.note, said.caller)
+            message = await self._carry_out(row, said, found)
         except problems.ProblemError as problem:
             return Outcome(row, "failed", problem.detail)
-        return Outcome(row, "sent", action.done)
+        return Outcome(row, "sent", f"{action.done} as {message.id}" if said.action == "retry" else action.done)
+
+    async def _carry_out(self, row: Mapping[str, Any], said: Said, found: retries.Found) -> composing.Message:
+        if said.action == "retry":
+            return await self._used.repeated.retry_one(row, found, said.note, said.caller)
+        if said.action == "resolve":
+            return await self._used.submitted.resolve_one(row, said.verdict, said.note, said.caller)
+        return await self._used.submitted.cancel_one(row, said.note, said.caller)
+
+
+def _retries(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["state"] in retries.FITTING]
 
 
 def _action(given: Mapping[str, str]) -> tuple[str, Action]:
@@ -196,10 +209,3 @@ def _narrowed(wanted: queries.Filter, action: Action) -> queries.Filter:
     if wanted.state is None and len(action.fitting) == 1:
         return queries.of_state(wanted, *action.fitting)
     return wanted
-
-
-def _number(given: Mapping[str, str], name: str) -> int:
-    text = given.get(name) or "0"
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise problems.ProblemError(422, "invalid-body", f"{name}: expected a number")
-    return int(text)

@@ -48,7 +48,7 @@ class ControlPage:
 
     async def set(self, request: web.Request) -> web.StreamResponse:
         """Take the form that sets a control, and go back to the page."""
-        given = await forms.fields(request, self._used.addresses)
+        given = await forms.fields(request, self._used.own)
         moment = links.with_zone(given.get("until", "").strip())
         fields = {name: given.get(name, "").strip() for name in ("mode", "reason", "by")}
         body = forms.checked({**fields, "until": moment or None}, models.NewControl)
@@ -57,6 +57,6 @@ class ControlPage:
 
     async def lift(self, request: web.Request) -> web.StreamResponse:
         """Take the form that lifts a control, and go back to the page."""
-        given = await forms.fields(request, self._used.addresses)
+        given = await forms.fields(request, self._used.own)
         await self._used.controlled.lift_one(scopes.of(request), given.get("scope", ""))
         raise web.HTTPSeeOther(links.url("/controls", done="lifted"))

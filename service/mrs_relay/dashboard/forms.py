@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import problems
+from mrs_relay.api import guards, problems
 
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 _TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _LONGEST_NOTE = 500
+_DIGITS = 15
 VERDICTS = ("succeeded", "failed", "cancelled")
 """How a request that is unknown may have ended."""
 
 
-async def fields(request: web.Request, known: Collection[str]) -> Mapping[str, str]:
+async def fields(request: web.Request, own: guards.OwnAddresses) -> Mapping[str, str]:
     """
     Return the fields of a form of this site.
 
     Args:
         request: with the form.
-        known: addresses by which browsers know this site, beside its own.
+        own: addresses of this site.
 
     Raises:
         ProblemError: another site sent it, or it is no form.
     """
-    require_same_origin(request, known)
+    own.require_own_page(request)
     if request.content_type not in _TYPES:
         text = f"Content-Type {request.content_type[:100]!r}: expected a form"
         raise problems.ProblemError(415, "not-a-form", text)
     return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-
-
-def require_same_origin(request: web.Request, known: Collection[str]) -> None:
-    """
-    Refuse a form unless the browser says that a page of this site sent it.
-
-    Browsers send `Sec-Fetch-Site` with every form, and older ones at least `Origin`, neither of which a page can forge.
-
-    Raises:
-        ProblemError: another site sent it, or nothing says who.
-    """
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    own = {f"{request.scheme}://{request.host}", *known}
-    is_ours = site == "same-origin" if site is not None else origin in own
-    if not is_ours:
-        text = "the form does not come from a page of this dashboard; programs use POST /v1/requests"
-        raise problems.ProblemError(403, "foreign-origin", text)
 
 
 def checked(given: Mapping[str, object], model: type[_Model]) -> _Model:
@@ -91,3 +74,16 @@ def verdict(given: Mapping[str, str]) -> str:
     if found not in VERDICTS:
         raise problems.ProblemError(422, "invalid-body", f"verdict: expected one of {', '.join(VERDICTS)}")
     return found
+
+
+def number(given: Mapping[str, str], name: str) -> int:
+    """
+    Return a number that an earlier page wrote; 0: there is none.
+
+    Raises:
+        ProblemError: it is no number.
+    """
+    text = given.get(name) or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise problems.ProblemError(422, "invalid-body", f"{name}: expected a number")
+    return int(text)

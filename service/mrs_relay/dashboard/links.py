@@ -12,6 +12,7 @@ from aiohttp import web
 from mrs_relay.api import problems
 
 _WITHOUT_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+_UNSAFE_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _TO_MINUTE: Final = len("2026-03-01T12:00")
 _MOMENTS: Final = ("since", "until")
 
@@ -26,6 +27,16 @@ def request_url(row: Mapping[str, Any], end: str = "", **more: Any) -> str:  # n
     """Return the address of a request's page, or of one below it; several requests may have one id."""
     path = f"/requests/{quote(row['id'], safe='')}{end}"
     return url(path, {"source": row["source"], "tenant": row["tenant"]}, **more)
+
+
+def letter_url(position: str, end: str = "", **more: Any) -> str:  # noqa: ANN401 - of a query
+    """Return the address of a dead letter's page, or of one below it."""
+    return url(f"/dead-letters/{quote(position, safe='')}{end}", more)
+
+
+def file_name(text: str) -> str:
+    """Return a name for a file that a browser keeps."""
+    return _UNSAFE_IN_NAMES.sub("-", text)[:100]
 
 
 def following(path: str, given: Mapping[str, str], cursor: str | None) -> str | None:

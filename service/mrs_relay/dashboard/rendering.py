@@ -36,9 +36,10 @@ class Renderer:
     Args:
         time: the clock, for ages.
         files: the files that pages refer to.
+        has_logins: whether readers must say who they are.
     """
 
-    def __init__(self, time: clock.Clock, files: static_files.StaticFiles) -> None:
+    def __init__(self, time: clock.Clock, files: static_files.StaticFiles, *, has_logins: bool) -> None:
         self._time = time
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("mrs_relay.dashboard"),
@@ -54,7 +55,9 @@ class Renderer:
             static=files.address,
             url=links.url,
             request_url=links.request_url,
+            letter_url=links.letter_url,
             navigation=NAVIGATION,
+            has_logins=has_logins,
             states=events.STATES,
             last_states=events.LAST,
         )

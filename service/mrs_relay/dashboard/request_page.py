@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mrs_relay.api import problems, submissions
+from mrs_relay.api import problems, retries, submissions
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import forms, links, rendering, sources, timeline
 
@@ -18,10 +18,10 @@ _SHOWN_EVENTS: Final = 200
 _SHOWN_ROWS: Final = 200
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
-_UNSAFE_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _NOTICES: Final = {
     "cancel": "The cancel was sent. The events below say whether the job was stopped.",
     "resolve": "The verdict was sent. The events below say what became of it.",
+    "retry": "It was sent again. The new request has a page with its first event:",
 }
 
 
@@ -61,24 +61,36 @@ class RequestPage:
             tables=[_table(one) for one in _statements(result)],
             can_cancel=row["state"] in submissions.FITTING["mrs.job.cancel"],
             can_resolve=row["state"] in submissions.FITTING["mrs.job.resolve"],
+            can_retry=row["state"] in retries.FITTING,
+            retry={**row, "id": retries.usual_id(row)},
             may_decide=self._used.may_decide(request, row["tenant"]),
             may_hold=self._used.may_decide(request, callers.EVERY),
+            done=request.query.get("done", ""),
             notice=_NOTICES.get(request.query.get("done", "")),
         )
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Take the form that cancels the request, and go back to its page."""
-        given = await forms.fields(request, self._used.addresses)
+        given = await forms.fields(request, self._used.own)
         row = await self._used.asked.one(request)
         await self._used.submitted.cancel_one(row, forms.note(given), scopes.of(request).caller)
         raise web.HTTPSeeOther(links.request_url(row, done="cancel"))
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """Take the form that settles the request, and go back to its page."""
-        given = await forms.fields(request, self._used.addresses)
+        given = await forms.fields(request, self._used.own)
         row = await self._used.asked.one(request)
         await self._used.submitted.resolve_one(row, forms.verdict(given), forms.note(given), scopes.of(request).caller)
         raise web.HTTPSeeOther(links.request_url(row, done="resolve"))
+
+    async def retry(self, request: web.Request) -> web.StreamResponse:
+        """Take the form that sends the request again, and go back to its page."""
+        given = await forms.fields(request, self._used.own)
+        row = await self._used.asked.one(request)
+        note = forms.note(given)
+        [found] = await self._used.repeated.originals([row])
+        await self._used.repeated.retry_one(row, found, note, scopes.of(request).caller)
+        raise web.HTTPSeeOther(links.request_url(row, done="retry"))
 
     async def result(self, request: web.Request) -> web.StreamResponse:
         """Answer with the rows of a statement as CSV."""
@@ -91,7 +103,7 @@ class RequestPage:
             raise problems.ProblemError(404, "no-such-result", text)
 
         columns, rows = _cells(statements[int(number) - 1])
-        name = f"{_UNSAFE_IN_NAMES.sub('-', row['id'])[:100]}-{number}.csv"
+        name = f"{links.file_name(row['id'])}-{number}.csv"
         headers = {**rendering.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
         return web.Response(text=as_csv(columns, rows), content_type="text/csv", headers=headers)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from mrs_relay.api import controls, decisions, relays, requests, submissions
+from mrs_relay.api import controls, decisions, guards, letters, relays, replays, requests, retries, submissions
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.common import clock
 from mrs_relay.dashboard import rendering
@@ -23,30 +23,36 @@ class Sources:
         opened: the database.
         asked: finds requests.
         submitted: sends messages about them.
+        repeated: sends them again.
         controlled: lists, sets and lifts controls.
         reported: what the relays report.
         noted: what people and programs decided.
+        lettered: finds dead letters.
+        replayed: sends them once more.
         figures: counts for the overview.
         progress: how far the read model is.
         tenants: names of the tenants; one that is "" without tenants.
         time: the clock.
         renderer: makes the pages.
-        addresses: by which browsers know the service, beside its own.
+        own: addresses of the service.
         read_only: no decision is taken here.
     """
 
     opened: database.Database
     asked: requests.Requests
     submitted: submissions.Submissions
+    repeated: retries.Retries
     controlled: controls.Controls
     reported: relays.Relays
     noted: decisions.Decisions
+    lettered: letters.Letters
+    replayed: replays.Replays
     figures: figures.Figures
     progress: Callable[[], projector.Progress]
     tenants: Sequence[str]
     time: clock.Clock
     renderer: rendering.Renderer
-    addresses: Collection[str]
+    own: guards.OwnAddresses
     read_only: bool
 
     def may_decide(self, request: web.Request, tenant: str | callers.Some = callers.Some.TENANT) -> bool:

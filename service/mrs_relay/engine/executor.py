@@ -57,7 +57,6 @@ class CommandExecutor:
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
         self._cold_expiry = expiry.ColdExpiry(lease.cold, self._expiry, self._timers, self._others, context.time)
-        self._in_memory: Mapping[jobs.LedgerKey, jobs.Job] | None = None
         self._next_commit_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -90,11 +89,11 @@ class CommandExecutor:
             rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first; a live view,
                 read again later.
         """
+        self._held.in_memory = restored
         self._context.controls.join(self, self._context.quota.policy.tenant, restored)
         self._expiry.start()
         self._rejections.start(rejected)
         self._cold_expiry.look_in_time()
-        self._in_memory = restored
         now_ms = self._context.time.now_ms()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
@@ -135,7 +134,9 @@ class CommandExecutor:
         """
         while True:
             try:
-                batch = await self._lease.inbox.take(self._context.settings.batch_records, self._next_commit_s)
+                batch = await self._lease.inbox.take(
+                    self._context.settings.batch_records, self._next_commit_s, self._most_records
+                )
             except inboxes.Closed:
                 # The process stops: wait for the replies of submissions in flight, which arrive as facts.
                 if not await self._sender.next_landed():
@@ -144,6 +145,10 @@ class CommandExecutor:
                 # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
                 self._next_commit_s = asyncio.get_running_loop().time() + self._context.commit_interval_s
                 return batch
+
+    def _most_records(self) -> int:
+        most, room = self._context.settings.batch_records, self._context.scheduler.room(self)
+        return most if room is None else room
 
     def admit(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
         """Ask for a turn for a job that is being queued; False leaves it to the ENQUEUE command that follows."""
@@ -231,7 +236,7 @@ class CommandExecutor:
     def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
-        elif self._in_memory is not None and key not in self._in_memory:
+        elif self._lease.cold is not None and key not in self._held.in_memory:
             self._cold_expiry.look_in_time()
         else:
             self._timers.at(job.expires_ms, functools.partial(self._expiry.due, key, expiry.Kind.JOB))

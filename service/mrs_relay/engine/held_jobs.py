@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mrs_relay.engine.model import jobs
@@ -10,14 +11,16 @@ from mrs_relay.engine.model import jobs
 @dataclass(slots=True)
 class HeldJobs:
     """
-    The jobs of one partition that are in no queue; the executor keeps it up to date.
+    The jobs of one partition that are in no queue, and all of them; the executor keeps it up to date.
 
     Attributes:
         not_before: job -> the moment of its next attempt to enter the queue, epoch milliseconds.
         in_doubt: job -> the moment at which its look-up gives up, unless MRS does not answer.
         choosing: jobs for which a cluster is being chosen.
+        in_memory: all jobs of the partition that are in memory, a live view.
     """
 
     not_before: dict[jobs.LedgerKey, int] = field(default_factory=dict)
     in_doubt: dict[jobs.LedgerKey, int] = field(default_factory=dict)
     choosing: set[jobs.LedgerKey] = field(default_factory=set)
+    in_memory: Mapping[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)

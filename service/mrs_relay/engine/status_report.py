@@ -88,7 +88,6 @@ def connection(
     name: str, seen: overview.Overview, budgets: limits.Limits, in_flight: int, now_ms: int
 ) -> status.Connection:
     """Describe a connection: its pause and its budgets."""
-    needed = budgets.needed()
     reason = "unreachable" if seen.is_unreachable else "throttled"
     return status.Connection(
         name=name,
@@ -97,8 +96,14 @@ def connection(
         in_flight=in_flight,
         clusters=seen.count,
         budgeted=budgets.enabled,
-        budgets=[_budget(budgets, operation, needed) for operation in budgets.in_use] if budgets.enabled else [],
+        budgets=budgets_of(budgets),
     )
+
+
+def budgets_of(budgets: limits.Limits) -> list[status.Budget]:
+    """Describe the budgets of the operations in use; none where budgets are off."""
+    needed = budgets.needed()
+    return [_budget(budgets, operation, needed) for operation in budgets.in_use] if budgets.enabled else []
 
 
 def _budget(budgets: limits.Limits, operation: str, needed: Collection[str]) -> status.Budget:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from mrs_relay.engine import alarms, outgoing, partition_jobs, recall, unit_counts
+from mrs_relay.engine import alarms, durations, outgoing, partition_jobs, recall, unit_counts
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import cancel_routing, reader
@@ -358,6 +358,7 @@ class UnitOfWork:
         counts.dead_letters.update(letter.code for letter in self._dead_letters)
 
         for key, job in self._changed.items():
+            durations.note(counts, self._base.get(key), job, self._now_ms)
             self._base.commit(key, job)
         self._counts.apply()
 

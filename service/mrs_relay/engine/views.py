@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mrs_relay.engine.scheduling import waits
+from mrs_relay.common import histograms
+from mrs_relay.engine import job_census, pause_times
+from mrs_relay.engine.scheduling import overview, waits
+from mrs_relay.kafka import counts as runtime_counts
+from mrs_relay.kafka import status as kafka_status
 from mrs_relay.messages import controls as control_records
-from mrs_relay.messages import events
+from mrs_relay.messages import events as published
+from mrs_relay.messages import status as status_records
+from mrs_relay.mrs import counts as call_counts
 
 
 @dataclass(slots=True)
@@ -22,35 +27,16 @@ class Counts:
         dead_letters: by reason code.
         commits: commits of all partitions.
         internal_errors: failures of the relay itself on one message or job, by step and class of error; raised at once.
+        waits: from a request's acceptance to its first submission, by subject.
+        runs: from a request's last submission to its end, by subject and last state.
     """
 
-    events: Counter[tuple[events.Subject, events.State]] = field(default_factory=Counter)
+    events: Counter[tuple[published.Subject, published.State]] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     commits: int = 0
     internal_errors: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-
-BOUNDS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-"""Upper bounds of a histogram's buckets, in seconds; one more bucket holds the rest."""
-
-
-@dataclass(slots=True)
-class Histogram:
-    """
-    Durations, as counts in buckets.
-
-    Attributes:
-        counts: by bucket, not cumulated.
-        sum_s: of all, in seconds.
-    """
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
-    sum_s: float = 0.0
-
-    def add(self, took_s: float) -> None:
-        """Count one."""
-        self.counts[bisect.bisect_left(BOUNDS_S, took_s)] += 1
-        self.sum_s += took_s
+    waits: dict[published.Subject, histograms.Histogram] = field(default_factory=dict)
+    runs: dict[tuple[published.Subject, published.State], histograms.Histogram] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +50,9 @@ class Tenant:
         waiting: requests that wait for their submission.
         running: requests submitted and not ended; 0 where there are no tenants.
         ready: this process works on all its partitions of the tenant.
+        kafka: the runtime of its input topic; None: it is not known.
+        runtime: what happened to its partitions.
+        jobs: counts of its jobs, some seconds old.
     """
 
     name: str
@@ -71,6 +60,9 @@ class Tenant:
     waiting: int
     running: int
     ready: bool
+    kafka: kafka_status.Status | None = None
+    runtime: runtime_counts.RuntimeCounts = field(default_factory=runtime_counts.RuntimeCounts)
+    jobs: job_census.Census = field(default_factory=job_census.Census)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +77,22 @@ class Connection:
         detection_lag: seconds between the end of a job on MRS and the poll that saw it.
         waiting: requests that wait for their submission, by cause.
         paused: clusters that take no calls now.
+        clusters: slots and queues of the clusters in use.
+        calls: made on it.
+        budgets: calls a minute by operation: used and granted.
+        pauses: seconds that the connection and its clusters were paused.
     """
 
     name: str
     in_flight: int
     tracked: int
-    detection_lag: Histogram
+    detection_lag: histograms.Histogram
     waiting: Mapping[waits.Cause, int] = field(default_factory=dict)
     paused: Sequence[waits.Paused] = ()
+    clusters: Sequence[overview.Cluster] = ()
+    calls: call_counts.CallCounts = field(default_factory=call_counts.CallCounts)
+    budgets: Sequence[status_records.Budget] = ()
+    pauses: pause_times.PauseTimes = field(default_factory=pause_times.PauseTimes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,9 @@ class Snapshot:
         controls: those in effect.
         controls_rejected: records of the control topic that are no controls, since the start.
         draining: jobs under way by the scope of each drain.
+        loop_delay: how late the event loop ran what was due.
+        certificates: TLS file, by its setting -> when the first certificate in it expires, seconds since the epoch.
+        at_ms: the moment, epoch milliseconds.
     """
 
     tenants: tuple[Tenant, ...]
@@ -111,3 +114,6 @@ class Snapshot:
     controls: tuple[control_records.Control, ...] = ()
     controls_rejected: int = 0
     draining: Mapping[control_records.Scope, int] = field(default_factory=dict)
+    loop_delay: histograms.Histogram = field(default_factory=lambda: histograms.Histogram(histograms.DELAYS_S))
+    certificates: Mapping[str, float] = field(default_factory=dict)
+    at_ms: int = 0

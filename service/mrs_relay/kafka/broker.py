@@ -177,13 +177,25 @@ NO_NOTES: Final[Mapping[records.Position, str]] = MappingProxyType({})
 
 
 class Listener(Protocol):
-    """Called at every change of the group's assignment; must return soon and take no locks."""
+    """
+    Called at every change of the group's assignment; must return soon and take no locks.
+
+    A change begins with `rejoining` or `revoked`, or with the one and then the other, and ends with `assigned`.
+    """
+
+    async def rejoining(self) -> None:
+        """Handle that the group is about to share its partitions again; ours stay ours, and are read, until then."""
 
     async def revoked(self, positions: frozenset[records.Position]) -> None:
         """Handle that all our partitions are being revoked or are already lost; the group waits for the return."""
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
-        """Handle the assignment of these partitions, all of them parked; no heartbeat is sent until the return."""
+        """
+        Handle the assignment of these partitions; no heartbeat is sent until the return.
+
+        All of them are parked, except, after `rejoining` alone, those that were ours before: they are as they were. Of
+        those that are gone then, what is under way may be finished first, until `GroupConsumer.release`.
+        """
 
 
 class GroupConsumer(Protocol):
@@ -209,8 +221,8 @@ class GroupConsumer(Protocol):
         May take as long as a rebalance lasts. To be called all the time, also without wanted partitions.
 
         Raises:
-            StreamDown: try again later. ConsumerStuck: start another consumer. OffsetGone: a partition's records are no
-            longer there. BatchUnreadable: a partition's next records cannot be read.
+            StreamDown: try again later. ConsumerStuck: start another consumer. InstanceReplaced: end the process.
+            OffsetGone: a partition's records are no longer there. BatchUnreadable: its next records cannot be read.
         """
 
     def flow(self, position: records.Position, offset: int) -> None:
@@ -225,6 +237,13 @@ class GroupConsumer(Protocol):
 
         The group is joined again only for partitions not declined before. A partition is assigned to us all the same if
         all members have declined it, or if an earlier version leads the group. Raises StreamDown once closed.
+        """
+
+    def release(self, positions: frozenset[records.Position]) -> None:
+        """
+        Let the group give partitions to others that an assignment has taken from us after `rejoining`.
+
+        Until then no member has them, so what we still write is not fenced. To be called once for all of them.
         """
 
     async def committed(self, position: records.Position) -> int | None:

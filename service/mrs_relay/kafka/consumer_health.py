@@ -13,18 +13,24 @@ Source: aiokafka issues 625, 847, 1154; aiokafka 0.14, consumer/fetcher.py (`fet
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
 from mrs_relay import errors
+from mrs_relay.common import backoff
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records, settings
+
+R = TypeVar("R")
 
 INTERVAL_S = 1.0
 _SILENT_S = 5.0  # without an answer for this long, ask whether Kafka answers at all
 _ASK_EVERY_S = 10.0
 _ASK_S = 10.0
+_PATIENCE_S = 45.0  # beside a rebalance: for Kafka to move leaders; another consumer costs a restore of all partitions
 _LONGEST_ROUND_S = INTERVAL_S + _ASK_S + 1.0  # between two calls of `hanging`; more means that the process was frozen
 
 log = structlog.get_logger(__name__)
@@ -35,7 +41,7 @@ class ConsumerHealth:
     Records when Kafka answered, and judges the consumer.
 
     Args:
-        kafka: the settings; a silence longer than their timeouts counts as hanging.
+        kafka: the settings; a silence longer than their timeouts, and than 45 s and a rebalance, counts as hanging.
         broker: answers the question whether Kafka is there.
         on_change: called when `connected` has changed.
     """
@@ -53,6 +59,15 @@ class ConsumerHealth:
         self._looked_s: float | None = None
         self._excused_s = 0.0
         self._answers: dict[records.Position, tuple[int | None, float]] = {}
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the partition that has been silent longest was heard of, or since Kafka was, if it is away."""
+        if self._looked_s is None:
+            return 0.0  # we have not joined yet
+        # A partition that is not being read, such as an unreadable one, is asked for nothing.
+        heard_s = [since_s for _, since_s in self._answers.values()]
+        return max(0.0, _now_s() - min([*heard_s, _now_s() if self.connected else self._heard_s]))
 
     def heard(self) -> None:
         """Note an answer of Kafka."""
@@ -134,7 +149,7 @@ class ConsumerHealth:
         # Only silence while Kafka answers counts.
         if self._there_since_s is None:
             return None
-        patience_s = (self._kafka.session_timeout_ms + self._kafka.rebalance_timeout_ms) / 1000
+        patience_s = max(_PATIENCE_S, self._kafka.session_timeout_ms / 1000) + self._kafka.rebalance_timeout_ms / 1000
         if now_s - self._there_since_s < patience_s:
             return None
 
@@ -179,6 +194,43 @@ class ConsumerHealth:
             if self.connected:
                 log.info("kafka_reached")
             self._on_change()
+
+
+class Attempts:
+    """
+    Repeats what fails while Kafka is down.
+
+    Args:
+        health: hears of each failure.
+        kafka: the waits between two attempts.
+        stopping: ends the wait, and the attempts.
+    """
+
+    def __init__(self, health: ConsumerHealth, kafka: settings.KafkaSettings, stopping: asyncio.Event) -> None:
+        self._health = health
+        self._backoff = backoff.Backoff(kafka.retry_first_s, kafka.retry_most_s)
+        self._stopping = stopping
+
+    async def repeat(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
+        """Repeat an attempt until it succeeds or fails otherwise; None if a stop came first."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                return await attempt()
+            except errors.SettingsError:
+                if not self._stopping.is_set():
+                    raise
+            except errors.StreamDown as error:
+                failures += 1
+                delay_s = self._backoff.delay_s(failures)
+                self._health.lost(error)
+                log.warning("kafka_unreachable", error=str(error), retry_in_s=round(delay_s, 1))
+
+                # A stop ends the wait at once.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay_s):
+                        await self._stopping.wait()
+        return None
 
 
 def _now_s() -> float:

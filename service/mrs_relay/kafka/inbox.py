@@ -18,6 +18,8 @@ from mrs_relay.kafka import records
 T = TypeVar("T")
 
 _TICK_S = 0.000_1  # timers may fire this much early by the loop's clock
+_ASK_AGAIN_S = 0.01  # for records that may not be taken yet
+_UNBOUNDED = 1 << 62
 
 
 class Closed(Exception):  # noqa: N818 - a state of the inbox, not a failure
@@ -54,7 +56,7 @@ class Inbox(Generic[T]):
         *,
         capacity: int,
         next_offset: int,
-        capacity_bytes: int = 1 << 62,
+        capacity_bytes: int = _UNBOUNDED,
         on_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._capacity = max(1, capacity)
@@ -152,7 +154,9 @@ class Inbox(Generic[T]):
         self._ended = True
         self._idle.set()
 
-    async def take(self, limit: int, not_before_s: float = 0.0) -> Batch[T]:
+    async def take(
+        self, limit: int, not_before_s: float = 0.0, most_records: Callable[[], int] = lambda: _UNBOUNDED
+    ) -> Batch[T]:
         """
         Wait for records or notices, and take them.
 
@@ -163,12 +167,13 @@ class Inbox(Generic[T]):
         Args:
             limit: most records and notices together, at least 1.
             not_before_s: earliest time of return, on the clock of the event loop, in seconds.
+            most_records: returns how many records may be taken now; while it is 0 they wait, and notices do not.
 
         Raises:
             Closed: the inbox was closed and is empty; notices put later can still be taken by another call.
         """
         loop = asyncio.get_running_loop()
-        while not self._ready(limit, not_before_s, loop.time()):
+        while not self._ready(limit, not_before_s, now_s := loop.time(), most_records):
             if self._closed:
                 raise Closed
             self._waiter = loop.create_future()
@@ -176,7 +181,7 @@ class Inbox(Generic[T]):
             # Items wait, but it is too early: a timer ends the wait. Without items the handler is idle.
             timer = None
             if self.waiting:
-                timer = loop.call_at(not_before_s, self._wake)
+                timer = loop.call_at(not_before_s if not_before_s > now_s else now_s + _ASK_AGAIN_S, self._wake)
             else:
                 self._idle.set()
             try:
@@ -186,19 +191,22 @@ class Inbox(Generic[T]):
                 self._idle.clear()
                 if timer is not None:
                     timer.cancel()
-        return self._collect(limit)
+        return self._collect(limit, most_records())
 
     async def idle(self) -> None:
         """Return once the handler waits in `take` for more: it is done with all that it took before."""
         await self._idle.wait()
 
-    def _ready(self, limit: int, not_before_s: float, now_s: float) -> bool:
-        waiting = self.waiting
+    def _ready(self, limit: int, not_before_s: float, now_s: float, most_records: Callable[[], int]) -> bool:
+        waiting = len(self._notices)
+        if self._records:
+            waiting += min(len(self._records), most_records())
         return waiting > 0 and (self._closed or waiting >= limit or now_s + _TICK_S >= not_before_s)
 
-    def _collect(self, limit: int) -> Batch[T]:
+    def _collect(self, limit: int, most_records: int) -> Batch[T]:
         notices = [self._notices.popleft() for _ in range(min(limit, len(self._notices)))]
-        taken = [self._records.popleft() for _ in range(min(limit - len(notices), len(self._records)))]
+        count = min(limit - len(notices), len(self._records), most_records)
+        taken = [self._records.popleft() for _ in range(count)]
         if taken:
             self._bytes -= sum(len(record.value or b"") for record in taken)
             self._taken_to = taken[-1].offset + 1

@@ -41,7 +41,7 @@ class PartitionClaim(Generic[T]):
         self.topic_id: str | None = None
         self._position = position
         self._common = common
-        self._budget = budgets.CommitBudget(common.kafka.commit_bytes, common.kafka.commit_timeout_s / 4)
+        self._budget = budgets.CommitBudget(common.kafka.commit_bytes, common.kafka.commit_timeout_s / 4, common.counts)
         self._last_claim: int | None = None
         self._foreign_in_a_row = 0
         self._log = log.bind(topic=position.topic, partition=position.partition)

@@ -216,8 +216,12 @@ class PartitionWorker(Generic[T]):
             self.dispose()
 
     def resume(self) -> bool:
-        """Go on after a rebalance that brought the partition back; False if it needs a restore."""
+        """Go on after a rebalance that left us the partition, or brought it back; False if it needs a restore."""
         lease = self.lease
+        if not self._parked:
+            if self._look_again():
+                self.rewind()
+            return self.state is not State.UNREADABLE  # what a person has repaired is read again
         if self.state is not State.PARKED or lease is None or lease.state is not leases.State.PARKED:
             return False
         try:
@@ -226,11 +230,17 @@ class PartitionWorker(Generic[T]):
             return False
 
         self._parked = False
-        if self._before_unreadable:  # the same batch stops the reading again, unless it was removed
-            self.error, self._before_unreadable = None, False
+        self._look_again()
         self._claim.forget()
         self._enter(State.RUNNING)
         lease.resume()
+        return True
+
+    def _look_again(self) -> bool:
+        """Say whether a batch stops the reading; it will again, unless it was removed."""
+        if not self._before_unreadable:
+            return False
+        self.error, self._before_unreadable = None, False
         return True
 
     def unreadable(self, error: errors.StreamError) -> None:
@@ -297,8 +307,8 @@ class PartitionWorker(Generic[T]):
             await self._failed(error)
         except Exception as error:  # noqa: BLE001 - the partition's loop: one handler's bug must not end the others
             # A task group in the handler wraps the error of a commit: the lease's death is the cause.
-            if self._was_cut():
-                await self._failed(self._why())
+            if (cause := self._cut_by()) is not None:
+                await self._failed(cause)
             else:
                 self.crashes += 1
                 self.error = repr(error) if type(error) is RuntimeError else faults.name(error)  # our own text
@@ -308,14 +318,18 @@ class PartitionWorker(Generic[T]):
 
     async def _hold(self) -> None:
         """Hold one lease, from the claim to the end of the handler."""
-        common = self._common
-        transactional_id = (
-            common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
-        )
+        common, kafka = self._common, self._common.kafka
+        transactional_id = kafka.transactional_id(self.position.partition) if kafka.transactional else None
+        # A claim takes the partition from any other owner: wait until the group has decided whose it is.
+        await common.settled.wait()
         self._ledger = ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
+        loop, is_restored = asyncio.get_running_loop(), False
+        begun_s = loop.time()
         try:
             lease = await self._claim.open_lease(ledger, confirm=self.failures > 0)
             self._adopt(lease)
+            is_restored = True
+            common.counts.restores.add(loop.time() - begun_s)
             self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
             await common.handler(lease)
 
@@ -325,6 +339,7 @@ class PartitionWorker(Generic[T]):
                 raise RuntimeError(f"the handler of {self.position} ended although it was not asked to")
             await lease.settle()
         finally:
+            common.counts.restore_failures += not is_restored and not self._leaving.is_set()
             self._let_go()
             await ledger.kill()
 
@@ -332,14 +347,11 @@ class PartitionWorker(Generic[T]):
         """Start reading for a new lease, unless the partition was taken away during the claim."""
         if self._leaving.is_set():
             raise errors.Fenced(f"{self.position} is no longer ours")
-        lease.on_dead(self._died)
+        lease.on_dead(lambda _error: self._cancel_after(_UNWIND_S))
         self._common.consumer.flow(self.position, lease.next_offset)
         self.lease = lease
         self.error, self._before_unreadable = None, False
         self._enter(State.RUNNING)
-
-    def _died(self, _error: errors.StreamError) -> None:
-        self._cancel_after(_UNWIND_S)
 
     def _end_lease(self, error: errors.StreamError) -> None:
         if self.lease is not None:
@@ -362,11 +374,10 @@ class PartitionWorker(Generic[T]):
             if not self._disposed:
                 self._common.consumer.park(self.position)
 
-    def _was_cut(self) -> bool:
-        return self._death is not None or (self._scope is not None and self._scope.expired())
-
-    def _why(self) -> errors.StreamError:
-        return errors.Fenced(f"{self.position} was given up") if self._death is None else self._death
+    def _cut_by(self) -> errors.StreamError | None:
+        if self._death is None and self._scope is not None and self._scope.expired():
+            return errors.Fenced(f"{self.position} was given up")
+        return self._death
 
     async def _failed(self, error: errors.StreamError) -> None:
         if self._leaving.is_set():

@@ -82,7 +82,7 @@ class RecordPoller(Generic[T]):
                 if (worker := self._workers.get(error.position)) is not None:
                     worker.stop_reading(error)
                 continue
-            except errors.ConsumerStuck as error:
+            except (errors.ConsumerStuck, errors.InstanceReplaced) as error:
                 self._on_stuck(error)
                 return
             except errors.StreamDown as error:

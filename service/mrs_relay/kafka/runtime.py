@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.common import backoff, clock, tasks
+from mrs_relay.common import clock, tasks
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import (
     cold_records,
@@ -32,6 +32,7 @@ from mrs_relay.kafka import (
     settings,
     worker_context,
 )
+from mrs_relay.kafka import counts as runtime_counts
 from mrs_relay.kafka import hooks as hooking
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import ledger as ledgers
@@ -40,7 +41,6 @@ from mrs_relay.kafka import status as statuses
 from mrs_relay.kafka.topics import topic_monitor
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 _CLOSING_S = 8.0  # part of the shutdown's time, for closing while nothing answers; milliseconds if Kafka does
 _LAST_MIRROR_S = 2.0
@@ -52,6 +52,9 @@ log = structlog.get_logger(__name__)
 class Runtime(Generic[T]):
     """
     Run `handler` once for every partition of the requests topic that the group assigns to us.
+
+    Attributes:
+        counts: for metrics; to be replaced before `run`, so that they continue those of an earlier runtime.
 
     Args:
         kafka: the settings.
@@ -76,16 +79,17 @@ class Runtime(Generic[T]):
         self._kafka = kafka
         self._hooks = hooks
         self._cold = cold
+        self.counts = runtime_counts.RuntimeCounts()
         self._broker = broker
         self._handler = handler
         self._time = time
-        self._backoff = backoff.Backoff(kafka.retry_first_s, kafka.retry_most_s)
         self._task_supervisor = tasks.TaskSupervisor(self._broke)
         self._consumer: brokers.GroupConsumer | None = None
         self._common: worker_context.WorkerContext[T] | None = None
         self._workers: dict[records.Position, partition_workers.PartitionWorker[T]] = {}
         self._tasks: dict[records.Position, asyncio.Task[None]] = {}
         self._joined = False
+        self._settled = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
         self._fatal: errors.RelayError | None = None
@@ -131,8 +135,9 @@ class Runtime(Generic[T]):
             connected=self._health.connected,
             joined=self._joined,
             stopping=self._stopping.is_set(),
-            partitions=tuple(statuses.of_worker(worker, self._end_offset(worker.position)) for worker in shares),
+            partitions=tuple(self._describe(worker) for worker in shares),
             error=str(self._fatal) if self._fatal is not None else self._health.error or self._topic_monitor.problem,
+            silent_s=self._health.silent_s,
         )
 
     @property
@@ -143,7 +148,7 @@ class Runtime(Generic[T]):
     @property
     def membership(self) -> statuses.Membership | None:
         """Our part of the group's present assignment; None while there is none."""
-        if self._consumer is None or not self._joined or self._stopping.is_set():
+        if self._consumer is None or not self._settled.is_set() or self._stopping.is_set():
             return None
         generation = self._consumer.generation
         owned = frozenset(position.partition for position in self._workers)
@@ -165,18 +170,24 @@ class Runtime(Generic[T]):
 
     # broker.Listener
 
+    async def rejoining(self) -> None:
+        """Go on with all partitions; one that fails now is restored after the next assignment, if it is still ours."""
+        self._settled.clear()
+        self._mirror.revoked()
+        log.info("group_rejoining", topic=self.topic)
+
     async def revoked(self, positions: frozenset[records.Position]) -> None:
         """Finish running commits within a deadline, then park all partitions until the next assignment."""
         self._joined = False
+        self._settled.clear()
         self._poller.rebalanced()
         self._mirror.revoked()
         partitions = sorted(position.partition for position in positions)
         log.info("partitions_revoked", topic=self.topic, partitions=partitions)
 
         running = [worker for worker in self._workers.values() if worker.state is partition_workers.State.RUNNING]
-        limit_s = min(self._kafka.revoke_drain_s, self._kafka.rebalance_timeout_ms / 3000)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_s), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(self._kafka.longest_drain_s), asyncio.TaskGroup() as group:
                 for worker in running:
                     group.create_task(worker.drain(), name=f"drain {worker.position}")
 
@@ -185,26 +196,50 @@ class Runtime(Generic[T]):
         self._look_again()
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
-        """Compare our workers with the assignment: end lost partitions, resume those that are back, start new ones."""
-        self._joined = True
-        self._poller.rebalanced()
+        """Compare our workers with the assignment: hand over or end what is gone, resume or start what is ours."""
+        stayed, self._joined = self._joined, True
+        self.counts.rebalances += 1
+        if not stayed:
+            self._poller.rebalanced()
+        self._settled.set()
         self._mirror.assigned()
         self._health.polled()  # a poll that the rebalance has blocked returns only now
         partitions = sorted(position.partition for position in positions)
         log.info("partitions_assigned", topic=self.topic, partitions=partitions)
 
+        leaving = []
         for position, worker in list(self._workers.items()):
-            if position not in positions or not worker.resume():
+            if position in positions and worker.resume():
+                continue
+            if position in positions or not stayed:
                 worker.dispose()
-                self._health.forget(position)
-                del self._workers[position]
+            else:
+                leaving.append(worker)
+            self._health.forget(position)
+            del self._workers[position]
+        if leaving:
+            ending = [self._tasks[worker.position] for worker in leaving]
+            self._task_supervisor.start(self._hand_over(leaving, ending), name="kafka hand-over")
         for position in sorted(positions - self._workers.keys()):
             self._start(position)
         self._share_changed()
 
+    async def _hand_over(
+        self, leaving: Sequence[partition_workers.PartitionWorker[T]], ending: Sequence[asyncio.Task[None]]
+    ) -> None:
+        """Let workers finish what they hold, then let the group give their partitions to others."""
+        for worker in leaving:
+            worker.stop()
+        await asyncio.wait(ending, timeout=self._kafka.longest_drain_s)
+        for worker in leaving:
+            worker.dispose()
+        if self._consumer is not None:
+            self._consumer.release(frozenset(worker.position for worker in leaving))
+
     async def _prepare(self) -> bool:
         """Check the topics, join, start the loops; False if a stop came first."""
-        report = await self._repeat_while_down(lambda: self._topic_monitor.require(self._health.heard))
+        attempts = consumer_health.Attempts(self._health, self._kafka, self._stopping)
+        report = await attempts.repeat(lambda: self._topic_monitor.require(self._health.heard))
         if report is None:
             return False
 
@@ -217,7 +252,7 @@ class Runtime(Generic[T]):
             accept_loss=self._kafka.accept_loss,
             cold=self._cold,
         )
-        consumer = await self._repeat_while_down(lambda: self._join(limits))
+        consumer = await attempts.repeat(lambda: self._join(limits))
         if consumer is None:
             return False
 
@@ -228,27 +263,6 @@ class Runtime(Generic[T]):
         self._task_supervisor.start(self._look_out(consumer), name="kafka watch")
         self._task_supervisor.start(self._look_after(consumer), name="kafka set-up")
         return True
-
-    async def _repeat_while_down(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
-        """Repeat an attempt while Kafka is down, until it succeeds or fails otherwise; None if a stop came first."""
-        failures = 0
-        while not self._stopping.is_set():
-            try:
-                return await attempt()
-            except errors.SettingsError:
-                if not self._stopping.is_set():
-                    raise
-            except errors.StreamDown as error:
-                failures += 1
-                delay_s = self._backoff.delay_s(failures)
-                self._health.lost(error)
-                log.warning("kafka_unreachable", error=str(error), retry_in_s=round(delay_s, 1))
-
-                # A stop ends the wait at once.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay_s):
-                        await self._stopping.wait()
-        return None
 
     async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
         await self._hooks.before_join()
@@ -262,6 +276,8 @@ class Runtime(Generic[T]):
             clock=self._time,
             first_partitions=self._topic_monitor.first_partitions,
             leaders=self._leaders,
+            counts=self.counts,
+            settled=self._settled,
             on_room=self._poller.wake,
             on_change=self._look_again,
             on_fatal=self._give_up,
@@ -317,7 +333,7 @@ class Runtime(Generic[T]):
                 self._health.excuse()
 
             error = self._health.hanging(
-                consumer.silent_since_s, is_answered=consumer.is_answered, rebalancing=not self._joined
+                consumer.silent_since_s, is_answered=consumer.is_answered, rebalancing=not self._settled.is_set()
             )
             if error is not None:
                 self._give_up(error)
@@ -373,8 +389,9 @@ class Runtime(Generic[T]):
         self._workers[position] = worker
         self._tasks[position] = self._task_supervisor.start(worker.run(), name=str(position))
 
-    def _end_offset(self, position: records.Position) -> int | None:
-        return None if self._consumer is None else self._consumer.end_offset(position)
+    def _describe(self, worker: partition_workers.PartitionWorker[T]) -> statuses.Partition:
+        end = self._consumer.end_offset(worker.position) if self._consumer is not None else None
+        return statuses.describe(worker, end)
 
     def _look_again(self) -> None:
         if self.status().ready:

@@ -145,15 +145,39 @@ class KafkaSettings(group.Group):
     successor. Too small and a distant Kafka behind TLS is never reached. Never more than `request_timeout_ms` counts.
     """
 
-    session_timeout_ms: int = Field(default=45_000, ge=1_000)
+    instance_id: Annotated[str | None, BeforeValidator(lambda name: name or None)] = Field(
+        default=None, pattern=_TOPIC_NAME
+    )
     """
-    Without a heartbeat for so long a replica is given up and its partitions move. Also the longest silence of Kafka
-    after which we still act outside. Smaller moves sooner after a crash and more often without reason; Kafka takes
-    6,000 at least (group.min.session.timeout.ms). The embedded broker holds every rebalance for half of it.
+    Name of this replica within its group, different for each and the same after a restart (Kafka's group.instance.id):
+    then a replica that is back within its session takes its partitions up again, and no other is disturbed. Two
+    processes with one id cannot both work: the earlier one ends with exit code 2. Unset, it is the pod's name in a
+    StatefulSet of Kubernetes (POD_NAME, or the host's name), and none elsewhere; "" is none everywhere.
     """
 
-    heartbeat_interval_ms: int = Field(default=3_000, ge=100)
+    restart_hold_ms: int = Field(default=0, ge=0, le=1_800_000)
+    """
+    How long the group keeps the partitions of a replica with an `instance_id` that was asked to end, for its return.
+    0 gives them to the others at once. More moves no partition in a restart, but they stand still until it is back;
+    set 0 again before replicas are taken away. Kafka takes 1,800,000 at most (group.max.session.timeout.ms).
+    """
+
+    session_timeout_ms: int = Field(default=8_000, ge=1_000)
+    """
+    Without a heartbeat for so long a replica is given up and its partitions move. Also the longest silence of Kafka
+    after which we still act outside. Smaller moves sooner after a crash and more often without reason, which costs a
+    restore of the ledger each time; Kafka takes 6,000 at least (group.min.session.timeout.ms). The embedded broker
+    holds every rebalance for half of it.
+    """
+
+    heartbeat_interval_ms: int = Field(default=1_000, ge=100)
     """Time between heartbeats, at most a third of `session_timeout_ms`; also how soon a rebalance is noticed."""
+
+    stall_timeout_ms: int = Field(default=30_000, ge=0)
+    """
+    A thread sends the heartbeats while the event loop is late with them, for so long at most: then a loop that hangs
+    loses its partitions. 0 leaves it to the loop, and a busy one loses them after `session_timeout_ms`.
+    """
 
     rebalance_timeout_ms: int = Field(default=30_000, ge=1_000)
     """The time for which the group waits for a member to rejoin; a replica that is slower loses its partitions."""
@@ -163,7 +187,7 @@ class KafkaSettings(group.Group):
     all have joined. A coordinator that is gone is left sooner."""
 
     max_poll_interval_ms: int = Field(default=300_000, ge=10_000)
-    """A process whose event loop stands still for so long leaves the group."""
+    """A process that has not asked for records for so long leaves the group, although its event loop turns."""
 
     max_partition_fetch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
     """Most bytes per partition and fetch. Checked on the event loop where they are not compressed: bigger blocks it
@@ -201,7 +225,8 @@ class KafkaSettings(group.Group):
     remembers of a request."""
 
     revoke_drain_s: float = Field(default=5.0, ge=0.0)
-    """Longest that a rebalance is held up to finish commits; also capped at a third of `rebalance_timeout_ms`."""
+    """Longest that a partition waits for another owner while this one finishes commits and calls, and longest that a
+    rebalance is held up for it; also capped at a third of `rebalance_timeout_ms`."""
 
     shutdown_s: float = Field(default=20.0, gt=0.0)
     """Seconds for the whole shutdown. Handlers that have not finished 8 s before its end (for short times: after 60 %
@@ -287,6 +312,11 @@ class KafkaSettings(group.Group):
     def deployment(self) -> str:
         """The deployment's own name; "" under the default, which many may have."""
         return "" if self.app_id == ANY_APP_ID else self.app_id
+
+    @property
+    def longest_drain_s(self) -> float:
+        """Longest that a partition which moves to another replica may take to finish what it holds."""
+        return min(self.revoke_drain_s, self.rebalance_timeout_ms / 3000)
 
     @property
     def transactional(self) -> bool:

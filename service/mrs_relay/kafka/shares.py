@@ -1,8 +1,9 @@
 """
-Assign partitions that members of a consumer group have declined to other members. Pure: each broker's group calls it.
+The rules by which a consumer group's leader changes the shares of its members. Pure: each broker's group calls them.
 
-A member declines a partition whose ledger was written in a format that it does not read. The group's leader computes
-the shares: a leader of this version respects the declined partitions, an earlier version ignores them.
+A member declines a partition whose ledger was written in a format that it does not read; another one gets it. A member
+also names the partitions on which it works: one of them moves to another member in two steps, so that its owner can
+finish what it holds in between. A leader of an earlier version follows neither rule.
 """
 
 from __future__ import annotations
@@ -30,3 +31,20 @@ def respecting(shares: Mapping[M, frozenset[P]], declined: Mapping[M, frozenset[
                 moved[member].remove(partition)
                 moved[min(takers, key=lambda taker: len(moved[taker]))].add(partition)
     return {member: frozenset(share) for member, share in moved.items()}
+
+
+def handed_over(shares: Mapping[M, frozenset[P]], held: Mapping[M, frozenset[P]]) -> dict[M, frozenset[P]]:
+    """
+    Leave out of each share what is new in it and held by another member: the next rebalance assigns it.
+
+    Args:
+        shares: member → its partitions.
+        held: member → partitions on which it works until it has learnt its new share.
+    """
+    holders = {partition: member for member, partitions in held.items() for partition in partitions}
+    return {
+        member: frozenset(
+            one for one in share if one in held.get(member, frozenset()) or holders.get(one, member) == member
+        )
+        for member, share in shares.items()
+    }

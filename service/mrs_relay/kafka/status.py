@@ -49,6 +49,23 @@ class Partition:
     restored: float | None = None
 
 
+def describe(worker: partition_worker.PartitionWorker[T], end: int | None) -> Partition:
+    """Describe a worker's partition; `end` is that of its readable records, None when unknown."""
+    lease, done_to = worker.lease, worker.lag_offset
+    return Partition(
+        topic=worker.position.topic,
+        partition=worker.position.partition,
+        state=worker.shown_state,
+        next_offset=lease.next_offset if lease is not None else None,
+        lag=max(0, end - done_to) if done_to is not None and end is not None else None,
+        waiting=lease.inbox.waiting if lease is not None else 0,
+        failures=worker.failures,
+        crashes=worker.crashes,
+        error=worker.missing_leader or worker.error,
+        restored=worker.restored,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """
@@ -76,6 +93,7 @@ class Status:
         stopping: shutting down.
         partitions: ours, by number.
         error: the last reason why Kafka could not be used; None once it can.
+        silent_s: seconds since the partition that has been silent longest was heard of; if Kafka is away, since it was.
     """
 
     connected: bool
@@ -83,6 +101,7 @@ class Status:
     stopping: bool
     partitions: tuple[Partition, ...]
     error: str | None
+    silent_s: float = 0.0
 
     @property
     def ready(self) -> bool:
@@ -93,20 +112,3 @@ class Status:
             and not self.stopping
             and all(partition.state in _WORKING for partition in self.partitions)
         )
-
-
-def of_worker(worker: partition_worker.PartitionWorker[T], end_offset: int | None) -> Partition:
-    """Describe a worker's partition at this moment; `end_offset` is that of the partition, None when unknown."""
-    lease, done_to = worker.lease, worker.lag_offset
-    return Partition(
-        topic=worker.position.topic,
-        partition=worker.position.partition,
-        state=worker.shown_state,
-        next_offset=lease.next_offset if lease is not None else None,
-        lag=max(0, end_offset - done_to) if done_to is not None and end_offset is not None else None,
-        waiting=lease.inbox.waiting if lease is not None else 0,
-        failures=worker.failures,
-        crashes=worker.crashes,
-        error=worker.missing_leader or worker.error,
-        restored=worker.restored,
-    )

@@ -19,6 +19,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.common import backoff, tasks
+from mrs_relay.kafka import counts as runtime_counts
 from mrs_relay.kafka import runtime
 from mrs_relay.kafka import status as statuses
 
@@ -43,16 +44,18 @@ class Supervisor(Generic[T]):
 
     Attributes:
         fault: the error that ended the last runtime; None before that, and once all partitions are worked on again.
+        counts: of all runtimes together, for metrics.
     """
 
     def __init__(
         self, make: Callable[[], runtime.Runtime[T]], topic: str, on_end: Callable[[], None] = lambda: None
     ) -> None:
         self.fault: errors.RelayError | None = None
+        self.counts = runtime_counts.RuntimeCounts()
         self._make = make
         self._topic = topic
         self._on_end = on_end
-        self._runtime = make()
+        self._runtime = self._made()
         self._stopping = asyncio.Event()
 
     async def run(self, goes_on: Callable[[], bool] = lambda: False) -> None:
@@ -74,13 +77,14 @@ class Supervisor(Generic[T]):
                 return
 
             self.fault = error
-            if self._stopping.is_set() or not (isinstance(error, errors.ConsumerStuck) or goes_on()):
+            final = isinstance(error, errors.InstanceReplaced)  # a new runtime would replace the other one in turn
+            if self._stopping.is_set() or final or not (isinstance(error, errors.ConsumerStuck) or goes_on()):
                 raise error
 
             failures = 1 if asyncio.get_running_loop().time() - began_s > _PEACE_S else failures + 1
             delay_s = _BACKOFF.delay_s(failures)
             log.error("runtime_ended", topic=self._topic, error=str(error), retry_in_s=round(delay_s, 1))
-            self._runtime = self._make()
+            self._runtime = self._made()
 
             # A stop ends the wait at once.
             with contextlib.suppress(TimeoutError):
@@ -117,6 +121,11 @@ class Supervisor(Generic[T]):
     def status(self) -> statuses.Status:
         """Return the present state; see `Runtime.status`."""
         return self._runtime.status()
+
+    def _made(self) -> runtime.Runtime[T]:
+        made = self._make()
+        made.counts = self.counts
+        return made
 
     async def _run_once(self) -> errors.RelayError | None:
         """Run the present runtime to its end; returns the error that ended it, or None after a stop."""

@@ -8,7 +8,7 @@ protocols here, which `adapter.client.KafkaBroker` implements; works on brokers 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol
 
@@ -209,6 +209,28 @@ async def read_span(
             for partition, old in left.items()
             if (goal := old.after(await reader.position(partition), reader.last_answer(partition))) is not None
         }
+
+
+async def read_at(
+    kafka: TopicClient, topic: str, places: Mapping[int, Collection[int]]
+) -> AsyncIterator[records.Record]:
+    """
+    Read the records at some offsets of some partitions; those that are no longer there are left out.
+
+    Raises:
+        StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+    """
+    async with reading(kafka, topic) as (reader, bounds):
+        here = {number: offsets for number, offsets in places.items() if offsets and number in bounds}
+        # Other partitions are left at their ends, where nothing is to be read.
+        starts = {
+            number: min(max(bound.first, min(here[number])), bound.end) if number in here else bound.end
+            for number, bound in bounds.items()
+        }
+        ends = {number: min(max(offsets) + 1, bounds[number].end) for number, offsets in here.items()}
+        async for record in read_span(reader, starts, ends):
+            if record.offset in here.get(record.partition, ()):
+                yield record
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

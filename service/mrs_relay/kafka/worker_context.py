@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -9,6 +10,7 @@ from typing import Generic, TypeVar
 from mrs_relay import errors
 from mrs_relay.common import clock as clocks
 from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import counts as runtime_counts
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import ledger as ledgers
@@ -33,6 +35,8 @@ class WorkerContext(Generic[T]):
         clock: measures the silence of Kafka.
         first_partitions: number of the topic's partitions when the process began.
         leaders: knows the partitions that have no leader.
+        counts: for metrics.
+        settled: set while the group does not share its partitions again.
         on_room: called when a full inbox has room again.
         on_change: called when a worker's state has changed.
         on_fatal: called when the process must not continue.
@@ -46,6 +50,8 @@ class WorkerContext(Generic[T]):
     clock: clocks.Clock
     first_partitions: int
     leaders: leading.Leaders
+    counts: runtime_counts.RuntimeCounts
+    settled: asyncio.Event
     on_room: Callable[[], None]
     on_change: Callable[[], None]
     on_fatal: Callable[[errors.RelayError], None]

@@ -26,8 +26,8 @@ class Data(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     What was decided.
 
     Attributes:
-        action: cancel, resolve, retry, replay, kill, hold …
-        via: http or cli.
+        action: cancel, resolve, retry, replay, orphan.kill, hold, settings.reload …
+        via: http or cli; signal or file for settings that a relay read again.
         place: from where: an address, or a host.
         why: the reason that the deciding one gave.
         tenant: whose requests it concerns; "" without tenants, None: not those of one tenant.

@@ -286,5 +286,10 @@ def shown(found: Control) -> dict[str, str]:
     return {**members, "until": clock.shown(found.until_ms)} if found.until_ms else members
 
 
+def changes(found: Control) -> dict[str, str]:
+    """Return what a control makes different, as the record of its decision has it."""
+    return {"mode": found.mode, **({"until": clock.rfc3339(found.until_ms)} if found.until_ms else {})}
+
+
 def _ms(moment: dt.datetime | None) -> int:
     return 0 if moment is None else max(1, round(moment.timestamp() * 1000))

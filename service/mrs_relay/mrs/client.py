@@ -16,6 +16,7 @@ from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.mrs import (
     auth,
+    counts,
     credentials,
     iam,
     limits,
@@ -49,6 +50,7 @@ class Client:
     Attributes:
         limits: the budgets of this connection. The write budget is the caller's to spend, before it commits an
             intention.
+        counts: of the calls, for metrics.
 
     Raises:
         SettingsError: without a signer, and the settings need IAM or a file: use `connected`.
@@ -62,6 +64,7 @@ class Client:
         signer: auth.Signer | None = None,
     ) -> None:
         self.limits = limits.Limits(now, enabled=group.budgets)
+        self.counts = counts.CallCounts()
         self._group = group
         self._door = door
         self._clock = now
@@ -107,16 +110,20 @@ class Client:
         if (wanted.safety is operation.Safety.READ) if spend_budget is None else spend_budget:
             await self.limits.acquire(wanted, ends_s - self._clock.monotonic_s())
 
-        # Sign and send; once more only if MRS refused the credentials and there are newer ones.
-        response = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
-        if replies.wants_new_credentials(response) and await self._signer.renew():
-            response = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
-
+        begun_s = self._clock.monotonic_s()
         try:
-            return self._reader.read(wanted, where, response)
-        except errors.MrsThrottled as error:
-            self.limits.hold(error.retry_after_s)
+            # Sign and send; once more only if MRS refused the credentials and there are newer ones.
+            response = await self._send(wanted, where, text, data, ends_s - begun_s)
+            if replies.wants_new_credentials(response) and await self._signer.renew():
+                response = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
+            reply = self._reader.read(wanted, where, response)
+        except errors.MrsError as error:
+            self.counts.note(wanted.name, error, self._clock.monotonic_s() - begun_s)
+            if isinstance(error, errors.MrsThrottled):
+                self.limits.hold(error.retry_after_s)
             raise
+        self.counts.note(wanted.name, None, self._clock.monotonic_s() - begun_s)
+        return reply
 
     def iterate(
         self,

@@ -1,24 +1,27 @@
 """
-Open the database, SQLite or PostgreSQL by SQLAlchemy, and make or replace its tables.
+Open the database, SQLite or PostgreSQL by SQLAlchemy.
 
-Every error of the database becomes `DatabaseDown`. Neighbours: `store` writes, `queries` and `event_log` read.
+Every error of the database becomes `DatabaseDown`. Neighbours: `table_setup` makes the tables, `store` writes,
+`queries` and `event_log` read.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 import pathlib
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext import asyncio as sa_asyncio
 
 from mrs_relay import errors
-from mrs_relay.read_model import settings, tables
+from mrs_relay.read_model import settings, table_setup
 
 _SQLITE_PRAGMAS: Final = (
     "journal_mode=WAL",
@@ -37,9 +40,10 @@ _POSTGRESQL: Final = {  # of each session, so that a lost replica holds no locks
     "tcp_keepalives_count": "3",
 }
 
-_log = structlog.get_logger(__name__)
-
 Row = sa.Row[Any]
+
+INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""The `insert` that knows conflicts, by dialect."""
 
 
 class DatabaseDown(errors.RelayError):
@@ -52,10 +56,14 @@ class Database:
 
     Args:
         engine: SQLAlchemy's.
+
+    Attributes:
+        has_text_index: whether words of requests are indexed, see `text_index`.
     """
 
-    def __init__(self, engine: sa_asyncio.AsyncEngine) -> None:
+    def __init__(self, engine: sa_asyncio.AsyncEngine, *, has_text_index: bool) -> None:
         self._engine = engine
+        self.has_text_index = has_text_index
 
     @property
     def has_one_writer(self) -> bool:
@@ -91,6 +99,34 @@ async def _repeat_reads(connection: sa_asyncio.AsyncConnection) -> None:
 _SNAPSHOTS: Final = {"sqlite": _begin, "postgresql": _repeat_reads}
 
 
+async def write_rows(
+    connection: sa_asyncio.AsyncConnection, statement: sa.UpdateBase, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """
+    Run a statement for each row, by the driver alone: SQLAlchemy's work on each value costs as much as the database's.
+
+    Args:
+        connection: within a transaction.
+        statement: one of a few, because its SQL is kept.
+        rows: values of all its parameters, by name, which the drivers take as they are.
+    """
+    if rows:
+        text, values_of = _driver_text(statement, connection.dialect)
+        await connection.exec_driver_sql(text, [values_of(row) for row in rows])
+
+
+@functools.lru_cache(maxsize=64)
+def _driver_text(
+    statement: sa.UpdateBase, dialect: sa.Dialect
+) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """Return a statement as text for the driver, and what takes its values from a row in their order."""
+    compiled = statement.compile(dialect=dialect)
+    names = compiled.positiontup
+    if names is None:
+        raise RuntimeError(f"the statement's parameters have no order: {compiled.string}")
+    return compiled.string, operator.itemgetter(*names)
+
+
 @contextlib.contextmanager
 def _mapped() -> Any:  # noqa: ANN401 - a context manager of no value
     try:
@@ -116,8 +152,8 @@ async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[Database]:
         engine = _engine(address)
         try:
             with _mapped():
-                await _prepare(engine)
-            yield Database(engine)
+                has_text_index = await table_setup.prepare(engine)
+            yield Database(engine, has_text_index=has_text_index)
         finally:
             await engine.dispose()
 
@@ -142,20 +178,3 @@ def _engine(address: str) -> sa_asyncio.AsyncEngine:
         cursor.close()
 
     return engine
-
-
-async def _prepare(engine: sa_asyncio.AsyncEngine) -> None:
-    """Make the tables, or make them again where they are of another version."""
-    async with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":  # replicas that start together make them one after the other
-            await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7411970051)"))
-        if await connection.run_sync(lambda one: sa.inspect(one).has_table(tables.VERSIONS.name)):
-            found = (await connection.execute(sa.select(tables.VERSIONS.c.version))).scalar()
-            if found == tables.VERSION:
-                return
-            _log.warning("read_model_replaced", found=found, expected=tables.VERSION)
-            await connection.run_sync(tables.METADATA.drop_all)
-
-        await connection.run_sync(tables.METADATA.create_all)
-        await connection.execute(sa.insert(tables.VERSIONS).values(version=tables.VERSION))
-        await connection.execute(sa.insert(tables.WRITER).values(number=1, owner="", until_ms=0, complete=False))

@@ -1,29 +1,19 @@
 """
 Read the events in the order of their logs, from a position on.
 
-A position is an offset for each log of events, written as text that any replica understands: it names Kafka's
-partitions and offsets, not rows of a database. Reading on from a position neither repeats an event nor leaves one out.
+A position is an offset for each log of events; `positions` writes it as text that any replica understands: it names
+Kafka's partitions and offsets, not rows of a database. Reading on from a position neither repeats an event nor leaves
+one out.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
-from mrs_relay.read_model import database, store, tables
-
-_PART: Final = re.compile(
-    r"(?P<topic>[a-zA-Z0-9._-]{1,249})(~(?P<life>[0-9a-f]{0,12}))?:(?P<offsets>(\d{1,18}|-)(\.(\d{1,18}|-))*)"
-)
-_LONGEST: Final = 60_000
-
-
-class BadPosition(ValueError):  # noqa: N818 - named for what was given
-    """The text is no position."""
+from mrs_relay.read_model import database, positions, store, tables
 
 
 class Gone(Exception):  # noqa: N818 - not an error of the service: the reader begins again
@@ -39,53 +29,12 @@ class Gone(Exception):  # noqa: N818 - not an error of the service: the reader b
         self.reason = reason
 
 
-class Place(msgspec.Struct, frozen=True):
-    """The place in the logs of one topic: an offset for each partition, and which topic of this name it is."""
-
-    life: str
-    offsets: dict[int, int]
-
-
-Position = Mapping[str, Place]
-"""The place in each topic, by the topic's name."""
-
-
 class Stored(msgspec.Struct, frozen=True):
     """An event as it is stored: its log and offset, and itself as CloudEvents JSON."""
 
     log: store.Log
     offset: int
     event: str
-
-
-def text_of(position: Position) -> str:
-    """Write a position as text of one line."""
-    return ";".join(
-        f"{topic}~{place.life}:" + ".".join(str(place.offsets.get(one, "-")) for one in range(max(place.offsets) + 1))
-        for topic, place in sorted(position.items())
-        if place.offsets
-    )
-
-
-def read(text: str) -> Position:
-    """
-    Read a position that `text_of` has written.
-
-    Raises:
-        BadPosition: it is none.
-    """
-    found: dict[str, Place] = {}
-    if len(text) > _LONGEST:
-        raise BadPosition("the position is too long")
-    for part in text.split(";"):
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise BadPosition("expected the id of an event of this stream")
-        offsets = enumerate(match["offsets"].split("."))
-        found[match["topic"]] = Place(
-            match["life"] or "", {one: int(offset) for one, offset in offsets if offset != "-"}
-        )
-    return found
 
 
 async def current(opened: database.Database, topics: Collection[str]) -> list[store.Log]:
@@ -100,20 +49,20 @@ def _current(topics: Collection[str]) -> sa.Select[tuple[object, ...]]:
     return chosen.order_by(logs.c.topic, logs.c.partition)
 
 
-def end(logs: Sequence[store.Log]) -> Position:
+def end(logs: Sequence[store.Log]) -> positions.Position:
     """Return the position behind all events that have been read."""
     return _position(logs, {log.log: log.next for log in logs})
 
 
-def beginning(logs: Sequence[store.Log]) -> Position:
+def beginning(logs: Sequence[store.Log]) -> positions.Position:
     """Return the position before the first event after which none is missing."""
     return _position(logs, {log.log: log.first for log in logs})
 
 
-def _position(logs: Sequence[store.Log], offsets: Mapping[int, int]) -> Position:
-    found: dict[str, Place] = {}
+def _position(logs: Sequence[store.Log], offsets: Mapping[int, int]) -> positions.Position:
+    found: dict[str, positions.Place] = {}
     for log in logs:
-        place = found.setdefault(log.topic, Place(log.life, {}))
+        place = found.setdefault(log.topic, positions.Place(log.life, {}))
         place.offsets[log.partition] = offsets[log.log]
     return found
 
@@ -131,13 +80,13 @@ class Cursor:
         topics: see above.
     """
 
-    def __init__(self, opened: database.Database, topics: Collection[str], position: Position) -> None:
+    def __init__(self, opened: database.Database, topics: Collection[str], position: positions.Position) -> None:
         self._database = opened
         self.topics = topics
         self._position = position
 
     @property
-    def position(self) -> Position:
+    def position(self) -> positions.Position:
         """Where the next event is read."""
         return self._position
 
@@ -145,15 +94,19 @@ class Cursor:
         """Note that an event has been delivered."""
         self._move(stored.log, stored.offset + 1)
 
-    def passed_all(self, ends: Mapping[str, Place]) -> None:
+    def passed_all(self, ends: Mapping[str, positions.Place]) -> None:
         """Note that everything before these ends has been delivered, or was not asked for."""
         self._position = ends
 
-    async def read(self, limit: int) -> tuple[list[Stored], Position]:
+    async def read(self, limit: int, most_bytes: int) -> tuple[list[Stored], positions.Position]:
         """
         Read the next events, in order within each partition, and the position behind them and all that is no event.
 
         The cursor itself does not move: `passed` is called for each event that was delivered.
+
+        Args:
+            limit: most events.
+            most_bytes: of all events together; one event of each partition may come beyond it.
 
         Raises:
             Gone: some of the events are no longer there. DatabaseDown.
@@ -166,15 +119,16 @@ class Cursor:
         if not unread:
             return [], {**self._position, **_position(logs, starts)}
 
-        share = max(1, limit // len(unread))
+        share, share_bytes = max(1, limit // len(unread)), max(1, most_bytes // len(unread))
         found: list[Stored] = []
         ends = dict(starts)
         answers = await self._database.rows(
-            *(_after(log, starts[log.log], share) for log in unread), _current(self.topics)
+            *(_after(log, starts[log.log], share, share_bytes) for log in unread), _current(self.topics)
         )
         for log, rows in zip(unread, answers, strict=False):
             found += [Stored(log, row.offset, row.event) for row in rows]
-            ends[log.log] = rows[-1].offset + 1 if len(rows) == share else log.next
+            is_cut = len(rows) == share or sum(row.size_bytes for row in rows) >= share_bytes
+            ends[log.log] = rows[-1].offset + 1 if is_cut else log.next
 
         # What was deleted meanwhile is missing from the answers: compare with the logs' beginnings after reading.
         for log in map(store.log_of, answers[-1]):
@@ -203,14 +157,46 @@ class Cursor:
         return offset
 
     def _move(self, log: store.Log, offset: int) -> None:
-        place = self._position.get(log.topic) or Place(log.life, {})
-        moved = Place(place.life, {**place.offsets, log.partition: offset})
+        place = self._position.get(log.topic) or positions.Place(log.life, {})
+        moved = positions.Place(place.life, {**place.offsets, log.partition: offset})
         self._position = {**self._position, log.topic: moved}
 
 
-def _after(log: store.Log, offset: int, limit: int) -> sa.Select[tuple[object, ...]]:
-    events = tables.EVENTS
-    chosen = sa.select(events.c.offset, events.c.event).where(
-        events.c.log == log.log, events.c.offset >= offset, events.c.offset < log.next
+def _after(log: store.Log, offset: int, limit: int, most_bytes: int) -> sa.Select[tuple[object, ...]]:
+    """Return a query for some events from an offset on: the last of them is the first that reaches the bytes."""
+    events = tables.EVENTS.c
+    some = sa.select(events.offset, events.size_bytes).where(
+        events.log == log.log, events.offset >= offset, events.offset < log.next
     )
-    return chosen.order_by(events.c.offset).limit(limit)
+    sizes = some.order_by(events.offset).limit(limit).subquery()
+    before = sa.func.sum(sizes.c.size_bytes).over(order_by=sizes.c.offset) - sizes.c.size_bytes
+    sums = sa.select(sizes.c.offset, before.label("before")).subquery()
+    chosen = sa.select(events.offset, events.size_bytes, events.event).join(sums, events.offset == sums.c.offset)
+    return chosen.where(events.log == log.log, sums.c.before < most_bytes).order_by(events.offset)
+
+
+async def events_of(opened: database.Database, key: bytes, *, limit: int) -> list[str]:
+    """Return the last events of a request, oldest first, as CloudEvents JSON. Raises DatabaseDown."""
+    events = tables.EVENTS.c
+    newest = sa.select(events.event).where(events.key == key)
+    (rows,) = await opened.rows(newest.order_by(events.time_ms.desc(), events.sequence.desc()).limit(limit))
+    return [row.event for row in reversed(rows)]
+
+
+async def event_at(opened: database.Database, log: int, offset: int, key: bytes) -> str | None:
+    """
+    Return one event as CloudEvents JSON; None: it is not kept.
+
+    Args:
+        opened: the database.
+        log: its log.
+        offset: its offset.
+        key: of its request; another request's event is at the place of an earlier one after the log was read again.
+
+    Raises:
+        DatabaseDown.
+    """
+    events = tables.EVENTS.c
+    at = sa.select(events.event).where(events.log == log, events.offset == offset, events.key == key)
+    (rows,) = await opened.rows(at)
+    return rows[0].event if rows else None

@@ -17,7 +17,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.client import reading
-from mrs_relay.common import clock
+from mrs_relay.common import clock, histograms
 from mrs_relay.kafka import broker, records, topic_io
 from mrs_relay.read_model import changes, controls, database, event_log, record_reader, settings, status_reader, store
 
@@ -72,6 +72,7 @@ class Progress:
         written: records written by this process.
         failure: why nothing is written at present, for people; None: nothing is wrong.
         topic_failures: the same of single topics, by their names.
+        delay: from the first record of each batch's being written to Kafka to its being in the database.
     """
 
     writes: bool = False
@@ -81,6 +82,7 @@ class Progress:
     written: int = 0
     failure: str | None = "the topics have not been read yet"
     topic_failures: dict[str, str] = field(default_factory=dict)
+    delay: histograms.Histogram = field(default_factory=histograms.Histogram)
 
     @property
     def problem(self) -> str | None:
@@ -322,6 +324,7 @@ class Projector:
         await self._store.apply(batch)
         places.update(after)
         self.progress.written += len(found)
+        self.progress.delay.add(max(0, self._time.now_ms() - found[0].timestamp_ms) / 1000)
         self.changes.announce()
 
     async def _report(self, topic: str, follower: reading.Follower) -> None:

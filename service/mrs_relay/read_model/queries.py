@@ -1,9 +1,9 @@
 """
-Ask for requests and dead letters, newest first, page by page.
+Ask for requests and decisions, newest first, page by page; `letters` asks for dead letters.
 
 A page takes a bounded time, whatever the filter: one filter has an index, and the rows in its order are checked for the
 others until the page is full or `_BUDGET_S` is over. A page may therefore have fewer items than asked for, or none, and
-still be followed by another one.
+still be followed by another one. A text that matches seldom is then looked up in the index of words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from mrs_relay.read_model import database, tables
+from mrs_relay.read_model import database, tables, text_index
 
 _SCANNED: Final = 2_000
 _BUDGET_S: Final = 0.02
@@ -93,21 +93,6 @@ class Page(msgspec.Struct, frozen=True):
     next: PageEnd | None
 
 
-class LetterFilter(msgspec.Struct, frozen=True):
-    """
-    Which dead letters; None: any.
-
-    Attributes:
-        tenant: name of the tenant.
-        code: of the reason.
-        visible: names of the tenants that the asking one may see.
-    """
-
-    tenant: str | None = None
-    code: str | None = None
-    visible: frozenset[str] | None = None
-
-
 class RecordPageEnd(msgspec.Struct, frozen=True, array_like=True):
     """Where a page of dead letters or of decisions ends: the time and the place of its last record."""
 
@@ -135,7 +120,28 @@ async def requests(opened: database.Database, chosen: Filter, after: PageEnd | N
     while page.next is not None and len(page.rows) < limit and loop.time() < until_s:
         more = await _scan(opened, chosen, page.next, limit - len(page.rows))
         page = Page(page.rows + more.rows, more.next)
-    return page
+    if page.next is None or len(page.rows) == limit or chosen.text is None:
+        return page
+
+    numbers = await text_index.numbers(opened, chosen.text.lower())
+    if numbers is None:
+        return page
+    rest = await _among(opened, numbers, chosen, page.next, limit - len(page.rows))
+    return Page(page.rows + rest.rows, rest.next)
+
+
+async def _among(opened: database.Database, numbers: Sequence[int], chosen: Filter, after: PageEnd, limit: int) -> Page:
+    """Return the matching rows behind a place, among the requests with these numbers."""
+    # The limit keeps the planner from another index than that of the numbers.
+    some = sa.select(tables.REQUESTS).where(_requests.number.in_(numbers)).limit(len(numbers)).subquery()
+    matching = sa.select(some).where(*(_matches(some.c, name, wanted) for name, wanted in _wanted(chosen).items()))
+    if chosen.label is not None:
+        labels = tables.LABELS.c
+        same = labels.key == some.c.key, labels.started_ms == some.c.started_ms
+        matching = matching.where(sa.exists().where(labels.label == chosen.label, *same))
+    matching = _within(matching, some.c.started_ms, some.c.key, chosen, after)
+    (rows,) = await opened.rows(matching.limit(limit + 1))
+    return _page(rows, limit)
 
 
 async def _scan(opened: database.Database, chosen: Filter, after: PageEnd | None, limit: int) -> Page:
@@ -158,10 +164,7 @@ async def _scan(opened: database.Database, chosen: Filter, after: PageEnd | None
 
 def _ordered(chosen: Filter, after: PageEnd | None) -> tuple[sa.Select[Any], dict[str, Any]]:
     """Return the rows that one index yields in order, and the filters that are left to check."""
-    left: dict[str, Any] = {name: getattr(chosen, name) for name in (*_BY_SELECTIVITY, "text", "visible")}
-    if chosen.visible is not None and len(chosen.visible) == 1 and chosen.tenant is None:
-        (left["tenant"],) = chosen.visible  # which has an index
-    left = {name: wanted for name, wanted in left.items() if wanted is not None}
+    left = _wanted(chosen)
     statement, started, key = sa.select(tables.REQUESTS), _requests.started_ms, _requests.key
 
     if chosen.label is not None:
@@ -173,43 +176,64 @@ def _ordered(chosen: Filter, after: PageEnd | None) -> tuple[sa.Select[Any], dic
     elif (indexed := next((name for name in _BY_SELECTIVITY if name in left), None)) is not None:
         statement = statement.where(_requests[indexed] == left.pop(indexed))
 
+    return _within(statement, started, key, chosen, after), left
+
+
+def _wanted(chosen: Filter) -> dict[str, Any]:
+    """Return what columns of a request must have, by name."""
+    wanted: dict[str, Any] = {name: getattr(chosen, name) for name in (*_BY_SELECTIVITY, "text", "visible")}
+    if chosen.visible is not None and len(chosen.visible) == 1 and chosen.tenant is None:
+        (wanted["tenant"],) = chosen.visible  # which has an index
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _within(
+    statement: sa.Select[Any],
+    started: sa.ColumnElement[int],
+    key: sa.ColumnElement[bytes],
+    chosen: Filter,
+    after: PageEnd | None,
+) -> sa.Select[Any]:
+    """Return a query for the rows of the filter's time behind a place, newest first."""
     if chosen.since_ms is not None:
         statement = statement.where(started >= chosen.since_ms)
     if chosen.until_ms is not None:
         statement = statement.where(started < chosen.until_ms)
     if after is not None:
         statement = statement.where(sa.tuple_(started, key) < sa.tuple_(after.started_ms, after.key))
-    return statement.order_by(started.desc(), key.desc()), left
+    return statement.order_by(started.desc(), key.desc())
 
 
 def _matches(columns: Any, name: str, wanted: Any) -> sa.ColumnElement[bool]:  # noqa: ANN401 - of a subquery; as filters have it
     if name == "visible":
-        return _is_visible(columns.tenant, wanted)
+        return is_visible(columns.tenant, wanted)
     found: sa.ColumnElement[bool] = (
         columns.words.contains(wanted.lower(), autoescape=True) if name == "text" else columns[name] == wanted
     )
     return found
 
 
-def _is_visible(tenant: Any, visible: Collection[str]) -> sa.ColumnElement[bool]:  # noqa: ANN401 - a column
+def is_visible(tenant: Any, visible: Collection[str]) -> sa.ColumnElement[bool]:  # noqa: ANN401 - a column
+    """Return the condition that a row is of one of these tenants."""
     found: sa.ColumnElement[bool] = tenant.in_(sorted(visible))
     return found
 
 
 def _page(rows: Sequence[database.Row], limit: int) -> Page:
-    found = _mappings(rows[:limit])
+    found = mappings(rows[:limit])
     last = found[-1] if len(rows) > limit else None
     return Page(found, None if last is None else PageEnd(last["started_ms"], last["key"]))
 
 
-def _mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
+def mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
+    """Return rows as mappings by column."""
     return [row._asdict() for row in rows]
 
 
 async def of_keys(opened: database.Database, keys: Sequence[bytes]) -> list[dict[str, Any]]:
     """Return the requests with these keys, in their order, without those that are not there. Raises DatabaseDown."""
     (rows,) = await opened.rows(sa.select(tables.REQUESTS).where(_requests.key.in_(keys)))
-    found = {row["key"]: row for row in _mappings(rows)}
+    found = {row["key"]: row for row in mappings(rows)}
     return [found[key] for key in keys if key in found]
 
 
@@ -257,51 +281,9 @@ async def of_id(
     if source is not None:
         statement = statement.where(_requests.source == source)
     if visible is not None:
-        statement = statement.where(_is_visible(_requests.tenant, visible))
+        statement = statement.where(is_visible(_requests.tenant, visible))
     (rows,) = await opened.rows(statement.limit(_OF_ONE_ID))
-    return _mappings(rows)
-
-
-async def events_of(opened: database.Database, key: bytes, *, limit: int) -> list[str]:
-    """Return the last events of a request, oldest first, as CloudEvents JSON. Raises DatabaseDown."""
-    events = tables.EVENTS.c
-    newest = sa.select(events.event).where(events.key == key)
-    (rows,) = await opened.rows(newest.order_by(events.time_ms.desc(), events.sequence.desc()).limit(limit))
-    return [row.event for row in reversed(rows)]
-
-
-async def event_at(opened: database.Database, log: int, offset: int, key: bytes) -> str | None:
-    """
-    Return one event as CloudEvents JSON; None: it is not kept.
-
-    Args:
-        opened: the database.
-        log: its log.
-        offset: its offset.
-        key: of its request; another request's event is at the place of an earlier one after the log was read again.
-
-    Raises:
-        DatabaseDown.
-    """
-    events = tables.EVENTS.c
-    at = sa.select(events.event).where(events.log == log, events.offset == offset, events.key == key)
-    (rows,) = await opened.rows(at)
-    return rows[0].event if rows else None
-
-
-async def dead_letters(
-    opened: database.Database, chosen: LetterFilter, after: RecordPageEnd | None, limit: int
-) -> tuple[list[dict[str, Any]], RecordPageEnd | None]:
-    """Return a page of dead letters, newest first, and where the next one begins. Raises DatabaseDown."""
-    letters = tables.DEAD_LETTERS.c
-    statement = sa.select(tables.DEAD_LETTERS)
-    if chosen.tenant is not None:
-        statement = statement.where(letters.tenant == chosen.tenant)
-    if chosen.code is not None:
-        statement = statement.where(letters.code == chosen.code)
-    if chosen.visible is not None:
-        statement = statement.where(_is_visible(letters.tenant, chosen.visible))
-    return await _newest(opened, statement, letters.written_ms, after, limit)
+    return mappings(rows)
 
 
 class DecisionFilter(msgspec.Struct, frozen=True):
@@ -341,12 +323,12 @@ async def decisions(
     if chosen.until_ms is not None:
         statement = statement.where(found.time_ms < chosen.until_ms)
     if chosen.visible is not None:
-        statement = statement.where(_is_visible(found.tenant, chosen.visible))
-    rows, end = await _newest(opened, statement, found.time_ms, after, limit)
+        statement = statement.where(is_visible(found.tenant, chosen.visible))
+    rows, end = await newest(opened, statement, found.time_ms, after, limit)
     return [row["event"] for row in rows], end
 
 
-async def _newest(
+async def newest(
     opened: database.Database,
     statement: sa.Select[Any],
     time_ms: sa.ColumnElement[int],
@@ -368,7 +350,7 @@ async def _newest(
     if after is not None:
         statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.time_ms, after.log, after.offset))
     (rows,) = await opened.rows(statement.order_by(*(column.desc() for column in order)).limit(limit + 1))
-    found = _mappings(rows[:limit])
+    found = mappings(rows[:limit])
     if len(rows) <= limit:
         return found, None
     last = found[-1]

@@ -67,6 +67,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         key: of the request's rows.
         time_ms: when the relay decided it.
         text: CloudEvents JSON.
+        size_bytes: of the text.
         tenant: name of the tenant.
         kind: of the request: job, sql, cluster or call.
         kafka_key: of the request's records.
@@ -78,6 +79,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     key: bytes
     time_ms: int
     text: str
+    size_bytes: int
     tenant: str
     kind: str
     kafka_key: bytes
@@ -88,6 +90,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     def sequence(self) -> int:
         """Number of the event within its request."""
         return self.data.sequence
+
+    @property
+    def reason_class(self) -> str:
+        """Class of its reason; "" if it has none."""
+        return "" if self.data.reason is None else self.data.reason.kind
 
     @property
     def ended(self) -> bool:
@@ -104,9 +111,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 _data_decoder = msgspec.json.Decoder(_Data)
 _structured_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text_decoder = msgspec.json.Decoder(str)
+_any_decoder = msgspec.json.Decoder(msgspec.Raw)
 _encoder = msgspec.json.Encoder()
 _STRUCTURED: Final = envelope.STRUCTURED.encode()
 _CONTENT_TYPE: Final = "application/json"
+_MOST_NESTED: Final = 300
 
 
 def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
@@ -119,9 +128,12 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
     """
     try:
         attributes, raw = _parts(record)
+        if raw.count(b"[") + raw.count(b"{") > _MOST_NESTED:
+            _require_shallow(raw)
         data = _data_decoder.decode(raw)
         time_ms = _milliseconds(attributes["time"])
-        text = _encoder.encode({**attributes, "data": msgspec.Raw(raw)}).decode()
+        encoded = _encoder.encode({**attributes, "data": msgspec.Raw(raw)})
+        text = encoded.decode()
     except (ValueError, KeyError, RecursionError):  # msgspec's and Unicode's errors are ValueErrors
         return None
 
@@ -131,8 +143,28 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
     event_source = attributes.get("source", "")
     tenant = tenants.get(event_source, event_source)
     key = request_key(tenant, data.request.source, data.request.id)
-    kind, kafka_key = kind_of(event_type), record.key or b""
-    return Event(record.offset, key, time_ms, text, tenant, kind, kafka_key, data, changes=not data.repeated)
+    return Event(
+        record.offset,
+        key,
+        time_ms,
+        text,
+        len(encoded),
+        tenant,
+        kind_of(event_type),
+        record.key or b"",
+        data,
+        changes=not data.repeated,
+    )
+
+
+def _require_shallow(raw: bytes) -> None:
+    """
+    Refuse JSON whose nesting a reader with less room than we have could not take.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    _any_decoder.decode(b"[" * _MOST_NESTED + raw + b"]" * _MOST_NESTED)
 
 
 def kind_of(event_type: str) -> str:
@@ -147,6 +179,7 @@ def event_row(found: Event) -> dict[str, Any]:
         "key": found.key,
         "sequence": found.sequence,
         "time_ms": found.time_ms,
+        "size_bytes": found.size_bytes,
         "event": found.text,
     }
 
@@ -184,11 +217,12 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
         "app_id": mrs.app_id,
         "progress": mrs.progress,
         "tracking_url": mrs.tracking_url,
-        "words": " ".join(filter(None, searched)).lower()[:_WORDS],
+        "words": "\n".join(filter(None, searched)).lower()[:_WORDS],
         "kafka_key": found.kafka_key,
         "offset": found.offset,
     }
-    return storable(row)
+    # The event's text is JSON, which writes the character that PostgreSQL refuses in one way only.
+    return storable(row) if "\\u0000" in found.text else row
 
 
 def labels(found: Event) -> list[str]:

@@ -33,8 +33,11 @@ class ReadModelSettings(pydantic.BaseModel):
     audit_days: Annotated[float, pydantic.Field(gt=0, le=36_500)] = 400.0
     """Days for which records of decisions are kept, also when their topic no longer holds them."""
 
-    batch_records: Annotated[int, pydantic.Field(ge=1, le=100_000)] = 5_000
-    """Most records written in one transaction of the database. More is quicker while catching up, and takes memory."""
+    batch_records: Annotated[int, pydantic.Field(ge=1, le=100_000)] = 20_000
+    """
+    Most records written in one transaction of the database. More is quicker while catching up, takes memory, and keeps
+    others from writing to SQLite for longer than a second.
+    """
 
     lease_s: Annotated[float, pydantic.Field(ge=1, le=600)] = 10.0
     """

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext import asyncio as sa_asyncio
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker
-from mrs_relay.read_model import database, record_reader, tables
-
-_State = tuple[record_reader.Event, int]
-"""The event that brought a state, and when the request began."""
+from mrs_relay.read_model import database, event_writer, positions, record_reader, tables, text_index
 
 _PRUNED_AT_ONCE: Final = 500
 """Rows of one kind deleted in one transaction: SQLite's other writers wait for it, the lease among them."""
@@ -51,7 +46,7 @@ class Log(msgspec.Struct, frozen=True):
     @property
     def life(self) -> str:
         """Short text that is another one after the topic was created again, or has lost records."""
-        return hashlib.blake2b(f"{self.topic_id} {self.epoch}".encode(), digest_size=6).hexdigest()
+        return positions.life(self.topic_id, self.epoch)
 
 
 class Batch(msgspec.Struct):
@@ -201,14 +196,14 @@ class Store:
             Overtaken: another process has moved the offsets. DatabaseDown.
         """
         async with self._writing, self._database.transaction() as connection:
-            insert = INSERTS[connection.dialect.name]
             await self._move(connection, batch.moves)
-            for log, rows in batch.events.items():
-                await _write_events(connection, insert, log, rows)
+            for log, events in batch.events.items():
+                await event_writer.write(connection, log, events, indexes_words=self._database.has_text_index)
 
             for table, by_log in ((tables.DEAD_LETTERS, batch.dead_letters), (tables.DECISIONS, batch.decisions)):
                 found = [{"log": log, **row} for log, rows in by_log.items() for row in rows]
                 if found:
+                    insert = database.INSERTS[connection.dialect.name]
                     await connection.execute(insert(table).on_conflict_do_nothing(), found)
 
     async def replace_controls(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -236,8 +231,9 @@ class Store:
         requests, events, labels = tables.REQUESTS, tables.EVENTS, tables.LABELS
         ended = tables.HAS_ENDED, requests.c.updated_ms < before_ms
         async with self._writing, self._database.transaction() as connection:
-            old = sa.select(requests.c.key).where(*ended).limit(_PRUNED_AT_ONCE)
-            keys = list((await connection.execute(old)).scalars())
+            old = sa.select(requests.c.key, requests.c.number).where(*ended).limit(_PRUNED_AT_ONCE)
+            found = (await connection.execute(old)).all()
+            keys = [row.key for row in found]
             if not keys:
                 return 0
 
@@ -248,6 +244,8 @@ class Store:
             await connection.execute(sa.delete(events).where(*gone))
             await connection.execute(sa.delete(labels).where(labels.c.key.in_(keys), labels.c.started_ms < before_ms))
             await connection.execute(sa.delete(requests).where(requests.c.key.in_(keys)))
+            if self._database.has_text_index:
+                await text_index.remove(connection, [row.number for row in found])
         return len(keys)
 
     async def prune_others(self, before_ms: int) -> None:
@@ -322,77 +320,6 @@ async def _read_again(connection: sa_asyncio.AsyncConnection, log: Log, first: i
     return again
 
 
-INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
-
 def _raise_first(log: int, first: int) -> sa.Update:
     logs = tables.LOGS
     return sa.update(logs).where(logs.c.log == log, logs.c.first < first).values(first=first)
-
-
-async def _write_events(
-    connection: sa_asyncio.AsyncConnection,
-    insert: Any,  # noqa: ANN401 - of either dialect
-    log: int,
-    found: Sequence[record_reader.Event],
-) -> None:
-    stored = insert(tables.EVENTS).on_conflict_do_nothing()
-    await connection.execute(stored, [{"log": log, **record_reader.event_row(one)} for one in found])
-
-    changed, repeated = _last_states(found)
-    changed_rows = [{"log": log, **record_reader.request_row(*one)} for one in changed]
-    repeated_rows = [{"log": log, **record_reader.request_row(*one)} for one in repeated]
-    if changed_rows:
-        await connection.execute(_upsert(insert), changed_rows)
-    if repeated_rows:  # the first that is known of a request whose earlier events are gone
-        await connection.execute(insert(tables.REQUESTS).on_conflict_do_nothing(), repeated_rows)
-
-    labelled = [label for one, _ in (*changed, *repeated) for label in _labels(one)]
-    if labelled:
-        await connection.execute(_label_insert(insert), labelled)
-
-
-def _last_states(found: Iterable[record_reader.Event]) -> tuple[list[_State], list[_State]]:
-    """Return the last state of each request: of those that changed, and of those of which one was only repeated."""
-    changed: dict[bytes, _State] = {}
-    repeated: dict[bytes, _State] = {}
-    for one in found:
-        if not one.concerns_state:
-            continue
-        last, started_ms = changed.get(one.key, (None, one.time_ms))
-        if not one.changes:
-            repeated.setdefault(one.key, (one, one.time_ms))
-        elif last is None or one.sequence > last.sequence:
-            changed[one.key] = one, started_ms
-        elif last.ended and one.time_ms > last.time_ms:  # the id was sent again, see `_upsert`
-            changed[one.key] = one, one.time_ms
-    return list(changed.values()), [state for key, state in repeated.items() if key not in changed]
-
-
-def _upsert(insert: Any) -> Any:  # noqa: ANN401 - of either dialect
-    """
-    Insert the state of a request, or replace an older one.
-
-    The event's sequence decides, so copies and events in the wrong order do no harm. A sequence that begins again after
-    a last event is the same id sent again, long after the relay has forgotten it.
-    """
-    requests = tables.REQUESTS
-    statement = insert(requests)
-    new = statement.excluded
-    goes_on = new.sequence > requests.c.sequence
-    is_sent_again = sa.and_(requests.c.ended, new.updated_ms > requests.c.updated_ms)
-    values = {column.name: new[column.name] for column in requests.c if column.name != "key"}
-    values["started_ms"] = sa.case((goes_on, requests.c.started_ms), else_=new.started_ms)
-    return statement.on_conflict_do_update(index_elements=["key"], set_=values, where=sa.or_(goes_on, is_sent_again))
-
-
-def _labels(state: record_reader.Event) -> list[dict[str, Any]]:
-    return [{"given": label, "of": state.key} for label in record_reader.labels(state)]
-
-
-def _label_insert(insert: Any) -> Any:  # noqa: ANN401 - of either dialect
-    """Insert a label under the moment at which its request began, which only the table of requests knows."""
-    requests = tables.REQUESTS
-    label = sa.bindparam("given", type_=sa.Text)
-    source = sa.select(label, requests.c.started_ms, requests.c.key).where(requests.c.key == sa.bindparam("of"))
-    return insert(tables.LABELS).from_select(["label", "started_ms", "key"], source).on_conflict_do_nothing()

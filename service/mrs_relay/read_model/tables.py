@@ -11,7 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of these tables. A database of another version is emptied and built again from the topics."""
 
 METADATA: Final = sa.MetaData()
@@ -54,7 +54,8 @@ counts how often the log was read again from the beginning. `current`: the topic
 REQUESTS: Final = sa.Table(
     "mrs_relay_requests",
     METADATA,
-    sa.Column("key", sa.LargeBinary(16), primary_key=True),
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("key", sa.LargeBinary(16), nullable=False, unique=True),
     sa.Column("tenant", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("id", sa.Text, nullable=False),
@@ -81,9 +82,15 @@ REQUESTS: Final = sa.Table(
     sa.Column("offset", sa.BigInteger, nullable=False),
 )
 """
-The present state of each request; `log` and `offset` name the event that brought it, `words` is searched, and messages
-about the request are sent with its `kafka_key`.
+The present state of each request; `number` is this database's own, `log` and `offset` name the event that brought it,
+`words` is searched, a line each, and messages about the request are sent with its `kafka_key`.
 """
+
+WORDS: Final = sa.table("mrs_relay_words", sa.column("rowid", sa.Integer), sa.column("words", sa.Text))
+"""SQLite's index of the words, a virtual table; see `text_index`."""
+
+WORDS_INDEX: Final = "mrs_relay_requests_words"
+"""PostgreSQL's."""
 
 LABELS: Final = sa.Table(
     "mrs_relay_labels",
@@ -92,6 +99,7 @@ LABELS: Final = sa.Table(
     sa.Column("started_ms", sa.BigInteger, primary_key=True),
     sa.Column("key", sa.LargeBinary(16), primary_key=True),
     sa.Index("mrs_relay_labels_of", "key"),
+    sqlite_with_rowid=False,
 )
 """`name=value` of each label of each request."""
 
@@ -103,6 +111,7 @@ EVENTS: Final = sa.Table(
     sa.Column("key", sa.LargeBinary(16), nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),
     sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.Integer, nullable=False),
     sa.Column("event", sa.Text, nullable=False),
     sa.Index("mrs_relay_events_of", "key", "sequence", "time_ms", unique=True),
 )

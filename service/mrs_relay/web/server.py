@@ -44,8 +44,8 @@ async def serving(
             return web.json_response({"ready": False, "reasons": [f"there is no tenant {tenant!r}"]}, status=404)
         return web.json_response(now.as_json(), status=200 if now.ready else 503)
 
-    async def measured(_request: web.Request) -> web.Response:
-        return http_server.metrics(registry)
+    async def measured(request: web.Request) -> web.Response:
+        return http_server.metrics(request, registry)
 
     application = web.Application()
     application.add_routes(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 
+import pytest
 from tests.support import cells, web_role
+
+from mrs_relay.kafka import records
 
 
 async def test_a_request_is_shown_with_its_present_state_and_its_events() -> None:
@@ -184,3 +187,27 @@ async def test_tenants_that_share_a_topic_of_events_are_told_apart_by_the_source
         assert len((await client.get("/v1/requests?tenant=blue"))["items"]) == 1
         assert len((await client.get("/v1/events?tenant=blue&after=beginning&wait=0"))["items"]) == 1
         assert [one["tenant"] for one in (await client.get("/v1/dead-letters?tenant=blue"))["items"]] == ["blue"]
+
+
+@pytest.mark.parametrize("depth", [90, 300, 700, 930, 990, 5_000])
+async def test_an_event_that_is_nested_deeply_is_shown_without_what_is_deepest_or_passed_over(depth: int) -> None:
+    """A foreign producer's JSON ends no page and no answer."""
+    stage = web_role.Stage()
+    await stage.put(*web_role.story("r-1"))
+    deep = web_role.event("r-1", 5, "running")
+    headers = tuple((name, b"r1-5" if name == "ce_id" else raw) for name, raw in deep.headers)
+    value = (deep.value or b"")[:-1] + b',"odd":%b1%b}' % (b"[" * depth, b"]" * depth)
+    await stage.put(records.Outgoing(deep.topic, deep.key, value, headers))
+    await stage.put(web_role.event("last", 1, "accepted"))
+    async with web_role.role(stage) as client:
+        await client.seen("last", "accepted")
+        for path in ("/v1/requests/r-1", "/v1/requests/r-1/events", "/v1/events?after=beginning&wait=0"):
+            with cells.cell(path):
+                found = str(await client.get(path))
+                is_shown = "'odd'" in found
+                assert is_shown == (depth < 700) or 700 <= depth < 1000
+                assert ("nested too deeply" in found) == (is_shown and depth > 100)
+        async with client.session.get(f"{client.url}/requests/r-1") as answer:
+            assert answer.status == 200
+        async with client.session.get(f"{client.url}/v1/events?after=beginning") as answer:
+            await answer.content.readuntil(b'"last"')

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from tests.support import cells, web_role
 
+from mrs_relay.api import composing, problems, retries
 from mrs_relay.client import wording
-from mrs_relay.kafka import partitioning, records
+from mrs_relay.kafka import partitioning, records, topic_io
+from mrs_relay.kafka.memory import memory_broker, memory_topic_io
 
 _DATA = {"cluster": "c-1", "engine": "spark", "statement": "select 'secret'", "labels": {"team": "a"}}
 
@@ -95,3 +101,53 @@ async def test_what_cannot_be_sent_again_is_refused_with_the_reason() -> None:
                 problem, _ = await client.post(f"/v1/requests/{request_id}/retry", {}, status)
                 assert problem["type"] == f"urn:mrs-relay:problem:{kind}"
     assert not stage.broker.committed("mrs.requests")
+
+
+async def test_messages_that_cannot_be_read_are_passed_over_and_one_that_is_no_longer_valid_is_refused() -> None:
+    """Senders write anything into the topic; what the relay would reject is not sent again."""
+    stage = web_role.Stage()
+    for value in (b"", b"\xff", b"[]", b'{"id": 1}', b"[" * 100_000, b'{"id":"r-2"}', None):
+        await stage.put(records.Outgoing("mrs.requests", b"r-2", value, wording.HEADERS))
+    stage.broker.put("mrs.requests", 0, b"r-2", b'{"id":"r-2"', ())
+    await _put(stage, "r-2", b"r-2")
+    await _put(stage, "r-3", b"r-3", data={**_DATA, "engine": "mistaken"})
+    await stage.put(web_role.failed("r-2"), web_role.failed("r-3"))
+    async with web_role.role(stage) as client:
+        await client.post("/v1/requests/r-2/retry", {})
+        problem, _ = await client.post("/v1/requests/r-3/retry", {}, 422)
+        assert problem["errors"][0]["field"].endswith("engine")
+
+
+class _Hanging(memory_topic_io.MemoryTopicClient):
+    """Kafka whose topics are not opened until they may be, and which counts those that are asked for."""
+
+    def __init__(self, broker: memory_broker.MemoryBroker) -> None:
+        super().__init__(broker)
+        self.may_open = asyncio.Event()
+        self.asked = 0
+
+    @contextlib.asynccontextmanager
+    async def topic(self, name: str, partitions: int) -> AsyncIterator[topic_io.TopicReader]:
+        """Open a topic once it may be."""
+        self.asked += 1
+        await self.may_open.wait()
+        async with super().topic(name, partitions) as reader:
+            yield reader
+
+
+async def test_few_topics_are_searched_at_the_same_time_and_none_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else callers that retry could fill the memory; who has waited too long learns that and when to come again."""
+    monkeypatch.setattr(retries, "_FIND_S", 1.0)
+    stage = web_role.Stage()
+    rows = [{"id": f"r-{n}", "source": "/tests", "kafka_key": b"k", "tenant": ""} for n in range(10)]
+    hanging = _Hanging(stage.broker)
+    unused: Any = None
+    repeated = retries.Retries(composing.Composer({"": web_role.KAFKA}, "/x"), unused, unused, hanging, unused)
+    async with asyncio.TaskGroup() as group:
+        calls = [group.create_task(repeated.originals([row]), name="retry") for row in rows]
+        await asyncio.sleep(0.2)
+        assert hanging.asked == 4
+    for call in calls:
+        [problem] = call.result()
+        assert isinstance(problem, problems.ProblemError)
+        assert (problem.status, "Retry-After" in problem.headers) == (503, True)

@@ -41,7 +41,10 @@ class Kafka:
         partitions: of topics that are said to have more than one.
         limits: max.message.bytes of topics of which it is reported.
         reads_requests: the relay is there.
+        first: offset of the oldest record that is still kept.
     """
+
+    first = 0
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -74,7 +77,7 @@ class Kafka:
     async def topic(self, name: str, partitions: int) -> AsyncIterator[topic_io.TopicReader]:
         """A reader of one topic."""
         assert partitions == 1
-        yield _Reader(self.logs[name])
+        yield _Reader(self.logs[name], self.first)
 
     def producer(self, transactional_id: str | None, *, idempotent: bool) -> broker.Producer:
         """A producer whose writes are there at once."""
@@ -89,12 +92,13 @@ class Kafka:
 
 
 class _Reader:
-    def __init__(self, log: list[records.Record]) -> None:
+    def __init__(self, log: list[records.Record], first: int) -> None:
         self._log = log
+        self._first = first
         self._next = 0
 
     async def bounds(self) -> Mapping[int, broker.Bounds]:
-        return {0: broker.Bounds(0, len(self._log))}
+        return {0: broker.Bounds(self._first, len(self._log))}
 
     async def offsets_since(self, timestamp_ms: int) -> Mapping[int, int]:
         return {0: 0} if timestamp_ms >= 0 else {}

@@ -47,6 +47,15 @@ def test_a_cancel_and_a_verdict_are_on_record_with_user_host_and_reason(kafka: f
     assert [first.data.message, second.data.message] == sent
 
 
+def test_a_decision_names_the_tenant_of_its_request(kafka: fakes.Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP callers see the decisions on their tenants; those of the command line must be among them."""
+    monkeypatch.setenv("MRS_RELAY_TENANTS__ETL__REQUESTS", "etl.requests")
+    kafka.logs["etl.requests"] = []
+    _run("cancel", "r-1", "--key", "c-1", "--note", "late", "--tenant", "etl")
+    _run("resolve", "r-1", "failed", "--key", "c-1", "--note", "looked", "--tenant", "etl")
+    assert [audit.read(record.value).data.tenant for record in kafka.logs[_TOPIC]] == ["etl", "etl"]
+
+
 def test_decisions_are_listed_by_what_they_are_and_whom_they_concern(kafka: fakes.Kafka) -> None:
     """One JSON text a line for programs, a table for people; records of others are passed over."""
     _run("cancel", "r-1", "--key", "c-1", "--note", "wrong date")

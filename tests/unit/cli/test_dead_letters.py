@@ -12,7 +12,7 @@ from typer import testing
 
 from mrs_relay.cli import connect, main
 from mrs_relay.kafka import records
-from mrs_relay.messages import dead_letters
+from mrs_relay.messages import audit, dead_letters
 
 _DAY_MS = 86_400_000
 _NOON_MS = 1_795_521_600_000
@@ -152,8 +152,22 @@ def test_replay_without_a_choice_sends_nothing(shell: _Shell) -> None:
     """Everything is replayed only when that is said."""
     assert "--all" in shell.run("replay", code=2).stderr
     assert shell.sent == []
-    assert len(shell.rows("replay", "--all")) == 3
+    assert len(shell.rows("replay", "--all", "--note", "repaired")) == 3
     assert len(shell.sent) == 3
+
+
+def test_replay_of_many_wants_a_reason_and_each_is_on_record_with_it(shell: _Shell) -> None:
+    """One that is named by its position may go without; --code chooses, as --reason does."""
+    shell.kafka.logs["mrs.audit"] = []
+    assert "--note" in shell.run("replay", "--code", "bad_id", code=2).stderr
+    assert shell.sent == []
+    shell.run("replay", "--code", "bad_id", "--note", "repaired")
+    shell.run("replay", "mrs.requests-0-9")
+    made = [audit.read(one.value) for one in shell.kafka.logs["mrs.audit"]]
+    assert [(one.data.action, one.subject, one.data.why) for one in made] == [
+        ("replay", "mrs.requests-0-12", "repaired"),
+        ("replay", "mrs.requests-0-9", ""),
+    ]
 
 
 def test_dry_run_says_what_would_be_sent(shell: _Shell) -> None:
@@ -192,7 +206,7 @@ def test_message_that_was_replayed_in_vain_is_one_message(shell: _Shell) -> None
     assert (row["position"], row["times"], row["time"]) == ("mrs.requests-0-9", 3, "2026-11-24T12:00:00.009Z")
     for position in ("mrs.requests-0-9", "mrs.dead-letters-0-2", "mrs.dead-letters-0-5"):
         assert shell.rows("show", position)[0]["value_base64"] == base64.b64encode(b"\xff{").decode()
-    assert len(shell.rows("replay", "--all")) == 3
+    assert len(shell.rows("replay", "--all", "--note", "repaired")) == 3
     assert [dict(one.headers)["mrs_relay_replay_of"] for one in shell.sent] == [
         b"mrs.requests-0-9",
         b"mrs.requests-0-10",
@@ -203,7 +217,7 @@ def test_message_that_was_replayed_in_vain_is_one_message(shell: _Shell) -> None
 def test_what_cannot_be_sent_whole_is_named_and_the_rest_is_sent(shell: _Shell) -> None:
     """A message that was cut, and one whose topic is gone, are not sent: exit 1, with the reason in the row."""
     shell.put(_letter(40, cut=(("mrs_relay_cut_from_bytes", b"99"),)), _letter(41, topic="elsewhere"))
-    rows = {row["position"]: row for row in shell.rows("replay", "--all", code=1)}
+    rows = {row["position"]: row for row in shell.rows("replay", "--all", "--note", "repaired", code=1)}
     assert "cut off" in rows["mrs.requests-0-40"]["outcome"]
     assert "gone" in rows["elsewhere-0-41"]["outcome"]
     assert len(shell.sent) == 3

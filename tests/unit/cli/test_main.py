@@ -18,6 +18,7 @@ from mrs_relay.cli import main, run
 
 _CONNECTION = ["--config", "--bootstrap", "--tenant"]
 _MESSAGE = ["--id", "--source", "--key", "--priority", "--label", "--not-before", "--no-validate"]
+_MANY = ["--dry-run", "--yes"]
 _HERE = ["--json", "--config", "--bootstrap"]
 _DELIVERY = ["--wait", "--timeout", "--json", *_CONNECTION]
 
@@ -40,32 +41,53 @@ OPTIONS = {
     "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
     "web": ["--config"],
     "web token": ["name", "--role", "--tenant", "--days", "--file", "--json"],
+    "events": [
+        *("--follow", "--id", "--state", "--type", "--cluster", "--label", "--source", "--since", "--after"),
+        *("--until-done", "--json"),
+        *_CONNECTION,
+    ],
     "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "why": ["request_id", "--source", "--json", *_CONNECTION],
     "status": ["--watch", "--json", "--config", "--bootstrap"],
-    "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
+    "cancel": ["request_id", "--where", "--note", "--source", "--key", *_MANY, "--json", *_CONNECTION],
+    "retry": ["request_id", "--where", "--reason", "--source", *_MANY, "--json", *_CONNECTION],
     "resolve": [
-        *("request_ids", "verdict", "--note", "--file", "--source", "--key", "--cluster", "--reason-code", "--since"),
-        *("--all", "--yes", "--json"),
+        *(
+            "request_ids",
+            "verdict",
+            "--note",
+            "--where",
+            "--file",
+            "--source",
+            "--key",
+            "--cluster",
+            "--reason-code",
+            "--since",
+        ),
+        *("--all", *_MANY, "--json"),
         *_CONNECTION,
     ],
-    "hold": ["scope", "--reason", "--until", "--by", *_HERE],
+    "hold": ["scope", "--where", "--reason", "--until", "--by", *_MANY, *_HERE],
     "drain": ["scope", "--reason", "--until", "--by", "--wait", *_HERE],
-    "quarantine": ["scope", "--reason", "--until", "--by", "--reject", *_HERE],
+    "quarantine": ["scope", "--where", "--reason", "--until", "--by", "--reject", *_MANY, *_HERE],
     "skip": ["message", "--reason", "--by", *_HERE],
-    "release": ["scope", "--reason", "--by", *_HERE],
+    "release": ["scope", "--where", "--reason", "--by", *_MANY, *_HERE],
     "controls": _HERE,
-    "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config", "--tenant"],
+    "orphans": [
+        *("--cluster", "--all", "--adopt", "--kill", "--kill-all", "--reason", "--yes", "--json"),
+        *("--config", "--tenant"),
+    ],
     "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config", "--tenant"],
     "audit": ["--since", "--action", "--by", "--id", "--json", *_CONNECTION],
     "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],
     "dead-letters show": ["position", "--raw", "--json", *_CONNECTION],
     "dead-letters replay": [
-        *("position", "--reason", "--since", "--until", "--all", "--dry-run", "--json"),
+        *("position", "--reason", "--since", "--until", "--all", "--note", "--dry-run", "--json"),
         *_CONNECTION,
     ],
     "topics create": ["--partitions", "--replication", "--json", *_CONNECTION],
+    "topics acls": ["--role", "--principal", "--strimzi", *_CONNECTION],
     "topics check": ["--json", *_CONNECTION],
     "check": ["--json", "--config", "--tenant"],
     "settings": ["words", "--json"],

@@ -114,3 +114,20 @@ def test_colours_are_for_terminals_only() -> None:
     (line,) = _run("log.info('hello', a=1)", style="console")
     assert "hello" in line
     assert not line.startswith("{")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_line_that_cannot_be_written_is_lost_and_ends_nothing(style: str) -> None:
+    """A terminal that was closed, or a full disk: what the line is about continues."""
+    lines = _run(
+        """
+        import os
+        log.info("before")
+        os.close(2)
+        log.info("job_taken")
+        logging.getLogger("library").warning("something")
+        os.open(os.devnull, os.O_WRONLY)
+        """,
+        style=style,
+    )
+    assert len(lines) == 1

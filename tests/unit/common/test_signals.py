@@ -44,6 +44,19 @@ except KeyboardInterrupt:
 """
 
 
+_TERMINALS = """
+import os, pty
+from mrs_relay.common import signals
+print(signals.has_terminal(), flush=True)
+child, terminal = pty.fork()
+if child == 0:
+    print(signals.has_terminal(), flush=True)
+    os._exit(0)
+print(os.read(terminal, 100).decode().split()[0], flush=True)
+os.waitpid(child, 0)
+"""
+
+
 def _start(tmp_path: Path, program: str, *ignored: str) -> child.Child:
     started = child.Child([sys.executable, "-c", program, *ignored], log=tmp_path / "log.txt")
     started.wait_ready(lambda: "up" in started.log.read_text(), timeout_s=30)
@@ -94,3 +107,10 @@ def test_outside_the_main_thread_nothing_is_handled() -> None:
 
     with futures.ThreadPoolExecutor(1) as pool:
         assert pool.submit(asyncio.run, handled()).result() == []
+
+
+def test_a_process_knows_whether_it_has_a_terminal(tmp_path: Path) -> None:
+    """One in a session of its own has none, whatever its input and output are."""
+    process = child.Child([sys.executable, "-c", _TERMINALS], log=tmp_path / "log.txt")
+    assert process.wait(20) == 0
+    assert process.log.read_text().split() == ["False", "True"]

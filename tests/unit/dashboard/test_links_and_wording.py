@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import test_utils
 
-from mrs_relay.api import problems
+from mrs_relay.api import guards, problems
 from mrs_relay.dashboard import forms, links, request_page, wording
 
 
@@ -69,6 +69,8 @@ def test_empty_fields_are_no_filter_and_times_without_a_zone_are_utc() -> None:
         ({"Sec-Fetch-Site": "none"}, False),
         ({"Origin": "http://127.0.0.1:8090"}, True),
         ({"Origin": "https://mrs.example"}, True),
+        ({"Origin": "https://mrs.example:443"}, True),
+        ({"Origin": "HTTPS://MRS.example"}, True),
         ({"Origin": "http://evil.example"}, False),
         ({"Origin": "null"}, False),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1:8090"}, False),
@@ -79,11 +81,12 @@ def test_empty_fields_are_no_filter_and_times_without_a_zone_are_utc() -> None:
 def test_a_form_is_taken_only_from_a_page_of_this_site(headers: dict[str, str], *, taken: bool) -> None:
     """A form on another site could otherwise cancel requests in the name of who looks at it."""
     request = test_utils.make_mocked_request("POST", "/bulk", headers={"Host": "127.0.0.1:8090", **headers})
+    own = guards.OwnAddresses({"https://mrs.example"})
     if taken:
-        forms.require_same_origin(request, {"https://mrs.example"})
+        own.require_own_page(request)
     else:
         with pytest.raises(problems.ProblemError, match="does not come from a page"):
-            forms.require_same_origin(request, {"https://mrs.example"})
+            own.require_own_page(request)
 
 
 @pytest.mark.parametrize("note", ["", "   ", "x" * 501])

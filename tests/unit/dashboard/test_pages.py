@@ -10,9 +10,16 @@ import pytest
 from tests.support import web_role
 from tests.unit.dashboard.shown import pages
 
+from mrs_relay.client import wording
 from mrs_relay.dashboard import bulk
 from mrs_relay.kafka import records
-from mrs_relay.messages import codec, events, reasons
+from mrs_relay.messages import audit, codec, dead_letters, events, reasons
+
+
+def hidden(text: str) -> dict[str, str]:
+    """What a form of the page sends besides what people fill in."""
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text)
+    return {name: html.unescape(value) for name, value in found}
 
 
 async def test_pages_are_strict_about_what_browsers_may_load() -> None:
@@ -190,6 +197,89 @@ async def test_a_cancel_and_a_verdict_need_a_reason_and_become_messages() -> Non
         assert shown.sent() == [("mrs.job.cancel", "r-1", "wrong date"), ("mrs.job.resolve", "u-1", "looked")]
 
 
+async def test_a_dead_letter_is_read_kept_and_sent_once_more() -> None:
+    """Its bytes are text that is never run; a replay needs a reason, and each outcome is shown."""
+    evil = dead_letters.DeadLetter(
+        key=b"k",
+        value=b"<script>alert(1)</script>",
+        headers=(("x", b"<b>"),),
+        code="bad_id",
+        message="no id",
+        topic="mrs.requests",
+        partition=0,
+        offset=70,
+        timestamp_ms=web_role.NOW_MS,
+    )
+    made = [web_role.letter(number) for number in range(60)]
+    async with pages(*made, records.Outgoing("mrs.dead-letters", *evil.write())) as shown:
+        assert "/dead-letters/mrs.requests-0-70" in (listed := await shown.get("/dead-letters?code=bad_id"))
+        assert "/dead-letters/replay?code=bad_id" in listed
+        page = await shown.get("/dead-letters/mrs.requests-0-70")
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert "<script>alert" not in page
+        url = f"{shown.client.url}/dead-letters/mrs.requests-0-70/message"
+        async with shown.client.session.get(url) as answer:
+            assert (await answer.read(), answer.content_type) == (evil.value, "application/octet-stream")
+            assert answer.headers["Content-Disposition"] == 'attachment; filename="mrs.requests-0-70"'
+
+        path = "/dead-letters/mrs.requests-0-70/replay"
+        await shown.send(path, {"note": " "}, 422)
+        await shown.send(path, {"note": "x"}, 403, {"Sec-Fetch-Site": "cross-site"})
+        _, headers = await shown.send(path, {"note": "repaired"}, 303)
+        assert "was sent once more" in await shown.get(headers["Location"])
+
+        preview = await shown.get("/dead-letters/replay?code=bad_id")
+        assert "<strong>61</strong> dead letters will be looked at" in preview
+        assert preview.count("sent to partition 0 of mrs.requests") == 10
+        fields = {**hidden(preview), "note": "repaired"}
+        await shown.send("/dead-letters/replay", hidden(preview), 422)
+        text, _ = await shown.send("/dead-letters/replay", fields)
+        text += (await shown.send("/dead-letters/replay", hidden(text)))[0]
+        assert text.count('class="o-sent"') == 61
+        assert "61 sent, 0 passed over, 0 failed. Done." in text
+        await shown.send("/dead-letters/replay", {**fields, "sent": "many"}, 422)
+        assert len(shown.stage.broker.committed("mrs.requests")) == 62
+        await shown.get("/dead-letters/none", 404)
+
+
+async def test_requests_that_failed_are_sent_again_one_by_one_or_all_that_match() -> None:
+    """Under ids that name the old ones, with a reason; the messages of a step are looked for together."""
+    data = {"cluster": "c-1", "engine": "spark", "statement": "select 1"}
+    ids = [f"r-{number}" for number in range(60)]
+    made = [
+        records.Outgoing(
+            "mrs.requests",
+            one.encode(),
+            codec.encode({"id": one, "source": "/tests", "type": "mrs.sql.submit", "data": data}),
+            wording.HEADERS,
+        )
+        for one in ids[:-1]
+    ]
+    async with pages(*made, *map(web_role.failed, ids), web_role.event("ok", 3, "running")) as shown:
+        assert "Send it again" in await shown.get("/requests/r-1")
+        assert "Send it again" not in await shown.get("/requests/ok")
+        await shown.send("/requests/r-1/retry", {"note": ""}, 422)
+        await shown.send("/requests/ok/retry", {"note": "x"}, 409)
+        _, headers = await shown.send("/requests/r-1/retry", {"note": "input was late"}, 303)
+        assert "It was sent again" in (page := await shown.get(headers["Location"]))
+        assert "r-1-retry-4" in page
+
+        assert "action=retry&amp;state=failed" in await shown.get("/requests")
+        preview = await shown.get("/bulk?action=retry&state=failed")
+        assert "<strong>60</strong> of 60 matching requests will be sent again under new ids" in preview
+        fields = {**hidden(preview), "note": "input was late"}
+        text, _ = await shown.send("/bulk", fields)
+        text += (await shown.send("/bulk", hidden(text)))[0]
+        assert text.count("sent again as") == 59
+        assert "has left topic mrs.requests" in text
+        assert "59 sent, 0 passed over, 1 failed. Done." in text
+
+        sent = [codec.decode(one.value or b"")["id"] for one in shown.stage.broker.committed("mrs.requests")]
+        assert set(sent) == {one + end for one in ids[:-1] for end in ("", "-retry-4")}
+        whys = [audit.read(one.value) for one in shown.stage.broker.committed("mrs.audit")]
+        assert {(one.data.action, one.data.why) for one in whys} == {("retry", "input was late")}
+
+
 async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> None:
     """The preview counts, later requests are left alone, and each outcome is shown."""
     stories = [
@@ -199,7 +289,7 @@ async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> N
     async with pages(*stories, *others) as shown:
         preview = await shown.get("/bulk?action=cancel&cluster=c-1")
         assert "<strong>120</strong> of 121 matching requests will be asked to stop" in preview
-        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview))
+        fields = hidden(preview)
         fields["until_ms"] = str(web_role.NOW_MS + 100_000)
         await shown.stage.put(web_role.event("late", 1, "accepted", cluster="c-1", time_ms=web_role.NOW_MS + 200_000))
         await shown.client.seen("late", "accepted")
@@ -211,10 +301,7 @@ async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> N
         for _ in range(3):
             text, _headers = await shown.send("/bulk", fields)
             outcomes += re.findall(r'class="o-(\w+)"', text)
-            fields = {
-                name: html.unescape(value)
-                for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text)
-            }
+            fields = hidden(text)
         assert sorted(outcomes) == ["passed"] + ["sent"] * 120
         assert "121 of 121 looked at: 120 sent, 1 passed over, 0 failed. Done." in text
         assert fields == {}
@@ -231,7 +318,7 @@ async def test_what_one_state_fits_is_found_among_many_others(monkeypatch: pytes
         preview = await shown.get("/bulk?action=resolve")
         assert "<strong>1</strong> of 21 matching requests will be resolved" in preview
         assert "/requests/u-1?" in preview
-        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview))
+        fields = hidden(preview)
         text, _ = await shown.send("/bulk", {**fields, "note": "looked", "verdict": "failed"})
         assert "1 of 1 looked at: 1 sent, 0 passed over, 0 failed. Done." in text
         assert shown.sent() == [("mrs.job.resolve", "u-1", "looked")]
@@ -255,21 +342,25 @@ async def test_a_step_of_another_filter_or_with_wrong_numbers_is_refused() -> No
 
 async def test_a_read_only_dashboard_offers_and_does_nothing() -> None:
     """`api.read_only` holds for pages, too."""
-    async with pages(web_role.event("r-1", 1, "accepted"), read_only=True) as shown:
-        for path in ("/requests", "/requests/r-1", "/bulk?action=cancel"):
+    made = (web_role.event("r-1", 1, "accepted"), web_role.failed("r-2"), web_role.letter(1))
+    async with pages(*made, read_only=True) as shown:
+        letter = "/dead-letters/mrs.requests-0-1"
+        shown_pages = ("/requests", "/requests/r-1", "/bulk?action=cancel", "/requests/r-2", letter)
+        for path in (*shown_pages, "/dead-letters/replay", "/bulk?action=retry&state=failed"):
             text = await shown.get(path)
             assert "Cancel this" not in text
             assert 'method="post"' not in text
-        await shown.send("/requests/r-1/cancel", {"note": "x"}, 403)
+        for path in ("/requests/r-1/cancel", "/requests/r-2/retry", f"{letter}/replay", "/dead-letters/replay"):
+            await shown.send(path, {"note": "x"}, 403)
         assert shown.sent() == []
 
 
 async def test_dead_letters_are_listed_with_their_reason() -> None:
-    """The bytes are the sender's; the page says how to print them."""
+    """The bytes are the sender's, and are not in the list."""
     async with pages(web_role.letter(5), web_role.letter(6, code="bad_source")) as shown:
         text = await shown.get("/dead-letters")
         assert "mrs.requests-0-5" in text
-        assert "mrs-relay dead-letters show" in text
+        assert "not json" not in text
         assert "mrs.requests-0-5" not in await shown.get("/dead-letters?code=bad_source")
 
 

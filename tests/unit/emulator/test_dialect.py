@@ -29,7 +29,8 @@ def test_text_is_split_at_semicolons_outside_of_strings_and_comments() -> None:
 def test_default_database_and_hive_catalog_are_duckdb_schema_main(spoken: statement.Dialect) -> None:
     """`default` and `hive.default` name the tables of the data folder."""
     for name in ("default.t", "hive.default.t"):
-        assert one(f"drop table {name}", spoken).steps == ("DROP TABLE main.t",)
+        exists = "IF EXISTS " if spoken == "hive" else ""  # Hive says nothing about a table that is not there
+        assert one(f"drop table {name}", spoken).steps == (f"DROP TABLE {exists}main.t",)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_syntax_error_says_where(text: str, line: int, column: int) -> None:
 
 def test_unclosed_quote_is_a_syntax_error() -> None:
     """A text that cannot even be cut into words is refused, too."""
-    with pytest.raises(failures.SqlRefused, match="unclosed"):
+    with pytest.raises(failures.SqlRefused, match="near '''"):
         dialect.translate("select 'oops", "spark")
 
 

@@ -76,6 +76,21 @@ async def test_overview_shows_statements_and_their_errors(open_desk: Opener) -> 
     assert found[1]["place"].startswith("obs://")
 
 
+async def test_calls_are_counted_by_operation_and_status() -> None:
+    """What a client has used of the API, and how it went; OBS is counted beside MRS."""
+    client = http_client.create()
+    await client.submitted("first")
+    await client.submit("no name")
+    await client.ask("GET", "/nowhere")
+    client.emulator.note_object_call("GET", "GetObject", 404, 0.1)
+    found = (await client.ask("GET", "/emulator/calls")).json()["calls"]
+    assert found == {
+        "unknown": {"404": 1},
+        "CreateExecuteJob": {"202": 1, "400": 1},
+        "OBS.GetObject": {"404": 1},
+    }
+
+
 async def test_overview_holds_no_secrets() -> None:
     """Neither arguments nor tokens nor keys; a request is no more than verb, operation and status."""
     clock = clocks.HandClock()

@@ -55,7 +55,7 @@ async def test_failing_statement_ends_a_spark_job_finished_and_failed(open_desk:
         assert await client.ended(job_id) == ("FINISHED", "FAILED")
         assert http_client.code(await client.results(job_id)) == "0172"
         (effect,) = (await client.effects())["effects"]
-        assert effect["error"] == "Table or view not found: nope"
+        assert effect["error"].startswith("[TABLE_OR_VIEW_NOT_FOUND] The table or view `nope` cannot be found.")
         tables = await client.execute("show tables")
     assert tables.json()["content"] == [["kept"]]
 
@@ -206,19 +206,19 @@ async def test_leaving_ends_sql_under_way(open_desk: Opener, tpch_files: Path) -
 
 
 async def test_file_becomes_a_table_when_it_is_written(open_desk: Opener, tmp_path: Path) -> None:
-    """INSERT, UPDATE, DELETE and DROP work on tables that are files; the files stay as they are."""
+    """INSERT, INSERT OVERWRITE and DROP work on tables that are files; the files stay as they are."""
     folder = csv_folder(tmp_path)
     before = (folder / "fruit.csv").read_bytes()
     text = (
-        "insert into fruit values (3, 'fig'); update fruit set name = 'PEAR' where id = 2; delete from fruit where "
-        "id = 1; select * from default.fruit order by id; drop table fruit; show tables"
+        "insert into fruit values (3, 'fig'); insert overwrite fruit values (2, 'PEAR'), (3, 'fig'); "
+        "select * from default.fruit order by id; drop table fruit; show tables"
     )
     async with open_desk(data=folder) as client:
         job_id = await client.submitted("w", "SparkSql", arguments=[text])
         assert await client.ended(job_id) == ("FINISHED", "SUCCEEDED")
         results = (await client.results(job_id)).json()["sql_results"]
-    assert results["3"] == [{"id": 2, "name": "PEAR"}, {"id": 3, "name": "fig"}]
-    assert results["5"] == []
+    assert results["2"] == [{"id": 2, "name": "PEAR"}, {"id": 3, "name": "fig"}]
+    assert results["4"] == []
     assert (folder / "fruit.csv").read_bytes() == before
 
 

@@ -101,7 +101,7 @@ async def test_arguments_of_a_job_set_variables(open_desk: Opener) -> None:
     ("text", "spoken"),
     [
         ("select stack(2, 1, 2)", "hive"),
-        ("select a from t lateral view posexplode(xs) e as p, a", "spark"),
+        ("select a from t lateral view posexplode(xs) e as p, q", "spark"),
         ("alter table t add partition (dt='a')", "hive"),
         ("alter table t drop partition (dt='a')", "hive"),
         ("select * from t tablesample (10 percent)", "spark"),
@@ -126,9 +126,7 @@ async def test_refusals_have_one_voice(text: str, spoken: statement.Dialect) -> 
 @pytest.mark.parametrize(
     ("text", "spoken", "error"),
     [
-        ("select * from nope", "spark", "Table or view not found: nope"),
-        ("select * from nope", "hive", "FAILED: SemanticException [Error 10001]: Table not found nope"),
-        ("select nope from (select 1 as a) s", "spark", "cannot resolve 'nope' given input columns"),
+        ("select * from nope", "hive", "FAILED: SemanticException [Error 10001]: Line 1:14 Table not found 'nope'"),
         ("select 1 / 0", "presto", "Division by zero"),
         ("select cast('1.9' as integer)", "presto", "Cannot cast '1.9' to INT"),
     ],

@@ -92,13 +92,13 @@ async def test_failing_step_leaves_the_table_as_it_was() -> None:
 async def test_crash_of_the_translator_fails_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the translator trips over, the thread lives on, and the error names no text of the statement."""
 
-    def trip(_text: str, _spoken: str, _given: object) -> None:
+    def trip(*_: object) -> None:
         raise RecursionError("select secret")
 
     warehouse = sql.Warehouse(settings.Sql(threads=1), None)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(dialect, "translate", trip)
+            patch.setattr(dialect, "translations", trip)
             outcome = await warehouse.submit(sql.Work(partial(str, "select 1 as a"), "spark"))[1]
         again = await warehouse.submit(sql.Work(partial(str, "select 1 as a"), "spark"))[1]
     finally:

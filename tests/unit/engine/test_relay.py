@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.unit.engine import fakes, samples, scheduling_fakes
@@ -16,6 +17,7 @@ from mrs_relay.engine import context as contexts
 from mrs_relay.engine import relay
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.model import facts, job_records, jobs
+from mrs_relay.engine.scheduling import lanes
 from mrs_relay.kafka import budget, records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
@@ -217,3 +219,63 @@ def test_requests_that_wait_count_for_their_tenant_from_the_takeover_on() -> Non
         assert context.quota.queued == 0
 
     scheduling_fakes.run_virtually(live())
+
+
+class _Quick(fakes.Writer):
+    """A ledger and an MRS that answer within milliseconds, or an MRS that answers nothing; notes the states written."""
+
+    def __init__(self, *, answers: bool) -> None:
+        super().__init__({})
+        self.answers = answers
+        self.states: Counter[str] = Counter()
+
+    async def commit(
+        self, changes: Sequence[records.Change], _outgoing: Sequence[records.Outgoing], _next_offset: int
+    ) -> None:
+        await asyncio.sleep(0.005)
+        self.states.update(job_records.decode(change.value).state for change in changes if change.value)
+
+    async def submit(self, _job: jobs.Job, _still_ours: Callable[[], bool]) -> facts.Fact:
+        if not self.answers:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0.002)
+        return facts.SubmissionAccepted(samples.JOB_ID)
+
+    def follow(self, _job: jobs.Job, _key: jobs.LedgerKey, _owner: object) -> None:
+        pass
+
+    def drop_owner(self, _owner: object) -> None:
+        pass
+
+
+async def _carry_many(writer: _Quick, count: int) -> None:
+    """More requests than there are places in flight."""
+    time, pretended = clock.LoopClock(), cast("Any", writer)
+    inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=count, next_offset=0)
+    start = leases.Start({}, 0, 0.0)
+    lease = leases.Lease(records.Position("mrs.requests", 0), start, inbox, writer, clock=time, stale_after_s=60)
+    scheduler = scheduling_fakes.open_scheduler(slots=0, intents=16)
+    context = dataclasses.replace(
+        fakes.context(), time=time, scheduler=scheduler, submitter=pretended, lanes=lanes.Lanes(16, 1)
+    )
+    context = dataclasses.replace(context, tracker=pretended, cluster_tracker=pretended)
+    inbox.deliver([samples.record(samples.message(id=f"r-{number}"), offset=number) for number in range(count)])
+    carrying = asyncio.create_task(relay.relay(lease, context))
+    await asyncio.sleep(10)
+    carrying.cancel()
+    await asyncio.wait([carrying])
+    scheduler.close()
+
+
+def test_a_job_that_is_read_when_there_is_a_place_for_it_is_written_twice() -> None:
+    """Many messages wait: each is read only when it can be admitted at once, so that no job is written as queued."""
+    writer = _Quick(answers=True)
+    scheduling_fakes.run_virtually(_carry_many(writer, 200))
+    assert writer.states == {"submitting": 200, "submitted": 200}
+
+
+def test_messages_are_read_although_no_submission_is_answered() -> None:
+    """A message may be a cancel: it does not wait for a place in flight when MRS hangs."""
+    writer = _Quick(answers=False)
+    scheduling_fakes.run_virtually(_carry_many(writer, 200))
+    assert writer.states == {"submitting": 14, "queued": 186}

@@ -14,7 +14,7 @@ from mrs_relay.kafka.memory import memory_broker
 pytestmark = pytest.mark.looptime
 
 _PLACE = records.Position(runtimes.IN, 0)
-_PATIENCE_S = 75 + 15  # session and rebalance timeouts, and a while until Kafka has been asked
+_PATIENCE_S = 75 + 15  # 45 s and the rebalance timeout, and a while until Kafka has been asked
 
 
 class _Watched:

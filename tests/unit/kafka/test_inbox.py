@@ -64,6 +64,21 @@ async def test_notices_go_before_records_and_count_towards_the_limit() -> None:
     assert (second.notices, _offsets(second)) == ([], [1, 2])
 
 
+async def test_records_wait_while_none_may_be_taken_and_notices_do_not(looptime: float) -> None:
+    """A notice that comes meanwhile is returned alone; the taker asks again and again whether it may take records."""
+    inbox = _feed()
+    inbox.deliver(_records(0, 1, 2))
+    asyncio.get_running_loop().call_later(1, inbox.put, "a")
+    alone = await inbox.take(10, most_records=lambda: 0)
+    assert (alone.notices, _offsets(alone)) == (["a"], [])
+    assert looptime == 1
+
+    some = await inbox.take(10, not_before_s=1.5, most_records=lambda: 2 if looptime >= 2 else 0)
+    assert (some.notices, _offsets(some)) == ([], [0, 1])
+    assert 2 <= looptime < 2.1
+    assert (inbox.next_offset, inbox.waiting) == (2, 1)
+
+
 async def test_records_read_twice_are_ignored() -> None:
     """Offsets below the next expected one are dropped, whether they still wait or were taken."""
     inbox = _feed(next_offset=5)

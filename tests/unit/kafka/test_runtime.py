@@ -19,6 +19,7 @@ pytestmark = pytest.mark.looptime
 
 _BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 _REBALANCED_S = 12.0  # heartbeats, joining and restoring
+_SESSION_S = 8.0  # after an eviction, until the member hears of it, if it commits no offsets for the group
 
 
 @_BOTH
@@ -77,16 +78,89 @@ async def test_two_share_the_partitions_and_one_takes_over(guarantee: str) -> No
         assert len(runtimes.events(broker)) == 600
 
 
+async def test_rebalance_that_waits_for_a_member_stops_nobody() -> None:
+    """With transactions all go on with what they have until the new shares are known, and what was allowed stays so."""
+    broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
+    async with runtimes.running(broker.kafka, broker, handler) as work, runtimes.running(broker.kafka, broker, other):
+        await asyncio.sleep(_REBALANCED_S)
+        hung = broker.group.members[1]
+        hung.notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        held = handler.leases[0][-1]
+        before = held.act_epoch
+        broker.rebalance()
+        for _ in range(20):
+            runtimes.feed_in(broker, 4)
+            await asyncio.sleep(1)
+        assert [len(handler.taken[partition]) for partition in (0, 1)] == [20, 20]
+        assert (work.status().ready, work.membership, held.may_act(before)) == (True, None, True)
+        del hung.notice
+        await asyncio.sleep(20)  # it is thrown out, and comes back
+        assert work.membership is not None
+    assert [len(handler.leases[partition]) for partition in range(2)] == [1, 1]
+    assert (runtimes.counts(broker), len(set(runtimes.events(broker)))) == ([20] * 4, len(runtimes.events(broker)))
+
+
+@pytest.mark.parametrize(("think_s", "commits"), [(3.0, 1), (60.0, 0)], ids=["in time", "too slow"])
+async def test_partition_that_goes_to_a_newcomer_finishes_what_it_holds(think_s: float, commits: int) -> None:
+    """No member has it until then, or until its owner has had enough time; nothing is done twice."""
+    broker, slow, quick = runtimes.working_cluster(partitions=2), runtimes.Slow(), runtimes.Slow()
+    slow.think_s = think_s
+    async with runtimes.running(broker.kafka, broker, slow):
+        await asyncio.sleep(1)
+        for partition in range(2):
+            broker.put(runtimes.IN, partition, b"a%d" % partition, b"v")
+        async with runtimes.running(broker.kafka, broker, quick):
+            await asyncio.sleep(_REBALANCED_S)
+            assert [lease.partition for lease in quick.leases[1]] == [1]
+            await asyncio.sleep(60)
+        moved = [value for value in runtimes.events(broker) if value[0] == b"a1"]
+        assert (len(moved), len([one for one in slow.acted if one[0] == 1])) == (1, commits)
+        assert len([one for one in quick.acted if one[0] == 1]) == 1 - commits
+
+
+async def test_partition_that_fails_in_a_rebalance_is_restored_after_it() -> None:
+    """Its claim would take it from the member that has got it meanwhile."""
+    broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
+    async with runtimes.running(broker.kafka, broker, handler), runtimes.running(broker.kafka, broker, other):
+        await asyncio.sleep(_REBALANCED_S)
+        broker.group.members[1].notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        broker.rebalance()
+        await asyncio.sleep(5)
+        held = len(handler.leases[0])
+        broker.fail_writes(applied=False)
+        broker.put(runtimes.IN, 0, b"a", b"v")
+        await asyncio.sleep(15)
+        assert len(handler.leases[0]) == held
+        await asyncio.sleep(20)  # the other one is thrown out
+        assert len(handler.leases[0]) == held + 1
+    assert runtimes.counts(broker)[0] == 1
+
+
+async def test_member_that_loses_its_place_while_the_group_waits_parks_its_partitions() -> None:
+    """From then on others may have them."""
+    broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
+    async with runtimes.running(broker.kafka, broker, handler), runtimes.running(broker.kafka, broker, other):
+        await asyncio.sleep(_REBALANCED_S)
+        broker.group.members[1].notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        held = handler.leases[0][-1]
+        broker.rebalance()
+        await asyncio.sleep(5)
+        assert held.may_act()
+        broker.evict()
+        await asyncio.sleep(5)
+        assert not held.may_act()
+
+
 async def test_partition_that_comes_back_resumes_warm() -> None:
-    """With transactions a rebalance that changes nothing costs no restore, and ends what was allowed before."""
+    """With transactions a lost session costs no restore if no other owner came, and ends what was allowed before."""
     broker, handler = runtimes.working_cluster(), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
         runtimes.feed_in(broker, 40)
         await asyncio.sleep(1)
         held = [handler.leases[partition][0] for partition in range(4)]
         before = [lease.act_epoch for lease in held]
-        broker.rebalance()
-        await asyncio.sleep(_REBALANCED_S)
+        broker.evict()
+        await asyncio.sleep(_SESSION_S + _REBALANCED_S)
         runtimes.feed_in(broker, 40)
         await asyncio.sleep(1)
         assert work.status().ready
@@ -97,10 +171,13 @@ async def test_partition_that_comes_back_resumes_warm() -> None:
 
 @_BOTH
 async def test_rebalances_under_load_skip_and_repeat_nothing(guarantee: str) -> None:
-    """Records that a poll brings home across a rebalance are neither lost nor dealt with twice."""
-    broker, handler = runtimes.working_cluster(guarantee, heartbeat_interval_ms=100), runtimes.Counting()
+    """Records that a poll brings home across a rebalance or a lost session are neither lost nor dealt with twice."""
+    times = {"heartbeat_interval_ms": 100, "session_timeout_ms": 1000}
+    broker, handler = runtimes.working_cluster(guarantee, **times), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler):
-        for _ in range(50):
+        for number in range(50):
+            if number % 2 and broker.group.members:
+                broker.evict()
             broker.rebalance()
             for _ in range(10):
                 runtimes.feed_in(broker, 12)
@@ -114,8 +191,8 @@ async def test_rebalances_under_load_skip_and_repeat_nothing(guarantee: str) -> 
 
 async def test_what_a_poll_brings_home_across_a_rebalance_overtakes_no_dropped_record() -> None:
     """Earlier records that waited were dropped: taking the later ones as they come would skip those for ever."""
-    broker, slow = runtimes.working_cluster(partitions=1), runtimes.Slow()
-    slow.think_s = 6.0  # longer than until the heartbeat that tells of the rebalance
+    broker, slow = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
+    slow.think_s = 12.0  # longer than until the heartbeat that reports the lost session
     async with runtimes.running(broker.kafka, broker, slow):
         member = broker.group.members[0]
         plain, crossed = member.poll, False
@@ -127,8 +204,8 @@ async def test_what_a_poll_brings_home_across_a_rebalance_overtakes_no_dropped_r
             arrived = await plain(wanted, **more)
             if arrived and not crossed:
                 crossed = True
-                broker.rebalance()
-                await asyncio.sleep(_REBALANCED_S)
+                broker.evict()
+                await asyncio.sleep(_SESSION_S + _REBALANCED_S)
             return arrived
 
         runtimes.feed_in(broker, 2, partitions=1)  # are taken
@@ -138,7 +215,7 @@ async def test_what_a_poll_brings_home_across_a_rebalance_overtakes_no_dropped_r
         member.poll = crossing  # type: ignore[method-assign]
         await asyncio.sleep(0.5)
         runtimes.feed_in(broker, 2, partitions=1)
-        await asyncio.sleep(40)
+        await asyncio.sleep(60)
     assert crossed
     assert len(runtimes.events(broker)) == 6
 
@@ -155,33 +232,47 @@ async def test_without_transactions_a_rebalance_restores() -> None:
     assert runtimes.counts(broker) == [10] * 4
 
 
-async def test_commit_while_parked_waits_for_the_partition_to_come_back(looptime: float) -> None:
+async def test_commit_while_parked_waits_for_the_partition_to_come_back() -> None:
     """Between revocation and next assignment nothing is written; afterwards it is, once, and may be acted on."""
-    broker, slow, handler = runtimes.working_cluster(partitions=2), runtimes.Slow(), runtimes.Slow()
-    slow.think_s = 30.0
-    async with runtimes.running(broker.kafka, broker, handler), runtimes.running(broker.kafka, broker, slow):
-        broker.put(runtimes.IN, 1, b"slow", b"v")  # holds the rebalance up until its drain is cut off after 5 s
+    broker, handler = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
+    async with runtimes.running(broker.kafka, broker, handler):
+        broker.evict()
+        await asyncio.sleep(_SESSION_S - 0.1)
+        broker.go_down()  # so that it cannot join again
         await asyncio.sleep(1)
-        began_s = float(looptime)
-        broker.rebalance()
-        await asyncio.sleep(4)
+        broker.come_up()
         handler.leases[0][0].inbox.put("parked")
-        await asyncio.sleep(3.9)
+        await asyncio.sleep(5)
         assert (handler.leases[0][0].committing, runtimes.events(broker)) == (True, [])
-        await asyncio.sleep(1)
-        assert looptime - began_s > 8
+        await asyncio.sleep(5)
         assert runtimes.events(broker) == [(b"parked", b"v")]
         assert handler.acted == [(0, True)]
 
 
+async def test_revocation_waits_for_a_slow_commit_for_a_limited_time() -> None:
+    """The group waits for us meanwhile; the commit comes after the next assignment, if the partition is still ours."""
+    broker, handler = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
+    handler.think_s = 20.0
+    async with runtimes.running(broker.kafka, broker, handler) as work:
+        broker.evict()
+        await asyncio.sleep(_SESSION_S - 1)
+        broker.put(runtimes.IN, 0, b"a", b"v")
+        await asyncio.sleep(5)
+        assert not work.status().joined
+        await asyncio.sleep(2)
+        assert work.status().joined
+        await asyncio.sleep(20)
+    assert (runtimes.events(broker), handler.acted) == ([(b"a", b"v")], [(0, True)])
+
+
 async def test_commit_of_a_draining_partition_gives_no_right_to_act() -> None:
     """What is committed while the partition is being revoked is safe, but only committed again may it be acted on."""
-    broker, handler = runtimes.working_cluster(partitions=1), runtimes.Slow()
+    broker, handler = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
     handler.think_s = 4.0
     async with runtimes.running(broker.kafka, broker, handler):
+        broker.evict()
+        await asyncio.sleep(_SESSION_S - 1)
         broker.put(runtimes.IN, 0, b"a", b"v")
-        await asyncio.sleep(0.5)
-        broker.rebalance()
         await asyncio.sleep(20)
     assert (runtimes.events(broker), handler.acted) == ([(b"a", b"v")], [(0, False)])
 
@@ -340,11 +431,12 @@ async def test_owners_while_we_were_put_out_are_no_rivals() -> None:
 
 async def test_notices_survive_a_rebalance() -> None:
     """What others tell a parked partition waits for it."""
-    broker, handler = runtimes.working_cluster(partitions=1), runtimes.Counting()
+    broker, handler = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler):
         lease = handler.leases[0][0]
-        broker.rebalance()
-        await asyncio.sleep(3.0005)
+        broker.evict()
+        await asyncio.sleep(_SESSION_S + 0.0005)  # it parks, and takes a millisecond to join again
+        assert not lease.may_act()
         lease.inbox.put("while parked")
         await asyncio.sleep(_REBALANCED_S)
     assert handler.notices == ["while parked"]

@@ -20,7 +20,7 @@ _TOKENS = {
 def test_defaults_are_those_of_production() -> None:
     """Without any setting the strong guarantee and Kafka's usual timeouts hold."""
     kafka = settings.KafkaSettings()
-    assert (kafka.transactional, kafka.session_timeout_ms, kafka.topics.ledger) == (True, 45_000, "mrs.requests.ledger")
+    assert (kafka.transactional, kafka.session_timeout_ms, kafka.topics.ledger) == (True, 8_000, "mrs.requests.ledger")
 
 
 def test_transactional_id_does_not_depend_on_the_replica() -> None:

@@ -75,3 +75,43 @@ def test_member_that_declines_nothing_writes_what_the_library_writes() -> None:
     made.on_assignment(ConsumerProtocolMemberAssignment(0, [(_TOPIC, [1])], b""))
     plain = sticky_assignor.StickyPartitionAssignor._metadata([_TOPIC], [TopicPartition(_TOPIC, 1)], -1)
     assert made.metadata([_TOPIC]).encode() == plain.encode()
+
+
+def test_partition_on_which_another_member_works_is_left_out_until_that_one_has_let_go() -> None:
+    """What no member has, and what its owner keeps, is assigned at once; a claim of one's own counts before others'."""
+    wanted = {"a": _p(0, 4), "b": _p(1, 2), "c": _p(3)}
+    held = {"a": _p(0, 1), "b": _p(2), "d": _p(0)}
+    assert shares.handed_over(wanted, held) == {"a": _p(0, 4), "b": _p(2), "c": _p(3)}
+
+
+def test_newcomer_gets_what_a_member_has_once_that_has_released_it() -> None:
+    """Two rebalances: the first one takes it from the owner, the second one gives it to the newcomer."""
+    owner, newcomer = assignor.made(), assignor.made()
+    owner.hands_over = newcomer.hands_over = True
+    owner.hold(TopicPartition(_TOPIC, number) for number in range(4))
+    first = owner.assign(_Cluster(), {"owner": owner.metadata([_TOPIC]), "newcomer": newcomer.metadata([_TOPIC])})
+    assert [len(_numbers(first[member])) for member in ("owner", "newcomer")] == [2, 0]
+    owner.hold(first["owner"].partitions())
+    second = owner.assign(_Cluster(), {"owner": owner.metadata([_TOPIC]), "newcomer": newcomer.metadata([_TOPIC])})
+    assert (second["owner"].partitions(), len(_numbers(second["newcomer"]))) == (first["owner"].partitions(), 2)
+
+
+def test_member_of_an_earlier_version_has_let_go_before_it_joins() -> None:
+    """What it had is assigned at once: it would not join again by itself."""
+    earlier, newcomer = assignor.made(), assignor.made()
+    newcomer.hands_over = True
+    earlier.declined = frozenset({TopicPartition(_TOPIC, 9)})  # some earlier versions report this, and end there
+    earlier.hold(TopicPartition(_TOPIC, number) for number in range(4))
+    members = {"earlier": earlier.metadata([_TOPIC]), "newcomer": newcomer.metadata([_TOPIC])}
+    assert {len(_numbers(share)) for share in newcomer.assign(_Cluster(), members).values()} == {2}
+
+
+def test_earlier_version_that_leads_reads_what_a_member_that_hands_over_reports() -> None:
+    """The mark follows what the library writes, and what is declined."""
+    made = assignor.made()
+    made.hands_over = True
+    made.declined = frozenset({TopicPartition(_TOPIC, 3)})
+    made.hold([TopicPartition(_TOPIC, 1)])
+    known = sticky_assignor.StickyPartitionAssignor.parse_member_metadata(made.metadata([_TOPIC]))
+    assert known.partitions == [TopicPartition(_TOPIC, 1)]
+    assert assignor._declined(made.metadata([_TOPIC]).user_data) == made.declined

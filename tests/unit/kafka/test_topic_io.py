@@ -6,7 +6,7 @@ import pytest
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import settings, topic_io
+from mrs_relay.kafka import records, settings, topic_io
 from mrs_relay.kafka.memory import memory_broker, memory_topic_io
 
 
@@ -47,3 +47,17 @@ async def test_a_topic_that_kafka_does_not_describe_has_no_bounds() -> None:
     broker.describe = lambda: brokers.Cluster(brokers=1, topics={})  # type: ignore[method-assign]
     with pytest.raises(errors.StreamDown, match=r"does not describe topic mrs\.events"):
         await topic_io.bounds_of(memory_topic_io.MemoryTopicClient(broker), "mrs.events")
+
+
+async def test_records_are_read_at_their_places_and_no_others() -> None:
+    """What has left the topic, has not come yet, or is in a partition that is not there is left out."""
+    broker = memory_broker.MemoryBroker(settings.KafkaSettings())
+    broker.create_topic("mrs.requests", 2)
+    for number in range(10):
+        broker.put("mrs.requests", number % 2, b"k", b"%d" % number)
+    broker.log(records.Position("mrs.requests", 0)).cut(2)
+    places = {0: {0, 2, 3, 99}, 1: {1}, 7: {0}}
+    read = topic_io.read_at(memory_topic_io.MemoryTopicClient(broker), "mrs.requests", places)
+    assert [(one.partition, one.offset, one.value) async for one in read] == [(0, 2, b"4"), (0, 3, b"6"), (1, 1, b"3")]
+    nothing = topic_io.read_at(memory_topic_io.MemoryTopicClient(broker), "mrs.requests", {0: {0, 1}})
+    assert [one async for one in nothing] == []

@@ -64,6 +64,22 @@ async def test_unreadable_batch_is_met_again_after_a_rebalance_and_gone_when_it_
     assert (handler.taken[0], len(handler.leases[0])) == (list(range(10)), 1)
 
 
+async def test_ledger_that_was_repaired_is_read_again_after_a_rebalance() -> None:
+    """A person who has repaired it need not restart the process."""
+    cluster, handler = runtimes.working_cluster(partitions=1), runtimes.Counting()
+    runtimes.feed_in(cluster, 10, partitions=1)
+    async with runtimes.running(cluster.kafka, cluster, handler):
+        await asyncio.sleep(5)
+    _spoil(cluster, runtimes.LEDGER, 0, 1, 3)
+    async with runtimes.running(cluster.kafka, cluster, handler) as work:
+        await asyncio.sleep(5)
+        assert work.status().partitions[0].state is partition_worker.State.UNREADABLE
+        cluster.log(records.Position(runtimes.LEDGER, 0))._spoilt.clear()
+        cluster.rebalance()
+        await asyncio.sleep(20)
+        assert work.status().partitions[0].state is partition_worker.State.RUNNING
+
+
 @_BOTH
 async def test_batch_that_was_given_up_is_one_record_without_content(guarantee: str) -> None:
     """Only the batch that the setting names is passed over, once; the next one stops the partition as before."""

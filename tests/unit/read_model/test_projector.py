@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+import time
 
 import aiohttp
 import pytest
@@ -59,6 +60,81 @@ async def test_markers_that_retention_deletes_are_no_missing_events(tmp_path: pa
         async with web_role.role(stage, chosen) as client:
             assert (await client.get(f"/v1/events?after={position}&wait=0"))["items"] == []
             assert [log.first for log in await event_log.current(opened, [_EVENTS])] == [0]
+
+
+async def _events(client: web_role.Client, request_id: str, status: int = 200) -> list[str]:
+    """The states of a request's events as the role tells them."""
+    found = await client.get(f"/v1/requests/{request_id}/events", status)
+    return [one["data"]["state"] for one in found.get("items", [])]
+
+
+async def test_history_outlives_the_topic_for_the_days_that_are_set(tmp_path: pathlib.Path) -> None:
+    """Kafka has deleted the events; the file answers, after a restart, too, until its own time is over."""
+    address = f"sqlite:///{tmp_path}/web.db"
+    chosen = web_role.chosen(address, read_model={"keep_days": 3_000})
+    stage = web_role.Stage(partitions=1)
+    await stage.put(*web_role.story("r-1"))
+    async with web_role.role(stage, chosen) as client:
+        stage.broker.cut(_EVENTS, 0, before=4)
+        await stage.put(*web_role.story("r-2", start_ms=round(time.time() * 1000))[:1])
+        await client.seen("r-2", "accepted")
+        assert await _events(client, "r-1") == list(web_role.STORY)
+    async with web_role.role(stage, chosen) as client:
+        assert await _events(client, "r-1") == list(web_role.STORY)
+
+    async with web_role.role(stage, web_role.chosen(address, read_model={"keep_days": 0.001})) as client:
+        while (await client.get("/v1/requests?state=succeeded"))["items"]:
+            await asyncio.sleep(0.01)
+        assert await _events(client, "r-1", 404) == []
+        assert await _events(client, "r-2") == ["accepted"]
+
+
+def _delete(folder: pathlib.Path) -> None:
+    for file in folder.glob("web.db*"):
+        file.unlink()
+
+
+async def test_what_the_topics_hold_is_there_again_after_the_database_was_deleted(tmp_path: pathlib.Path) -> None:
+    """All answers are the same but for what is this database's own."""
+    chosen = web_role.chosen(f"sqlite:///{tmp_path}/web.db")
+    stage = web_role.Stage()
+    await stage.put(*web_role.story("r-1", labels={"team": "a"}), web_role.failed("r-2"), web_role.letter(1))
+    paths = ("/v1/requests", "/v1/requests/r-1", "/v1/requests/r-1/events", "/v1/dead-letters", "/v1/requests?text=r-2")
+    answers = []
+    for _ in range(2):
+        async with web_role.role(stage, chosen) as client:
+            answers.append([await client.get(path) for path in paths])
+        await asyncio.to_thread(_delete, tmp_path)
+    assert answers[0] == answers[1]
+    assert [len(one["items"]) for one in (answers[0][0], answers[0][3], answers[0][4])] == [2, 1, 1]
+
+
+async def test_who_asks_learns_how_far_the_database_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In records of each topic, as long as any is not written."""
+    stage = web_role.Stage(partitions=1)
+    async with web_role.role(stage) as client:
+        may_go_on, begun = asyncio.Event(), asyncio.Event()
+        apply = store.Store.apply
+
+        async def held(self: store.Store, batch: store.Batch) -> None:
+            if begun.is_set():
+                await may_go_on.wait()
+            begun.set()
+            await apply(self, batch)
+
+        monkeypatch.setattr(store.Store, "apply", held)
+        monkeypatch.setattr(memory_topic_io, "_READ_RECORDS", 2)
+        monkeypatch.setattr(projector, "_TAKE_BYTES", 1)
+        await stage.put(*web_role.story("r-1"))
+        behind: dict[str, int] = {}
+        while not behind.get(_EVENTS):
+            behind = (await client.get("/ready"))["behind"]
+            await asyncio.sleep(0.01)
+        async with client.session.get(f"{client.url}/metrics") as response:
+            assert f'mrs_relay_web_behind_records{{topic="{_EVENTS}"}} {behind[_EVENTS]}' in await response.text()
+        may_go_on.set()
+        await client.seen("r-1")
+        await client.ready()
 
 
 async def test_what_is_written_at_once_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
+
 import prometheus_client
 import pytest
 
+from mrs_relay.cli import metric_reference
+from mrs_relay.common import histograms
 from mrs_relay.engine import views
-from mrs_relay.engine.scheduling import breaker, waits
+from mrs_relay.engine.scheduling import breaker, overview, waits
 from mrs_relay.web import metrics
 
 
@@ -23,7 +28,7 @@ _AT = '{cluster="c-1",code="0056",operation="CreateExecuteJob",state="refusing"}
 
 
 def _shown(*tenants: views.Tenant, connections: tuple[str, ...] = ("mrs",)) -> list[str]:
-    lag = views.Histogram()
+    lag = histograms.Histogram()
     lag.add(3.0)
     at = tuple(views.Connection(name, 4, 5, lag, {waits.Cause.QUOTA: 6}, (_PAUSED,)) for name in connections)
     registry = metrics.collect_from(lambda: views.Snapshot(tenants, at), lambda: True)
@@ -75,3 +80,32 @@ def test_without_tenants_metrics_have_the_names_and_labels_that_dashboards_know(
 def test_with_tenants_each_is_distinguished_and_so_is_each_connection(line: str) -> None:
     """Tenants are labelled where something is theirs, connections where they share it."""
     assert line in _shown(_tenant("a", 1), _tenant("b", 2), connections=("mrs", "lake"))
+
+
+def test_clusters_beyond_a_hundred_are_together_under_other() -> None:
+    """No label grows without a bound: the numbers of the rest are added up, the earliest moment stands for them."""
+    many = [overview.Cluster(f"c-{number:04}", 2, [], [], []) for number in range(150)]
+    paused = [waits.Paused((f"d-{number}", "A"), breaker.State.FULL, "", 1000 * number) for number in range(1, 200)]
+    at = views.Connection("mrs", 0, 0, histograms.Histogram(), {}, paused, many)
+    registry = metrics.collect_from(lambda: views.Snapshot((), (at,)), lambda: True)
+
+    found = {one.name: one for one in registry.collect()}
+    slots = {one.labels["cluster"]: one.value for one in found["mrs_relay_cluster_slots_taken"].samples}
+    assert len(slots) == 101
+    assert slots["other"] == 2 * 50
+    assert sum(slots.values()) == 2 * 150
+    assert [one.value for one in found["mrs_relay_cluster_paused_since_seconds"].samples] == [1.0]
+
+
+def test_the_page_of_metrics_names_each_metric_that_a_process_shows() -> None:
+    """Whatever is written to `/metrics` can be looked up; what the page has beyond that is of the web role."""
+    page = (pathlib.Path(__file__).parents[3] / "docs/metrics.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert page == metric_reference.markdown()
+
+    known = [*metric_reference.relay_families(), *metric_reference.web_families()]
+    shown = {one.partition("{")[0].partition(" ")[0] for one in _shown(_tenant("a", 1), _tenant("b", 2))}
+    shown = {name for name in shown if name.startswith("mrs_relay_") and not name.endswith("_created")}
+    queried = {name: one for one in known for name in metric_reference.names(one)}
+    assert shown <= queried.keys()
+    assert {queried[name].name for name in shown} <= {name.removesuffix("_total") for name in listed}

@@ -86,3 +86,27 @@ def test_details_and_tenants_stand_beside_the_reasons(named: bool) -> None:
     now = health.Health(ready=True, details={"partitions": [1]}, tenants={"a": _ILL} if named else {})
     expected = {"ready": True, "reasons": [], "partitions": [1]}
     assert now.as_json() == ({**expected, "tenants": {"a": _ILL.as_json()}} if named else expected)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind", "last"),
+    [
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "application/openmetrics-text", "# EOF"),
+        ("text/plain", "text/plain", ""),
+    ],
+)
+async def test_metrics_come_in_the_format_that_the_caller_accepts(accept: str, kind: str, last: str) -> None:
+    """OpenMetrics has exemplars; a caller that does not name it gets plain text."""
+
+    def get(port: int) -> tuple[str, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            return reply.headers["Content-Type"], reply.read().decode()
+
+    chosen = web_settings.WebSettings(port=0)
+    async with server.serving(chosen, lambda: _WELL, lambda: views.Snapshot((), ())) as port:
+        assert port is not None
+        content_type, text = await asyncio.to_thread(get, port)
+    assert content_type.startswith(kind)
+    assert "mrs_relay_ready 1.0" in text
+    assert text.endswith("# EOF\n") is bool(last)

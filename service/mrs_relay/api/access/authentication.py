@@ -9,8 +9,19 @@ from collections.abc import AsyncIterator
 import aiohttp
 from aiohttp import typedefs, web
 
-from mrs_relay.api import problems
-from mrs_relay.api.access import callers, certificates, least_roles, oidc, scopes, settings, tokens
+from mrs_relay.api import guards, problems
+from mrs_relay.api.access import (
+    callers,
+    certificates,
+    code_flow,
+    least_roles,
+    logins,
+    oidc,
+    scopes,
+    sessions,
+    settings,
+    tokens,
+)
 from mrs_relay.common import clock
 
 _SCHEME = "bearer"
@@ -23,17 +34,27 @@ class Authenticator:
 
     Args:
         chosen: the settings.
-        provider: reads JSON Web Tokens; None: none is accepted.
+        ways: by what browsers log in; its tokens and provider count for all callers.
+        own: addresses of this service.
         time: the clock.
 
+    Attributes:
+        own: addresses of this service.
+        logins: logs browsers in and out.
+        is_set: whether callers must authenticate.
+
     Raises:
-        SettingsError: the file of tokens cannot be read.
+        SettingsError: the file of keys cannot be read.
     """
 
-    def __init__(self, chosen: settings.AccessSettings, provider: oidc.Provider | None, time: clock.Clock) -> None:
-        self._is_set = chosen.is_set
-        self._tokens = None if chosen.tokens_file is None else tokens.TokenFile(chosen.tokens_file)
-        self._provider = provider
+    def __init__(
+        self, chosen: settings.AccessSettings, ways: logins.Ways, own: guards.OwnAddresses, time: clock.Clock
+    ) -> None:
+        self.is_set = chosen.is_set
+        self.own = own
+        self.logins = logins.Logins(ways, sessions.seal(chosen.session_key_file), chosen.session_s, own, time)
+        self._tokens = ways.tokens
+        self._provider = ways.provider
         self._owners = certificates.Owners(chosen.certificates)
         self._time = time
 
@@ -42,17 +63,19 @@ class Authenticator:
         Return who calls.
 
         Raises:
-            ProblemError: the caller is not known.
+            ProblemError: the caller is not known, or a page of another site makes the caller's browser write.
         """
-        if not self._is_set:
+        if not self.is_set:
             return callers.LOCAL
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == _SCHEME:
             return await self._of_token(token.strip())
-        owner = self._owners.caller(request)
-        if owner is None:
-            raise self._unauthorized("authentication is needed: see docs/access.md")
-        return owner
+        owner = self.logins.caller(request) or self._owners.caller(request)
+        if owner is not None:
+            return owner
+        if self.logins.is_claimed(request):
+            raise self._unauthorized("the session has ended, or its token was taken back; log in again", invalid=True)
+        raise self._unauthorized("authentication is needed: see docs/access.md")
 
     async def knows(self, request: web.Request) -> bool:
         """Return whether the caller is one that we know, or anybody may call."""
@@ -63,9 +86,9 @@ class Authenticator:
         return True
 
     async def _of_token(self, token: str) -> callers.Caller:
-        found = None if self._tokens is None else self._tokens.find(token)
+        found = None if self._tokens is None else self._tokens.find(tokens.digest(token))
         if found is not None:
-            if found.until_ms is not None and self._time.now_ms() >= found.until_ms:
+            if found.has_ended(self._time.now_ms()):
                 raise self._unauthorized("the token has expired; get a new one", invalid=True)
             return found.caller
         if self._provider is None or token.count(".") != _DOTS_OF_JWT:
@@ -86,20 +109,29 @@ class Authenticator:
 
 
 @contextlib.asynccontextmanager
-async def opened(chosen: settings.AccessSettings, time: clock.Clock) -> AsyncIterator[Authenticator]:
+async def opened(
+    chosen: settings.AccessSettings, own: guards.OwnAddresses, time: clock.Clock
+) -> AsyncIterator[Authenticator]:
     """
     Yield what tells callers, for the length of the context.
 
+    Args:
+        chosen: the settings.
+        own: addresses of this service.
+        time: the clock.
+
     Raises:
-        SettingsError: the file of tokens cannot be read.
+        SettingsError: a file of the settings cannot be read.
     """
+    known = None if chosen.tokens_file is None else tokens.TokenFile(chosen.tokens_file)
     if chosen.oidc.issuer is None:
-        yield Authenticator(chosen, None, time)
+        yield Authenticator(chosen, logins.Ways(known, None, None), own, time)
         return
     async with aiohttp.ClientSession() as session:
         provider = oidc.Provider(chosen.oidc, session, time)
+        flow = None if chosen.oidc.client_id is None else code_flow.CodeFlow(chosen.oidc, provider, session)
         try:
-            yield Authenticator(chosen, provider, time)
+            yield Authenticator(chosen, logins.Ways(known, flow, provider), own, time)
         finally:
             await provider.close()
 
@@ -109,7 +141,7 @@ def middleware(authenticator: Authenticator) -> typedefs.Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: problems.Handler) -> web.StreamResponse:
-        if request.path in least_roles.OPEN:
+        if least_roles.is_open(request):
             return await handler(request)
         place = request.remote
 

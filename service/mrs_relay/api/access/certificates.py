@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -24,6 +25,8 @@ _SHORT: Final = {
     "userId": "UID",
 }
 _ESCAPED: Final = ',+"\\<>;'
+_MOST_NAME: Final = 200
+_KEPT_NAME: Final = 180
 
 
 def server_context(chosen: settings.TlsSettings) -> ssl.SSLContext | None:
@@ -74,7 +77,7 @@ class Owners:
         if not found:
             return None
         name = subject(found["subject"])
-        return callers.Caller("service_account", name, self._grants.get(name, {}))
+        return callers.Caller("service_account", _short(name), self._grants.get(name, {}))
 
 
 def subject(parts: Iterable[Iterable[tuple[str, str]]]) -> str:
@@ -87,8 +90,20 @@ def subject(parts: Iterable[Iterable[tuple[str, str]]]) -> str:
     return ",".join(reversed(names))
 
 
+def _short(name: str) -> str:
+    """Return the name of a caller for messages and records, which drop longer ones; its digest keeps it unique."""
+    if len(name) <= _MOST_NAME:
+        return name
+    return f"{name[:_KEPT_NAME]}…{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
 def _escaped(text: str) -> str:
-    escaped = "".join(f"\\{one}" if one in _ESCAPED else one for one in text)
+    escaped = "".join(f"\\{one}" if one in _ESCAPED else _visible(one) for one in text)
     if escaped.startswith((" ", "#")):
         escaped = "\\" + escaped
     return escaped[:-1] + "\\ " if escaped.endswith(" ") and len(escaped) > 1 else escaped
+
+
+def _visible(one: str) -> str:
+    """Return a character, one that cannot be printed as the hexadecimal pairs of its bytes."""
+    return one if one.isprintable() else "".join(f"\\{byte:02X}" for byte in one.encode(errors="surrogatepass"))

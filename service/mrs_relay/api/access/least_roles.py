@@ -11,14 +11,16 @@ from mrs_relay.api.access import callers
 
 _VIEWER, _OPERATOR = callers.Role.VIEWER, callers.Role.OPERATOR
 
-OPEN: Final = frozenset({"/health", "/ready"})
-"""Paths that answer everybody: probes have no token, and these say nothing about requests."""
+OPEN: Final = frozenset({"/health", "/ready", "/login", "/login/start", "/login/callback", "/logout", "/static/{name}"})
+"""Paths that answer everybody, and say nothing about requests: probes have no token, and a browser must log in."""
 
 LEAST: Final[Mapping[str, callers.Role]] = {
     "GET /v1/requests": _VIEWER,
     "GET /v1/requests/{id}": _VIEWER,
     "GET /v1/requests/{id}/events": _VIEWER,
     "GET /v1/dead-letters": _VIEWER,
+    "GET /v1/dead-letters/{position}": _VIEWER,  # the content: operators, see `letters`
+    "POST /v1/dead-letters/replay": _OPERATOR,
     "GET /v1/events": _VIEWER,
     "POST /v1/requests": _OPERATOR,
     "POST /v1/requests/{id}/cancel": _OPERATOR,
@@ -45,16 +47,21 @@ LEAST: Final[Mapping[str, callers.Role]] = {
     "GET /requests/{id}/result.csv": _VIEWER,
     "POST /requests/{id}/cancel": _OPERATOR,
     "POST /requests/{id}/resolve": _OPERATOR,
+    "POST /requests/{id}/retry": _OPERATOR,
     "GET /bulk": _OPERATOR,
     "POST /bulk": _OPERATOR,
     "GET /dead-letters": _VIEWER,
+    "GET /dead-letters/{position}": _VIEWER,
+    "GET /dead-letters/{position}/message": _OPERATOR,
+    "POST /dead-letters/{position}/replay": _OPERATOR,
+    "GET /dead-letters/replay": _OPERATOR,
+    "POST /dead-letters/replay": _OPERATOR,
     "GET /clusters": _VIEWER,
     "GET /tenants": _VIEWER,
     "GET /controls": _VIEWER,
     "POST /controls": _OPERATOR,
     "POST /controls/lift": _OPERATOR,
     "GET /audit": _VIEWER,
-    "GET /static/{name}": _VIEWER,
 }
 """By method and path. The role counts for the tenant concerned; a path of no tenant wants it for any."""
 
@@ -70,6 +77,12 @@ def require_complete(application: web.Application) -> None:
     served = {f"{method} {found.canonical}" for method, found in paths if found and found.canonical not in OPEN}
     if missing := sorted(served - LEAST.keys()):
         raise LookupError(f"routes without a least role in {__name__}: {', '.join(missing)}")
+
+
+def is_open(request: web.Request) -> bool:
+    """Return whether everybody may ask for this."""
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in OPEN
 
 
 def of(request: web.Request) -> callers.Role:

@@ -1,5 +1,5 @@
 """
-JSON Web Tokens of an OpenID Connect provider.
+JSON Web Tokens of an OpenID Connect provider: access tokens that callers send, and ID tokens of logins.
 
 The provider's keys are found by discovery and kept. A token that names an unknown key makes them be fetched again, at
 most once in `_LEAST_S`, so that strangers cannot make us ask the provider all the time.
@@ -10,7 +10,10 @@ Source: OpenID Connect Discovery 1.0, section 4; RFC 7519, section 7.2; RFC 8725
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -41,7 +44,7 @@ _ALGORITHMS: Final = (
 _REGISTRY: Final = jws.JWSRegistry(algorithms=_ALGORITHMS, strict_check_header=False)
 """Header parameters of a provider's own are passed over; `crit` is still obeyed. Source: RFC 7515, section 4."""
 
-_LIMIT: Final = aiohttp.ClientTimeout(total=5.0)
+LIMIT: Final = aiohttp.ClientTimeout(total=5.0)
 _MOST_BYTES: Final = 1_000_000
 _FRESH_S: Final = 3_600.0
 _LEAST_S: Final = 10.0
@@ -51,6 +54,9 @@ _STALE_S: Final = 86_400.0
 _LEEWAY_S: Final = 30
 _MOST_NAME: Final = 200
 _OK: Final = 200
+
+FAILURES: Final = (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError)
+"""What is raised when a provider does not answer as one does."""
 
 _log = structlog.get_logger(__name__)
 
@@ -63,31 +69,55 @@ class ProviderDown(errors.RelayError):
     """The provider's keys cannot be fetched, so nothing can be said about the token."""
 
 
-class _Keys:
-    """The provider's public keys."""
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """
+    The owner of a token: kind and name as of callers, and the values of the claim that count for something.
+
+    Attributes:
+        kind: as `authtype` names it.
+        name: of the owner.
+        values: of the claim.
+    """
+
+    kind: callers.Kind
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """What discovery finds: the provider's description, and its public keys."""
+
+    description: Mapping[str, Any]
+    keys: jwk.KeySet
+
+
+class _Discovery:
+    """What the provider says of itself."""
 
     def __init__(self, issuer: str, session: aiohttp.ClientSession, time: clock.Clock) -> None:
         self._issuer = issuer
         self._session = session
         self._time = time
-        self._keys: jwk.KeySet | None = None
+        self._found: _Metadata | None = None
         self._fetched_s = self._tried_s = float("-inf")
         self._failure = ""
         self._fetching = asyncio.Lock()
         self._background = tasks.TaskSupervisor(self._report)
 
-    async def current(self) -> jwk.KeySet:
-        """Return the keys; those older than an hour are fetched again meanwhile. Raises ProviderDown."""
+    async def current(self) -> _Metadata:
+        """Return it; what is older than an hour is fetched again meanwhile. Raises ProviderDown."""
         if self._age_s() >= _STALE_S:
             await self._fetch(self._fetched_s)
         elif self._age_s() >= _FRESH_S and not self._background:
             self._background.start(self._fetch(self._fetched_s), name="keys of the provider")
-        if self._keys is None or self._age_s() >= _STALE_S:
+        if self._found is None or self._age_s() >= _STALE_S:
             raise ProviderDown(self._failure)
-        return self._keys
+        return self._found
 
-    async def newer(self) -> jwk.KeySet:
-        """Return the keys, fetched again unless they have just been. Raises ProviderDown."""
+    async def newer(self) -> _Metadata:
+        """Return it, fetched again unless it has just been. Raises ProviderDown."""
         await self._fetch(self._fetched_s)
         if self._tried_s > self._fetched_s:
             raise ProviderDown(self._failure)  # it may have new keys
@@ -109,16 +139,16 @@ class _Keys:
                 return
             self._tried_s = self._time.monotonic_s()
             try:
-                self._keys = await self._read()
-            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
+                self._found = await self._read()
+            except FAILURES as error:
                 why = str(error) or type(error).__name__
                 self._failure = f"{self._issuer} gives no keys: {why}"
                 _log.warning("oidc_keys_not_fetched", issuer=self._issuer, error=why)
             else:
                 self._fetched_s = self._time.monotonic_s()
-                _log.info("oidc_keys_fetched", issuer=self._issuer, count=len(self._keys.keys))
+                _log.info("oidc_keys_fetched", issuer=self._issuer, count=len(self._found.keys.keys))
 
-    async def _read(self) -> jwk.KeySet:
+    async def _read(self) -> _Metadata:
         """
         Ask the provider where its keys are, and for them.
 
@@ -130,24 +160,40 @@ class _Keys:
             raise ValueError(f"it calls itself {str(found['issuer'])[:200]!r}: expected api.access.oidc.issuer")
         if not addresses.keeps_secrets(found["jwks_uri"]):
             raise ValueError("its jwks_uri is no https address")
+        keys = await self._get(found["jwks_uri"])
         try:
-            return jwk.KeySet.import_key_set(await self._get(found["jwks_uri"]))
+            return _Metadata(found, jwk.KeySet.import_key_set(keys))
         except jose_errors.JoseError as error:
             raise ValueError(f"its keys cannot be read: {error}") from None
 
     async def _get(self, url: str) -> Any:  # noqa: ANN401 - JSON
-        async with self._session.get(url, timeout=_LIMIT, allow_redirects=False) as reply:
-            if reply.status != _OK:
-                raise ValueError(f"{url} answers {reply.status}")
-            raw = await reply.content.read(_MOST_BYTES + 1)
-            while len(raw) <= _MOST_BYTES and (more := await reply.content.read(_MOST_BYTES)):
-                raw += more
-        if len(raw) > _MOST_BYTES:
-            raise ValueError(f"{url} answers with more than {_MOST_BYTES} bytes")
-        try:
-            return codec.decode(raw)
-        except errors.BadMessage as error:
-            raise ValueError(f"{url}: {error}") from None
+        status, found = await ask(self._session.get(url, timeout=LIMIT, allow_redirects=False), url)
+        if status != _OK:
+            raise ValueError(f"{url} answers {status}")
+        return found
+
+
+async def ask(asking: AbstractAsyncContextManager[aiohttp.ClientResponse], url: str) -> tuple[int, Any]:
+    """
+    Return status and JSON of a provider's answer.
+
+    Args:
+        asking: the request.
+        url: its address, for the errors.
+
+    Raises:
+        ClientError, TimeoutError, ValueError: there is none, or it is no JSON, or too large.
+    """
+    async with asking as reply:
+        raw = await reply.content.read(_MOST_BYTES + 1)
+        while len(raw) <= _MOST_BYTES and (more := await reply.content.read(_MOST_BYTES)):
+            raw += more
+    if len(raw) > _MOST_BYTES:
+        raise ValueError(f"{url} answers with more than {_MOST_BYTES} bytes")
+    try:
+        return reply.status, codec.decode(raw)
+    except errors.BadMessage as error:
+        raise ValueError(f"{url} answers {reply.status}: {error}") from None
 
 
 class Provider:
@@ -162,63 +208,112 @@ class Provider:
 
     def __init__(self, chosen: settings.OidcSettings, session: aiohttp.ClientSession, time: clock.Clock) -> None:
         self._settings = chosen
-        self._keys = _Keys(chosen.issuer or "", session, time)
+        self._discovery = _Discovery(self.issuer, session, time)
         self._grants = {value: callers.read_grants(text) for value, text in chosen.grants.items()}
-        self._claims = jwt.JWTClaimsRegistry(
-            now=lambda: time.now_ms() // 1000,
-            leeway=_LEEWAY_S,
-            iss={"essential": True, "value": chosen.issuer or ""},
-            aud={"essential": True, "value": chosen.audience or ""},
-            exp={"essential": True},
-        )
+        self._time = time
+
+    @property
+    def issuer(self) -> str:
+        """Address of the provider."""
+        return self._settings.issuer or ""
 
     async def caller(self, token: str) -> callers.Caller:
         """
-        Return the owner of a token.
+        Return the owner of an access token as a caller.
+
+        Raises:
+            BadToken: it is not accepted. ProviderDown: the keys are not there.
+        """
+        return self.caller_of(await self.owner(token))
+
+    async def owner(self, token: str) -> Owner:
+        """Return the owner of an access token. Raises BadToken and ProviderDown as `caller`."""
+        claims = await self._verified(token)
+        self._require_meant(claims, self._settings.audience)
+        return self._owner(claims)
+
+    async def owner_of_id_token(self, token: str, nonce: str) -> Owner:
+        """
+        Return who has logged in.
+
+        Args:
+            token: the ID token that the provider gave for a code.
+            nonce: of the login.
 
         Raises:
             BadToken: it is not accepted. ProviderDown: the keys are not there.
         """
         claims = await self._verified(token)
+        self._require_meant(claims, self._settings.client_id)
+        if not hmac.compare_digest(str(claims.get("nonce")).encode(errors="replace"), nonce.encode()):
+            raise BadToken("the token belongs to another login")
+        audience = claims.get("aud")
+        is_ours_alone = not isinstance(audience, list) or len(audience) == 1
+        if claims.get("azp", self._settings.client_id if is_ours_alone else None) != self._settings.client_id:
+            raise BadToken("the token was made for another client")
+        return self._owner(claims)
+
+    def caller_of(self, owner: Owner) -> callers.Caller:
+        """Return a caller with what the values of the claim stand for now; of two roles for a tenant the greater."""
+        granted: dict[str, callers.Role] = {}
+        for value in owner.values:
+            for tenant, role in self._grants_of(value).items():
+                granted[tenant] = max(role, granted.get(tenant, role))
+        return callers.Caller(owner.kind, owner.name, granted)
+
+    async def endpoint(self, name: str) -> str:
+        """Return an address of the provider by its name in the description. Raises ProviderDown."""
+        found = (await self._discovery.current()).description.get(name)
+        if not isinstance(found, str) or not addresses.keeps_secrets(found):
+            raise ProviderDown(f"{self.issuer} names no {name} with https")
+        return found
+
+    def _require_meant(self, claims: dict[str, Any], audience: str | None) -> None:
+        """Refuse claims of another issuer, for another audience, or of another time. Raises BadToken."""
+        registry = jwt.JWTClaimsRegistry(
+            now=lambda: self._time.now_ms() // 1000,
+            leeway=_LEEWAY_S,
+            iss={"essential": True, "value": self.issuer},
+            aud={"essential": True, "value": audience or ""},
+            exp={"essential": True},
+        )
         try:
-            self._claims.validate(claims)
+            registry.validate(claims)
         except jose_errors.ExpiredTokenError:
             raise BadToken("the token has expired; get a new one") from None
         except jose_errors.JoseError as error:
             raise BadToken(f"the token is not meant for this service: {error}") from None
 
+    def _owner(self, claims: Mapping[str, Any]) -> Owner:
+        """Return whose claims these are. Raises BadToken: they do not say."""
         name = claims.get(self._settings.name_claim)
         if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _MOST_NAME:
             text = f"expected text of at most {_MOST_NAME} characters in the claim {self._settings.name_claim}"
             raise BadToken(f"the token has no name: {text}")
         is_client = claims.get("sub") in {claims.get("azp"), claims.get("client_id")} - {None}
-        return callers.Caller("service_account" if is_client else "user", name, self._granted(claims))
+        return Owner("service_account" if is_client else "user", name, self._values(claims))
 
-    async def close(self) -> None:
-        """End what still runs."""
-        await self._keys.close()
-
-    async def _verified(self, token: str) -> dict[str, Any]:
-        try:
-            return _decoded(token, await self._keys.current())
-        except jose_errors.InvalidKeyIdError:
-            pass  # perhaps a new key
-        try:
-            return _decoded(token, await self._keys.newer())
-        except jose_errors.InvalidKeyIdError:
-            raise BadToken("the token is signed with a key that its provider does not have") from None
-
-    def _granted(self, claims: Mapping[str, Any]) -> callers.Grants:
-        """Return what the values of the claim stand for; of two roles for a tenant the greater."""
+    def _values(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the values of the claim that stand for something."""
         found: Any = claims
         for part in self._settings.claim.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
-        granted: dict[str, callers.Role] = {}
-        for value in found if isinstance(found, list) else [found]:
-            if isinstance(value, str):
-                for tenant, role in self._grants_of(value).items():
-                    granted[tenant] = max(role, granted.get(tenant, role))
-        return granted
+        all_values = found if isinstance(found, list) else [found]
+        return tuple(value for value in all_values if isinstance(value, str) and self._grants_of(value))
+
+    async def close(self) -> None:
+        """End what still runs."""
+        await self._discovery.close()
+
+    async def _verified(self, token: str) -> dict[str, Any]:
+        try:
+            return _decoded(token, (await self._discovery.current()).keys)
+        except jose_errors.InvalidKeyIdError:
+            pass  # perhaps a new key
+        try:
+            return _decoded(token, (await self._discovery.newer()).keys)
+        except jose_errors.InvalidKeyIdError:
+            raise BadToken("the token is signed with a key that its provider does not have") from None
 
     def _grants_of(self, value: str) -> callers.Grants:
         if self._grants:

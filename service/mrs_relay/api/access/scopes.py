@@ -76,6 +76,17 @@ async def has_changed(request: web.Request) -> bool:
         return True
 
 
+async def require_unchanged(request: web.Request) -> None:
+    """
+    Refuse to answer a call that has waited if its caller may not see the same any longer.
+
+    Raises:
+        ProblemError: the caller is no longer known, or has other roles.
+    """
+    if await request[_ASK]() != request[_KEY]:
+        raise problems.ProblemError(403, "forbidden", "your roles have changed while you waited: ask again")
+
+
 def of(request: web.Request) -> Scope:
     """Return the scope of a request."""
     return request[_KEY]

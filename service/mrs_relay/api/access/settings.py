@@ -72,6 +72,27 @@ class OidcSettings(pydantic.BaseModel):
     name_claim: str = "sub"
     """The claim that names the caller in messages, events and the audit trail."""
 
+    client_id: Annotated[str, pydantic.Field(min_length=1)] | None = None
+    """How the provider calls this service. With it people log in there from the dashboard; see `redirect_uri`."""
+
+    client_secret: pydantic.SecretStr | None = None
+    """The secret of `client_id`; without one this service is a public client."""
+
+    client_secret_file: pathlib.Path | None = None
+    """File with the secret, read at each login; instead of `client_secret`."""
+
+    redirect_uri: Annotated[str, pydantic.Field(pattern=r"^https?://[^\s/?#@]+/login/callback$")] | None = None
+    """
+    Where the provider sends browsers back to, such as https://mrs.example/login/callback: an address by which browsers
+    know this service, and /login/callback. The provider must have it on its list; https, or a loopback address.
+    """
+
+    scope: Annotated[str, pydantic.Field(pattern=r"^openid( \S+)*$")] = "openid"
+    """
+    What is asked for at a login, such as "openid profile groups": the ID token must have `name_claim`, and it or the
+    access token `claim`.
+    """
+
     @pydantic.model_validator(mode="after")
     def _whole(self) -> Self:
         if self.issuer is None:
@@ -80,6 +101,12 @@ class OidcSettings(pydantic.BaseModel):
             raise ValueError("audience: needed where issuer is set, so that tokens for other services are refused")
         if not addresses.keeps_secrets(self.issuer):
             raise ValueError("issuer: expected https://, or http:// on a loopback address: its keys must be authentic")
+        if (self.client_id is None) != (self.redirect_uri is None):
+            raise ValueError("client_id and redirect_uri: expected both, or neither")
+        if self.client_secret is not None and self.client_secret_file is not None:
+            raise ValueError("client_secret and client_secret_file: expected one of them")
+        if self.redirect_uri is not None and not addresses.keeps_secrets(self.redirect_uri):
+            raise ValueError("redirect_uri: expected https://, or http:// on a loopback address: a code comes by it")
         return self
 
 
@@ -102,6 +129,16 @@ class AccessSettings(pydantic.BaseModel):
     What owners of client certificates may do, by the subject as RFC 4514 writes it, such as
     {"CN=nightly,O=example" = "operator@etl"}. Needs api.tls.client_authorities.
     """
+
+    session_key_file: pathlib.Path | None = None
+    """
+    File with the key that encrypts the cookies of browsers that log in, at least 32 characters; the same for all
+    replicas. Several lines are several keys: the first encrypts, all decrypt. It is read at the start. Without it each
+    process makes a key of its own, so that a session holds for one replica, until it ends.
+    """
+
+    session_s: Annotated[int, pydantic.Field(ge=60, le=30 * 86_400)] = 8 * 3_600
+    """Seconds after which a browser must log in again."""
 
     @property
     def is_set(self) -> bool:

@@ -52,6 +52,10 @@ class Token:
     caller: callers.Caller
     until_ms: int | None
 
+    def has_ended(self, now_ms: int) -> bool:
+        """Return whether the token is too old."""
+        return self.until_ms is not None and now_ms >= self.until_ms
+
 
 def make(name: str, grants: callers.Grants, until_ms: int | None) -> tuple[str, str]:
     """
@@ -63,7 +67,7 @@ def make(name: str, grants: callers.Grants, until_ms: int | None) -> tuple[str, 
     if _NAME.fullmatch(name) is None:
         raise errors.SettingsError(f"name {name[:100]!r}: expected up to 100 characters without spaces, # and commas")
     token = PREFIX + secrets.token_urlsafe(_BYTES)
-    words = [f"sha256:{_digest(token).hex()}", name, callers.write_grants(grants)]
+    words = [f"sha256:{digest(token).hex()}", name, callers.write_grants(grants)]
     return token, " ".join([*words, *([] if until_ms is None else [clock.rfc3339(until_ms)])])
 
 
@@ -85,8 +89,8 @@ def read(text: str) -> Iterator[Token]:
 def _token(fields: list[str]) -> Token:
     if len(fields) not in _FIELDS:
         raise ValueError(f"expected sha256:HEX NAME GRANTS [END], got {len(fields)} fields")
-    digest, name, grants, *end = fields
-    if (found := _HASH.fullmatch(digest)) is None:
+    hashed, name, grants, *end = fields
+    if (found := _HASH.fullmatch(hashed)) is None:
         raise ValueError("expected sha256: and 64 hexadecimal digits first; `mrs-relay web token` makes a line")
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"name {name[:100]!r}: expected up to 100 characters without # and commas")
@@ -113,10 +117,14 @@ class TokenFile:
         except (OSError, ValueError) as error:
             raise errors.SettingsError(f"api.access.tokens_file: {path}: {_reason(error)}") from error
 
-    def find(self, token: str) -> Token | None:
-        """Return the line of a token, ended or not; all lines are compared, so the time does not tell which one."""
+    def find(self, digest: bytes) -> Token | None:
+        """
+        Return the line of the token with this digest, ended or not.
+
+        All lines are compared, so the time does not tell which one.
+        """
         self._refresh()
-        digest, found = _digest(token), None
+        found = None
         for one in self._tokens:
             if hmac.compare_digest(one.digest, digest):
                 found = one
@@ -145,7 +153,8 @@ class TokenFile:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _digest(token: str) -> bytes:
+def digest(token: str) -> bytes:
+    """Return the SHA-256 of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 

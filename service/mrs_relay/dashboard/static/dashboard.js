@@ -34,6 +34,10 @@ function warn(text) {
 }
 document.body.addEventListener("htmx:sendError", () => warn(noConnection));
 document.body.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status === 401) {
+    location.reload(); // the session is over: show no longer what it was allowed to see, and ask who reads
+    return;
+  }
   warn(`mrs-relay refused this (${event.detail.xhr.status}); reload the page.`);
 });
 document.body.addEventListener("htmx:afterOnLoad", () => { lost.hidden = true; });

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import breaker, entries, lanes, pauses, queues, quota, slots, tokens, waits
 
+_QUICK_S: Final = 0.5
+"""Seconds within which calls end, from their turn to their reply, if MRS and Kafka are quick."""
+
+_SOON_DONE: Final = 8
+"""So many times a lane's places: that many entries that wait are admitted within four seconds if calls are quick."""
+
 _SWEEP_AT: Final = 1000
 """Number of places from which on those are dropped that have nothing to remember."""
+
+
+class _Call(NamedTuple):
+    """An admitted call whose outcome is not known yet, and when it was admitted."""
+
+    cluster: queues.ClusterQueue
+    tenant: quota.TenantQuota
+    since_s: float
 
 
 class Admission:
@@ -48,7 +62,7 @@ class Admission:
         self._lanes: Final[dict[lanes.Kind, lanes.Lane]] = {
             kind: lanes.Lane(settings.max_intents if kind == "submissions" else others) for kind in lanes.KINDS
         }
-        self._in_flight: dict[entries.Holder, tuple[queues.ClusterQueue, quota.TenantQuota]] = {}
+        self._in_flight: dict[entries.Holder, _Call] = {}
         self._time = time
         self._wake_in = wake_in
         self._sweep_at = _SWEEP_AT
@@ -82,6 +96,13 @@ class Admission:
 
     # Calls that were admitted
 
+    def room(self, tenant: quota.TenantQuota) -> int | None:
+        """Return how many messages of a tenant should be read now; None: as many as there are."""
+        lane = self._lanes["submissions"]
+        oldest = next(iter(self._in_flight.values()), None)
+        is_quick = oldest is None or self._time.monotonic_s() - oldest.since_s <= _QUICK_S
+        return lane.room(tenant) if is_quick and lane.waiting <= _SOON_DONE * lane.most else None
+
     def share_between(self, tenants: int) -> None:
         """Set the number of tenants."""
         for lane in self._lanes.values():
@@ -91,7 +112,7 @@ class Admission:
         """Count an admitted call: at its tenant, in its lane, and the slot that it takes."""
         tenant.start(holder)
         if holder not in self._in_flight:
-            self._in_flight[holder] = (cluster, tenant)
+            self._in_flight[holder] = _Call(cluster, tenant, self._time.monotonic_s())
             cluster.in_flight += 1
             cluster.lane.take((tenant, cluster.place[0]))
             self.tokens.spent(cluster)
@@ -102,10 +123,9 @@ class Admission:
         known = self._in_flight.pop(holder, None)
         if known is None:
             return None
-        cluster, tenant = known
-        cluster.in_flight -= 1
-        cluster.lane.give((tenant, cluster.place[0]))
-        return cluster
+        known.cluster.in_flight -= 1
+        known.cluster.lane.give((known.tenant, known.cluster.place[0]))
+        return known.cluster
 
     def leave(self, owner: entries.Owner) -> None:
         """Forget the slots and places in flight of a partition that this process no longer owns."""

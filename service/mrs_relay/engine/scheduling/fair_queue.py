@@ -106,7 +106,7 @@ class FairQueue:
         return found
 
     def reopen(self, cluster: queues.ClusterQueue) -> None:
-        """Open the queues of a cluster again, because a slot is free."""
+        """Open the queues of a cluster again, because a slot is free, or there are more of them."""
         for queue in cluster.tenants.values():
             self._open_up(queue)
 

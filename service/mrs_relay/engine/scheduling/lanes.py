@@ -63,10 +63,18 @@ class Lane:
         self.waiting = 0
         self.tenants = 1
 
+    def room(self, tenant: object) -> int:
+        """Return how many free places any cluster of this tenant may take: reserved ones only if it is a newcomer."""
+        is_newcomer = self.tenants > 1 and self.of_tenant(tenant) < self._reserved
+        return max(0, self.most - self.taken - (0 if is_newcomer else self._kept))
+
+    @property
+    def _kept(self) -> int:
+        return self._reserved * (1 if self.tenants <= 1 else 2)
+
     def may_take(self, group: Group) -> bool:
         """Whether a place is free for this tenant and cluster."""
-        free = self.most - self.taken
-        kept = self._reserved * (1 if self.tenants <= 1 else 2)
+        free, kept = self.most - self.taken, self._kept
         if free > kept or free <= 0:
             return free > 0
 

@@ -54,21 +54,30 @@ class TenantQuota:
         time: monotonic time.
 
     Attributes:
+        policy: the tenant's policy at present; `adopt` replaces it.
         is_bounded: the tenant has a limit of running or starting requests.
     """
 
     def __init__(self, policy: policies.Policy, share: Share, time: clock.Clock) -> None:
-        self.policy = policy
         self.share = share
-        self._limits: Final = policy.limits
         self._counts: Final = bool(policy.tenant)
-        self.is_bounded: Final = (policy.limits.running, policy.limits.per_minute) != (None, None)
+        self.adopt(policy)
         self._time = time
         self._running: set[entries.Holder] = set()
         self._uncommitted: set[entries.Holder] = set()
         self._started_s: deque[float] = deque()
         self._queued: dict[entries.Owner, int] = {}
         self._planned: dict[entries.Owner, int] = {}
+
+    def adopt(self, policy: policies.Policy) -> None:
+        """
+        Take over another policy of the same tenant; what is under way counts against its limits, and is left alone.
+
+        Starts are counted only under a limit of starts, so one that is new begins to count now.
+        """
+        self.policy = policy
+        self._limits = policy.limits
+        self.is_bounded = (policy.limits.running, policy.limits.per_minute) != (None, None)
 
     @property
     def running(self) -> int:

@@ -54,6 +54,17 @@ class SubmissionScheduler:
         """The pauses, which take the outcome of each call."""
         return self._admission.pauses
 
+    def room(self, owner: entries.Owner) -> int | None:
+        """
+        Return how many messages of a partition should be read now; None: as many as there are.
+
+        A job that has to wait for a place in flight costs a ledger record more than one that is admitted as it is
+        accepted. So while submissions are answered quickly, there should be a place for each message that is read.
+        Otherwise all are read, since there may be cancels among them, requests for other clusters and of higher
+        priority.
+        """
+        return self._admission.room(self._queue.tenant_of(owner))
+
     def join(self, owner: entries.Owner, tenant: quota.TenantQuota) -> None:
         """Count a partition's work on a tenant's quota, until it leaves."""
         self._queue.tenants[owner] = tenant
@@ -154,6 +165,13 @@ class SubmissionScheduler:
 
     def look_again(self) -> None:
         """Admit entries that may go now that a limit has changed, as with a tenant's share of it."""
+        self._queue.let_go()
+
+    def set_slots(self, most: int) -> None:
+        """Change the number of slots of a cluster; 0: no bound. Jobs that run keep theirs."""
+        self._admission.slots.most = most
+        for cluster in self._admission.clusters.values():
+            self._queue.reopen(cluster)
         self._queue.let_go()
 
     def close(self) -> None:

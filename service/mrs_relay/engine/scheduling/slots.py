@@ -17,16 +17,14 @@ class Slots:
 
     Args:
         most: slots of a cluster; 0: no bound.
+
+    Attributes:
+        most: see above; may change while jobs run, which keep their slots.
     """
 
     def __init__(self, most: int) -> None:
-        self._most: Final = most
+        self.most = most
         self._holders: dict[str, set[entries.Holder]] = {}
-
-    @property
-    def most(self) -> int:
-        """Slots of a cluster; 0: no bound."""
-        return self._most
 
     @property
     def clusters(self) -> Collection[str]:
@@ -43,11 +41,11 @@ class Slots:
 
     def is_full(self, place: entries.Place) -> bool:
         """Whether the place needs a slot and all are taken."""
-        return place[1] in jobs.SUBMISSIONS and 0 < self._most <= self.taken(_cluster_of(place))
+        return place[1] in jobs.SUBMISSIONS and 0 < self.most <= self.taken(_cluster_of(place))
 
     def is_last(self, place: entries.Place) -> bool:
         """Whether the place needs a slot and one slot is left."""
-        return place[1] in jobs.SUBMISSIONS and self.taken(_cluster_of(place)) == self._most - 1
+        return place[1] in jobs.SUBMISSIONS and self.taken(_cluster_of(place)) == self.most - 1
 
     def take(self, place: entries.Place, holder: entries.Holder) -> None:
         """Give a job a slot, unless the place needs none."""

@@ -18,9 +18,8 @@ import msgspec
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.common import backoff, clock, tasks
+from mrs_relay.common import backoff, clock, histograms, tasks
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine import views
 from mrs_relay.engine.model import facts, jobs, verdict
 from mrs_relay.engine.trackers import tracked_jobs
 from mrs_relay.engine.work import adapter, codes, kinds
@@ -71,7 +70,7 @@ class JobTracker:
         self._counted_s = float("-inf")
         self._pollers = tasks.TaskSupervisor(self._on_error)
         self._pause = backoff.Backoff(first_s=1.0, most_s=60.0)
-        self.lag = views.Histogram()
+        self.lag = histograms.Histogram()
 
     @property
     def followed(self) -> int:

@@ -1,8 +1,9 @@
 """
-aiokafka's sticky assignor, extended by the partitions that a member declines: reported to the leader, respected by it.
+aiokafka's sticky assignor, extended by the rules of `shares.py`: members report what they need, the leader follows.
 
-The list follows the library's own user data, which is read from the front. So a leader of an earlier version ignores
-the list, and a member without one declines no partition.
+The partitions that a member declines, and whether it hands over those on which it works, follow the library's own user
+data, which is read from the front. So a leader of an earlier version ignores both, and a member without them declines
+no partition and hands none over: it has let go of all before it joins.
 
 Source: aiokafka 0.14, coordinator/assignors/sticky/sticky_assignor.py.
 """
@@ -27,23 +28,36 @@ class _Declined(struct.Struct):  # type: ignore[misc] # the library ships no typ
     SCHEMA = types.Schema(("declined", types.Array(*_TOPIC)))
 
 
+class _HandsOver(struct.Struct):  # type: ignore[misc] # the same
+    SCHEMA = types.Schema(("hands_over", types.Int8))
+
+
 class Assignor(sticky.StickyPartitionAssignor):  # type: ignore[misc] # the same
     """
     The assignor of one consumer. The library calls class methods, so each consumer makes a class with `made`.
 
     Attributes:
         declined: partitions that another member should get, if one takes them.
+        hands_over: the member works on the partitions that it reports, until it has learnt its new share.
     """
 
     declined: frozenset[TopicPartition] = frozenset()
+    hands_over: bool = False
+
+    @classmethod
+    def hold(cls, partitions: Iterable[TopicPartition]) -> None:
+        """Report these partitions as those on which this member works."""
+        cls.member_assignment = sorted(partitions)
 
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """Return the metadata that this member sends to the leader."""
         declared = super().metadata(topics)
-        if cls.declined:
+        if cls.declined or cls.hands_over:
             before = declared.user_data or sticky.StickyAssignorUserDataV1([], cls.DEFAULT_GENERATION_ID).encode()
             declared.user_data = before + _Declined(_by_topic(cls.declined)).encode()
+        if cls.hands_over:
+            declared.user_data += _HandsOver(1).encode()
         return declared
 
     @classmethod
@@ -53,10 +67,12 @@ class Assignor(sticky.StickyPartitionAssignor):  # type: ignore[misc] # the same
         """Compute the shares of all members, as their leader."""
         assigned: dict[str, ConsumerProtocolMemberAssignment] = super().assign(cluster, members)
         declined = {member: _declined(metadata.user_data) for member, metadata in members.items()}
-        if not any(declined.values()):
+        held = {member: _held(metadata.user_data) for member, metadata in members.items()}
+        if not any(declined.values()) and not any(held.values()):
             return assigned
 
         moved = shares.respecting({member: frozenset(one.partitions()) for member, one in assigned.items()}, declined)
+        moved = shares.handed_over(moved, held)
         return {
             member: ConsumerProtocolMemberAssignment(cls.version, _by_topic(share), b"")
             for member, share in moved.items()
@@ -77,6 +93,20 @@ def _declined(user_data: bytes) -> frozenset[TopicPartition]:
     except Exception:  # noqa: BLE001 - the library raises what it meets, and a wrong list must not stop the group
         return frozenset()
     return frozenset(TopicPartition(topic, one) for topic, partitions in declined for one in partitions)
+
+
+def _held(user_data: bytes) -> frozenset[TopicPartition]:
+    """Read the partitions on which a member works; none if it does not hand them over."""
+    stream = io.BytesIO(user_data or b"")
+    try:
+        reported = sticky.StickyAssignorUserDataV1.decode(stream)
+        _Declined.decode(stream)
+        hands_over = _HandsOver.decode(stream).hands_over
+    except Exception:  # noqa: BLE001 - as in `_declined`
+        return frozenset()
+    if not hands_over:
+        return frozenset()
+    return frozenset(TopicPartition(topic, one) for topic, ones in reported.previous_assignment for one in ones)
 
 
 def _by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]]]:

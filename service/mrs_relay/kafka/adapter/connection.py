@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiokafka import client as kafka_client
@@ -30,6 +30,14 @@ _UNREACHABLE = (
     OSError,
     TimeoutError,
 )
+
+_RESOURCES: Final[dict[type[BaseException], str]] = {
+    kafka_errors.TopicAuthorizationFailedError: "a topic",
+    kafka_errors.GroupAuthorizationFailedError: "the consumer group",
+    kafka_errors.TransactionalIdAuthorizationFailed: "the transactional ids",
+    kafka_errors.ClusterAuthorizationFailedError: "the cluster",
+}
+"""What a right is missing on, by the library's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,8 @@ class Connection:
             reason = f"no answer ({type(error).__name__}), although it has answered before; {probe.REPLICAS}"
         elif isinstance(error, _UNREACHABLE):
             reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
+        elif (resource := _RESOURCES.get(type(error))) is not None:
+            reason = f"a right on {resource} is missing ({error!r}); `mrs-relay topics acls` prints what is needed"
         else:
             reason = repr(error)
         return errors.StreamDown(

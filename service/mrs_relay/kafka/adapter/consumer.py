@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 
 import structlog
@@ -20,8 +21,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from mrs_relay import errors
+from mrs_relay.common import clock
 from mrs_relay.kafka import broker, records
-from mrs_relay.kafka.adapter import assignor, failover, reader, topology, unpacking
+from mrs_relay.kafka.adapter import assignor, failover, membership, reader, stand_in, topology, unpacking
 from mrs_relay.kafka.adapter import connection as connections
 
 _NOTE = "mrs-relay"
@@ -45,11 +47,16 @@ class _Relay(ConsumerRebalanceListener):  # type: ignore[misc] # the library shi
         self._listener = listener
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        self._owner.forget()
+        self._owner.forget(revoked)
         await self._listener.revoked(frozenset(records.Position(*tp) for tp in revoked))
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._owner.park_all(assigned)  # first, and without awaiting: records flow already
+        await self._listener.assigned(frozenset(records.Position(*tp) for tp in assigned))
+
+    async def on_partitions_changed(self, assigned: frozenset[TopicPartition], lost: frozenset[TopicPartition]) -> None:
+        """Handle a new assignment through which the partitions that we keep were read on; new ones are parked."""
+        self._owner.forget(lost)
         await self._listener.assigned(frozenset(records.Position(*tp) for tp in assigned))
 
 
@@ -62,6 +69,8 @@ class KafkaGroupConsumer:
         self._client: AIOKafkaConsumer | None = None
         self._failover: failover.Failover | None = None
         self._unpacker: unpacking.Unpacker | None = None
+        self._membership: membership.Membership | None = None
+        self._stand_in = stand_in.StandIn(connection.kafka, clock.SystemClock())
         self._assignor = assignor.made()
         self._flowing: set[TopicPartition] = set()
         self._silent_since_s: float | None = None
@@ -88,13 +97,18 @@ class KafkaGroupConsumer:
             await self.close()
             raise
         self._unpacker = unpacking.Unpacker(self._client, self._kafka.unpacked_bytes)
+        relay = _Relay(self, listener)
+        self._membership = membership.Membership(
+            self._client, self._kafka, self._stand_in, listener.rejoining, relay.on_partitions_changed
+        )
         # Subscribing after the start keeps the start short: it would wait for the first assignment, however long.
-        self._client.subscribe([self._kafka.topics.requests], listener=_Relay(self, listener))
+        self._client.subscribe([self._kafka.topics.requests], listener=relay)
 
     async def poll(
         self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
     ) -> Mapping[records.Position, Sequence[records.Record]]:
         """Wait for records of the wanted partitions; without any, raise errors of the group at once."""
+        self._raise_replaced()
         self._raise_unreadable()
         self._raise_dead()
         partitions = [TopicPartition(*position) for position in wanted] or [_NOTHING]
@@ -106,6 +120,7 @@ class KafkaGroupConsumer:
         except (kafka_errors.OffsetOutOfRangeError, kafka_errors.NoOffsetForPartitionError) as error:
             return self._offset_gone(error)
         except kafka_errors.KafkaError as error:
+            self._raise_replaced()
             raise self._connection.down("read", error) from error
         return {records.Position(*tp): [reader.record(fact) for fact in facts] for tp, facts in fetched.items()}
 
@@ -131,6 +146,11 @@ class KafkaGroupConsumer:
             self._assignor.declined = declined
             self._started._coordinator.request_rejoin()  # noqa: SLF001 - the library joins again for its own reasons alone
 
+    def release(self, positions: frozenset[records.Position]) -> None:
+        """Let the group give partitions to others that the last assignment has taken from us."""
+        if self._client is not None and self._membership is not None:
+            self._membership.release(frozenset(TopicPartition(*position) for position in positions))
+
     def park_all(self, partitions: set[TopicPartition]) -> None:
         """Pause partitions, and set a position so that the library does not look one up."""
         self._flowing -= partitions
@@ -138,9 +158,9 @@ class KafkaGroupConsumer:
         for tp in partitions:
             self._started.seek(tp, 0)
 
-    def forget(self) -> None:
-        """Note that all partitions are being revoked."""
-        self._flowing.clear()
+    def forget(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Note that partitions are being revoked, or are already lost."""
+        self._flowing -= partitions
 
     async def committed(self, position: records.Position) -> int | None:
         """Return the offset that the group has committed, or None."""
@@ -237,6 +257,7 @@ class KafkaGroupConsumer:
         client, self._client = self._client, None
         if client is None:
             return
+        self._stand_in.close()
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.warning("consumer_stop_failed", error=repr(error))
             await _stop_requests(client)
@@ -265,6 +286,7 @@ class KafkaGroupConsumer:
         return AIOKafkaConsumer(
             **self._connection.options("consumer"),
             group_id=kafka.group_id,
+            group_instance_id=kafka.instance_id,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
@@ -278,6 +300,11 @@ class KafkaGroupConsumer:
             partition_assignment_strategy=(self._assignor,),
             **unpacking.OPTIONS,
         )
+
+    def _raise_replaced(self) -> None:
+        """Raise InstanceReplaced once another process uses our instance id."""
+        if self._membership is not None:
+            self._membership.check()
 
     def _raise_dead(self) -> None:
         """

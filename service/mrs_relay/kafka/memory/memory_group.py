@@ -1,9 +1,10 @@
 """
-The in-memory broker's consumer group: eager rebalances in generations, and its members.
+The in-memory broker's consumer group: rebalances in generations, and its members.
 
-A rebalance follows Kafka's classic protocol: each member notices it at its next heartbeat, has all its partitions
-revoked, joins, and waits until all others have joined or were removed after the rebalance timeout. An evicted member
-notices at its next heartbeat, too; until then it continues as before.
+A rebalance follows Kafka's classic protocol: each member notices it at its next heartbeat, joins, and waits until all
+others have joined or were removed after the rebalance timeout. With transactions it reads its partitions meanwhile;
+without them, and if it was evicted, it has all of them revoked first. An evicted member notices at its next heartbeat,
+too; until then it continues as before.
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ class Group:
                 shares[member].add(first := min(left))
                 left.discard(first)
         declined = {member: member.declined for member in self.members}
-        return sharing.respecting({member: frozenset(share) for member, share in shares.items()}, declined)
+        moved = sharing.respecting({member: frozenset(share) for member, share in shares.items()}, declined)
+        return sharing.handed_over(moved, {member: member.held for member in self.members})
 
 
 class MemoryGroupConsumer:
@@ -151,6 +153,7 @@ class MemoryGroupConsumer:
         self._cluster = group.cluster
         self.last_share = _NO_POSITIONS
         self.declined = _NO_POSITIONS
+        self.held = _NO_POSITIONS
         self.silent_since_s: float | None = None
         self._assigned = _NO_POSITIONS
         self._generation = 0
@@ -210,6 +213,11 @@ class MemoryGroupConsumer:
         if not positions <= self.declined:
             self.declined |= positions
             self._noticed()
+
+    def release(self, positions: frozenset[records.Position]) -> None:
+        """Let the group give partitions to others that the last assignment has taken from us."""
+        self.held -= positions - self._assigned
+        self._noticed()
 
     async def committed(self, position: records.Position) -> int | None:
         """Return the offset that the group has committed, or None."""
@@ -310,21 +318,32 @@ class MemoryGroupConsumer:
     async def _coordinate(self, listener: brokers.Listener) -> None:
         while True:
             await self._rejoin.wait()
-            self._stable.clear()
-            await listener.revoked(self._assigned)
-            self._assigned, self._positions = _NO_POSITIONS, {}
+            if self._group.kafka.transactional and self._stable.is_set() and self in self._group.members:
+                await listener.rejoining()
+            else:
+                await self._revoke(listener)
             self._rejoin.clear()
-            share = await self._join()
+            share = await self._join(listener)
+            if self._group.kafka.transactional:
+                self.held = self.held | share
             self._assigned = self.last_share = share
+            self._positions = {one: offset for one, offset in self._positions.items() if one in share}
             self._generation = self._group.generation
             self._stable.set()
             await listener.assigned(share)
 
-    async def _join(self) -> frozenset[records.Position]:
+    async def _join(self, listener: brokers.Listener) -> frozenset[records.Position]:
         while True:
             with contextlib.suppress(errors.StreamDown):
                 await self._cluster.reach()
+                if self._stable.is_set() and self not in self._group.members:
+                    await self._revoke(listener)  # evicted meanwhile: others may have our partitions already
                 return await self._group.join(self)
+
+    async def _revoke(self, listener: brokers.Listener) -> None:
+        self._stable.clear()
+        await listener.revoked(self._assigned)
+        self._assigned, self._positions, self.held = _NO_POSITIONS, {}, _NO_POSITIONS
 
     def _fetch(
         self, wanted: frozenset[records.Position], limit: int

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from mrs_relay.kafka import broker, settings
+from mrs_relay.kafka.topics import acl_plan
 
 Severity = Literal["error", "outage", "warning"]
 
 _CONSUMER_OFFSETS: Final = "__consumer_offsets"
 _TRANSACTIONS: Final = "__transaction_state"
+_NEEDED: Final = frozenset({"READ", "WRITE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,13 @@ class Facts:
 
     @property
     def uses(self) -> dict[str, frozenset[str]]:
-        """Our topics with the operations that we need; a cancel, for instance, is copied to other partitions."""
-        topics = self.kafka.topics
-        both, writes = frozenset({"READ", "WRITE"}), frozenset({"WRITE"})
-        used = {topics.requests: both, topics.ledger: both, topics.events: writes, topics.dead_letters: writes}
-        used |= {topics.control: frozenset({"READ"}), topics.audit: frozenset()}
-        return used if topics.latest is None else used | {topics.latest: writes}
+        """Our topics with the operations without which we do not work; that of the status is judged by itself."""
+        rules = acl_plan.acls(self.kafka, "relay")
+        return {
+            rule.name: _NEEDED & {operation.upper() for operation in rule.operations}
+            for rule in rules
+            if rule.kind == "topic" and rule.name != self.kafka.topics.status
+        }
 
     @property
     def present(self) -> list[str]:

@@ -20,6 +20,7 @@ _SAFE_REPLICAS: Final = 3
 _DAY_MS: Final = 86_400_000
 _LEAST_RETENTION_BYTES: Final = 128 * 1024 * 1024
 _SHOWN: Final = 5
+_CONFIGS_SHOWN: Final = frozenset({"DESCRIBE_CONFIGS"})
 
 
 def examine(facts: topic_facts.Facts) -> tuple[topic_facts.Finding, ...]:
@@ -103,6 +104,18 @@ def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
                 f"`kafka-acls.sh --bootstrap-server {facts.kafka.bootstrap_servers} --add --allow-principal User:… "
                 f"{operations} --topic {name}`",
             )
+
+
+def _hidden_configs(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    topics = facts.cluster.topics
+    hidden = [name for name in facts.present if (topics[name].allowed or _CONFIGS_SHOWN).isdisjoint(_CONFIGS_SHOWN)]
+    if hidden:
+        yield topic_facts.Finding(
+            "warning",
+            "configs_not_allowed",
+            f"Kafka does not allow the relay DESCRIBE_CONFIGS of {', '.join(hidden)}: their settings are not checked",
+            "`mrs-relay topics acls` prints all rights that are needed",
+        )
 
 
 def _versions(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
@@ -364,6 +377,7 @@ _RULES: Final = (
     _ledger_partitions,
     _control_partitions,
     _rights,
+    _hidden_configs,
     _versions,
     _codecs,
     _ledger_policy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pathlib
 import ssl
 from typing import Any
@@ -10,11 +11,13 @@ import aiohttp
 import pydantic
 import pytest
 import trustme
+from aiohttp import test_utils, web
 from cryptography import x509
 from tests.support import access, web_role
 
 from mrs_relay.api import settings
-from mrs_relay.api.access import certificates
+from mrs_relay.api.access import callers, certificates
+from mrs_relay.messages import codec, envelope
 
 
 class _Papers:
@@ -80,6 +83,30 @@ def test_a_subject_is_written_as_rfc_4514_says() -> None:
     parts = ((("countryName", "CN"),), (("organizationName", "A, B"),), (("commonName", "#x+"),))
     assert certificates.subject(parts) == "CN=\\#x\\+,O=A\\, B,C=CN"
     assert certificates.subject(((("commonName", "a"), ("userId", "b")),)) == "CN=a+UID=b"
+
+
+def test_a_long_or_strange_subject_names_its_owner_in_messages_too() -> None:
+    """Messages and records drop names of more than 512 characters, and control characters; grants go by the whole."""
+    first, second = "a" * 600 + "1", "a" * 600 + "2"
+    owners = certificates.Owners({f"CN={first}": "viewer@*", f"CN={second}": "operator@*"})
+    found = [owners.caller(_shows(name)) for name in (first, second, "b\n\x00é")]
+    names = [one.name or "" for one in found if one is not None]
+    assert [one.grants for one in found if one is not None][:2] == [
+        {"*": callers.Role.VIEWER},
+        {"*": callers.Role.OPERATOR},
+    ]
+    assert names[0][:180] == names[1][:180] == f"CN={'a' * 177}"
+    assert names[0] != names[1]
+    assert names[2] == "CN=b\\0A\\00é"
+    for name in names:
+        value = codec.encode({"id": "r-1", "type": "mrs.sql.submit", "data": {}, "authid": name})
+        assert envelope.read("mrs.requests", value, ()).sender == envelope.Sender(name)
+
+
+def _shows(name: str) -> web.Request:
+    """A request of a connection with a certificate of this common name."""
+    transport = asyncio.Transport({"peercert": {"subject": ((("commonName", name),),)}})
+    return test_utils.make_mocked_request("GET", "/", transport=transport)
 
 
 def test_certificates_without_authorities_are_refused() -> None:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
-from tests.support import access, cells, web_role
+from tests.support import access, cells, logins, web_role
 
+from mrs_relay.api import streams
 from mrs_relay.api.access import callers, least_roles
 from mrs_relay.common import http_server
 
@@ -23,15 +24,20 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
     "PUT /v1/controls/{scope}": {"mode": "hold", "reason": "a test", "by": "somebody else"},
     "POST /v1/requests/{id}/cancel": {"note": "late"},
     "POST /v1/requests/{id}/resolve": {"verdict": "failed", "note": "looked"},
+    "POST /v1/dead-letters/replay": {"tenant": "etl", "note": "again"},
 }
 _IDS: Final = {
     "POST /v1/requests/{id}/resolve": "etl-2",
     "POST /v1/requests/{id}/retry": "etl-3",
     "POST /requests/{id}/resolve": "etl-2",
+    "POST /requests/{id}/retry": "etl-3",
 }
 _FORMS: Final[dict[str, dict[str, str]]] = {
     "POST /requests/{id}/cancel": {"note": "late"},
     "POST /requests/{id}/resolve": {"verdict": "failed", "note": "looked"},
+    "POST /requests/{id}/retry": {"note": "again"},
+    "POST /dead-letters/{position}/replay": {"note": "again"},
+    "POST /dead-letters/replay": {"note": "again", "tenant": "etl"},
     "POST /controls": {"scope": "tenant/etl", "mode": "hold", "reason": "a test"},
     "POST /controls/lift": {"scope": "tenant/etl"},
     "POST /bulk": {"action": "cancel", "note": "late", "tenant": "etl", "until_ms": "1"},
@@ -39,6 +45,8 @@ _FORMS: Final[dict[str, dict[str, str]]] = {
 _STATUS: Final = {
     "POST /requests/{id}/cancel": 303,
     "POST /requests/{id}/resolve": 303,
+    "POST /requests/{id}/retry": 303,
+    "POST /dead-letters/{position}/replay": 303,
     "POST /controls": 303,
     "POST /controls/lift": 404,  # as with DELETE
     "GET /requests/{id}/result.csv": 404,  # the request has none
@@ -49,9 +57,10 @@ _QUERIES: Final = {
     "GET /v1/events": "?after=beginning&wait=0",
     "GET /live": "?new_since=0",
     "GET /bulk": "?action=cancel",
+    "GET /dead-letters/replay": "?tenant=etl",
 }
 _SENT: Final = {route for route in _BODIES if "{id}" in route} | {"POST /v1/requests"}
-_OF_NO_TENANT: Final = {"GET /v1/openapi.json", "GET /metrics", "GET /static/{name}"}
+_OF_NO_TENANT: Final = {"GET /v1/openapi.json", "GET /metrics"}
 _OF_ALL: Final = {"GET /v1/clusters", "GET /v1/budgets"}
 _LISTS: Final = {
     *("GET /v1/tenants", "GET /v1/queues", "GET /v1/partitions"),
@@ -62,18 +71,39 @@ _LISTS: Final = {
 
 
 class _Matrix:
+    """
+    Asks for every route as every caller.
+
+    Args:
+        client: of the role.
+        known: the callers.
+    """
+
     def __init__(self, client: web_role.Client, known: access.Callers) -> None:
         self.client = client
         self.known = known
         self.number = 0
+        self._cookies: dict[str, str] = {}
+
+    async def log_in(self) -> None:
+        """Log a browser of each caller in; from now on their sessions authenticate, as their own pages send them."""
+        for name in access.GRANTS:
+            async with logins.browser(self.client.url) as browser:
+                [cookie] = (await browser.log_in(self.known.tokens[name])).cookies
+                self._cookies[name] = cookie.partition(";")[0]
+
+    def _authentication(self, caller: str | None) -> dict[str, str]:
+        if not self._cookies or caller is None:
+            return self.known.headers(caller)
+        return {"Sec-Fetch-Site": "same-origin", "Cookie": self._cookies[caller]}
 
     async def ask(self, route: str, caller: str | None, **headers: str) -> tuple[int, Any, dict[str, str]]:
         """Ask for what concerns the tenant etl."""
         method, _, path = route.partition(" ")
         path = path.replace("{id}", _IDS.get(route, "etl-1")).replace("{name}", "theme.js") + _QUERIES.get(route, "")
-        path = path.replace("{scope}", "tenant%2Fetl")
+        path = path.replace("{scope}", "tenant%2Fetl").replace("{position}", "etl.requests-0-1")
         self.number += 1
-        given = {"Idempotency-Key": f"new-{self.number}", **self.known.headers(caller), **headers}
+        given = {"Idempotency-Key": f"new-{self.number}", **self._authentication(caller), **headers}
         content: dict[str, Any] = {"json": _BODIES.get(route)}
         if route in _FORMS:
             content = {"data": _FORMS[route]}
@@ -95,7 +125,7 @@ def _require_kind(route: str, found: Any, kind: str) -> None:
     if route.partition(" ")[2].startswith(("/v1/", "/metrics", "/health", "/ready")):
         assert found["type"] == f"urn:mrs-relay:problem:{kind}"
     else:
-        assert "That did not work" in found
+        assert ("<h1>Log in</h1>" if kind == "unauthorized" else "That did not work") in found
 
 
 def _expected(route: str, name: str) -> int:
@@ -106,17 +136,21 @@ def _expected(route: str, name: str) -> int:
     here = max(grants.get("*", 0), 0 if route in _OF_ALL else grants.get("etl", 0))
     if here >= least:
         return _STATUS.get(route, 202 if route in _SENT else 200)
-    if here < callers.Role.VIEWER and "{id}" in route and max(grants.values()) >= least:
+    is_one = "{id}" in route or "{position}" in route
+    if here < callers.Role.VIEWER and is_one and max(grants.values()) >= least:
         return 404  # what one may not see is not there
     return 403
 
 
-async def test_each_role_may_do_on_each_route_what_the_table_says(known: access.Callers) -> None:
+@pytest.mark.parametrize("by", ["token", "session"])
+async def test_each_role_may_do_on_each_route_what_the_table_says(known: access.Callers, by: str) -> None:
     """A viewer reads, an operator writes too; nobody reads or writes for a tenant that is not theirs."""
     stage = access.stage()
     await access.put_requests(stage)
     async with web_role.role(stage, known.chosen()) as client:
         matrix = _Matrix(client, known)
+        if by == "session":
+            await matrix.log_in()
         for route in least_roles.LEAST:
             for name in access.GRANTS:
                 with cells.cell(route, name):
@@ -144,6 +178,7 @@ async def test_unknown_callers_get_401_on_every_route(known: access.Callers) -> 
         assert not access.written(stage, "etl")
 
 
+@pytest.mark.parametrize("by", ["token", "session"])
 @pytest.mark.parametrize(
     ("headers", "kind"),
     [
@@ -153,13 +188,15 @@ async def test_unknown_callers_get_401_on_every_route(known: access.Callers) -> 
     ],
 )
 async def test_foreign_hosts_and_origins_are_refused_on_every_route_whoever_asks(
-    known: access.Callers, headers: dict[str, str], kind: str
+    known: access.Callers, headers: dict[str, str], kind: str, by: str
 ) -> None:
     """A page of another site may make the browser of an administrator ask."""
     stage = access.stage()
     await access.put_requests(stage)
     async with web_role.role(stage, known.chosen()) as client:
         matrix = _Matrix(client, known)
+        if by == "session":
+            await matrix.log_in()
         for route in (*least_roles.LEAST, "GET /health", "GET /ready"):
             with cells.cell(route):
                 status, found, _ = await matrix.ask(route, "admin of all", **headers)
@@ -239,20 +276,48 @@ async def test_no_name_of_a_tenant_stands_for_several(tmp_path: pathlib.Path) ->
             await client.post("/v1/requests", body, 403, {**ours, "Idempotency-Key": "r-9"})
 
 
-async def test_a_stream_ends_when_its_token_is_taken_back(tmp_path: pathlib.Path) -> None:
-    """At the next heartbeat, not when its reader happens to leave."""
-    known = access.Callers(tmp_path)
-    chosen = known.chosen()
-    chosen = chosen.model_copy(update={"api": chosen.api.model_copy(update={"heartbeat_s": 0.1})})
-    async with web_role.role(access.stage(), chosen) as client, asyncio.timeout(20):
-        async with client.session.get(f"{client.url}/v1/events", headers=known.headers("viewer")) as response:
-            beats = 0
-            async for line in response.content:
-                beats += line.startswith(b": heartbeat")
-                if beats == 3:
-                    known.file.write_text("")
-            assert beats >= 3
-        await client.get("/v1/events", 401, known.headers("viewer"))
+@pytest.mark.parametrize("by", ["token", "session"])
+@pytest.mark.parametrize("change", ["taken back", "another role"])
+async def test_a_stream_ends_soon_after_its_token_is_taken_back_or_has_another_role(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, change: str, by: str
+) -> None:
+    """Within seconds, not with the next heartbeat, nor when its reader happens to leave."""
+    monkeypatch.setattr(streams, "_ASK_S", 0.1)
+    known, stage = access.Callers(tmp_path), access.stage()
+    async with web_role.role(stage, known.chosen()) as client, asyncio.timeout(12):  # the heartbeat comes after 15 s
+        matrix = _Matrix(client, known)
+        if by == "session":
+            await matrix.log_in()
+        headers = matrix._authentication("viewer")
+        async with client.session.get(f"{client.url}/v1/events", headers=headers) as response:
+            assert (await response.content.readline()).startswith(b"retry:")
+            text = known.file.read_text()
+            known.file.write_text("" if change == "taken back" else text.replace("viewer@etl", "viewer@bi"))
+            await asyncio.sleep(0.3)
+            await stage.put(web_role.event("etl-9", 1, "accepted", event_source="/mrs-relay/etl"))
+            assert b"etl-9" not in await response.content.read()
+        await client.get("/v1/events?wait=0", 401 if change == "taken back" else 200, headers)
+
+
+async def _metrics(client: web_role.Client, known: access.Callers) -> str:
+    async with client.session.get(f"{client.url}/metrics", headers=known.headers("admin of all")) as answer:
+        return await answer.text()
+
+
+async def test_a_call_that_has_waited_is_not_answered_to_who_may_not_read_any_longer(tmp_path: pathlib.Path) -> None:
+    """The event comes after the token was taken back."""
+    known, stage = access.Callers(tmp_path), access.stage()
+    async with web_role.role(stage, known.chosen()) as client, asyncio.timeout(20), asyncio.TaskGroup() as group:
+        headers = known.headers("viewer")
+        for roles, status in (("viewer@bi", 403), ("", 401)):
+            known.file.write_text(text := known.file.read_text())
+            waits = group.create_task(client.get("/v1/events?wait=15", status, headers), name="waits")
+            while "mrs_relay_web_streams 1.0" not in await _metrics(client, known):
+                await asyncio.sleep(0.01)
+            known.file.write_text(text.replace("viewer@etl", roles) if roles else "")
+            await stage.put(web_role.event("etl-9", status, "accepted", event_source="/mrs-relay/etl"))
+            assert "etl-9" not in str(await waits)
+            known.file.write_text(text)
 
 
 async def test_strangers_learn_whether_it_is_ready_and_no_names(tmp_path: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ from mrs_relay.api import settings
 def test_the_settings_of_the_page_are_read() -> None:
     """With these the API may listen where others reach it."""
     blocks = [block.text for block in doc_code.blocks("docs/access.md") if block.language == "toml"]
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         api = settings.ApiSettings.model_validate({"host": "0.0.0.0", **tomllib.loads(block)["api"]})  # noqa: S104
         assert api.access.is_set

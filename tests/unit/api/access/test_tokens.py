@@ -21,11 +21,11 @@ def test_a_token_is_found_by_its_hash_alone(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(f"# ann\n\n{line}\n")
     assert token not in line
-    found = tokens.TokenFile(file).find(token)
+    found = tokens.TokenFile(file).find(tokens.digest(token))
     assert found is not None
     assert (found.caller, found.until_ms) == (callers.Caller("api_key", "ann", grants), web_role.NOW_MS)
-    assert tokens.TokenFile(file).find(line.split()[0].removeprefix("sha256:")) is None
-    assert tokens.TokenFile(file).find(token[:-1]) is None
+    assert tokens.TokenFile(file).find(tokens.digest(line.split()[0].removeprefix("sha256:"))) is None
+    assert tokens.TokenFile(file).find(tokens.digest(token[:-1])) is None
     assert tokens.make("ann", grants, None)[0] != token
 
 

@@ -187,3 +187,52 @@ async def test_intents_of_a_cluster_that_hangs_leave_places_to_other_clusters() 
     partition.land("j0")
     partition.land("j1")
     assert partition.admitted[-1] == "k9"
+
+
+async def test_messages_are_read_as_there_are_places_while_calls_end_quickly() -> None:
+    """A job that is admitted as it is accepted takes two ledger records, one that waits for a place takes three."""
+    scheduler = scheduling_fakes.open_scheduler(slots=0, intents=64)
+    partition = scheduling_fakes.Partition(scheduler)
+    assert scheduler.room(partition) == 56  # the last eighth is for other clusters
+    for number in range(60):
+        partition.enter(f"r{number}")
+    assert scheduler.room(partition) == 0
+    for number in range(10):
+        partition.land(f"r{number}")  # four of these places go to the jobs that wait
+    assert scheduler.room(partition) == 6
+    await asyncio.sleep(0.4)
+    assert scheduler.room(partition) == 6
+    scheduler.close()
+
+
+async def test_messages_are_read_at_once_while_calls_hang_or_too_many_jobs_wait() -> None:
+    """Among them may be cancels, and requests for other clusters: they do not wait for a slow MRS."""
+    scheduler = scheduling_fakes.open_scheduler(slots=0, intents=64)
+    partition = scheduling_fakes.Partition(scheduler)
+    for number in range(56):
+        partition.enter(f"r{number}")
+    assert scheduler.room(partition) == 0
+    await asyncio.sleep(0.6)
+    assert scheduler.room(partition) is None
+    for number in range(56):
+        partition.land(f"r{number}")
+    assert scheduler.room(partition) == 56
+
+    for number in range(100, 100 + 56 + 8 * 64):
+        partition.enter(f"r{number}")
+    assert scheduler.room(partition) == 0
+    partition.enter("r999")
+    assert scheduler.room(partition) is None
+    scheduler.close()
+
+
+async def test_messages_of_a_tenant_with_few_calls_do_not_wait_for_anothers() -> None:
+    """Reserved places are for it: its messages are read although another tenant has taken all that it may."""
+    scheduler = scheduling_fakes.open_scheduler(slots=0, intents=64)
+    busy, calm = (
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account(tenant)) for tenant in ("busy", "calm")
+    )
+    for number in range(64):
+        busy.enter(f"r{number}", cluster=f"c{number % 2}")
+    assert (scheduler.room(busy), scheduler.room(calm)) == (0, 8)
+    scheduler.close()

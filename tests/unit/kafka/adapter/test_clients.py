@@ -91,6 +91,22 @@ def test_assertions_are_on() -> None:
         (subscription_state.Assignment, "def state_value(self, tp"),
         (subscription_state.TopicPartitionState, "def has_valid_position(self)"),
         (group_coordinator.GroupCoordinator, "self._heartbeat_task = "),
+        (group_coordinator.GroupCoordinator, "resp = await self._send_req(request)"),
+        (group_coordinator.GroupCoordinator, "await self._maybe_leave_group()"),
+        (group_coordinator.GroupCoordinator, "await self._on_join_prepare(prev_assignment)"),
+        (group_coordinator.GroupCoordinator, "success = await self._do_rejoin_group(subscription)"),
+        (group_coordinator.GroupCoordinator, "await self._on_join_complete("),
+        (group_coordinator.GroupCoordinator, "if self._heartbeat_task:"),
+        (group_coordinator.CoordinatorGroupRebalance, "response = await self._coordinator._send_req(request)"),
+        (group_coordinator.CoordinatorGroupRebalance, "self._coordinator._group_instance_id,"),
+        (subscription_state.SubscriptionState, "def _notify_assignment_waiters(self)"),
+        (subscription_state.Assignment, "return self._topic_partitions"),
+        (subscription_state.Assignment, "return self._tp_state.get(tp)"),
+        (subscription_state.TopicPartitionState, "def await_reset(self, strategy)"),
+        (fetcher.Fetcher, "for tp in assignment.tps"),
+        (fetcher.Fetcher, "self._wait_consume_future = create_future()"),
+        (fetcher.Fetcher, "if not assignment.active:"),
+        (fetcher.FetchResult, "if tp_state.paused:"),
         (group_coordinator.GroupCoordinator, "async def fetch_committed_offsets(self, partitions)"),
         (sticky_assignor.StickyPartitionAssignor, "cls.member_assignment = "),
         (sticky_assignor.StickyPartitionAssignor, "cls.generation"),
@@ -327,3 +343,13 @@ async def test_what_we_raise_on_purpose_is_not_in_the_log(caplog: pytest.LogCapt
             for found in [one for one in logger.filters if isinstance(one, quiet.Unexpected)]:
                 logger.removeFilter(found)
     assert [record.exc_info and str(record.exc_info[1]) for record in caplog.records] == ["a bug"]
+
+
+def test_a_missing_right_is_named_with_the_command_that_prints_what_is_needed() -> None:
+    """The library's error names the topic."""
+    made = connection.connect(settings.KafkaSettings())
+    text = str(made.down("write", kafka_errors.TopicAuthorizationFailedError("mrs.events")))
+    assert "cannot write" in text
+    assert "a right on a topic is missing" in text
+    assert "mrs.events" in text
+    assert "`mrs-relay topics acls`" in text

@@ -312,6 +312,9 @@ async def _member(one: _Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 class _Nobody:
     """Hears of assignments that never come."""
 
+    async def rejoining(self) -> None:
+        """Go on."""
+
     async def revoked(self, positions: frozenset[records.Position]) -> None:
         del positions
 

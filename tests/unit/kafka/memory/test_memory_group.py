@@ -23,7 +23,12 @@ class _Member:
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
         self.rebalances += 1
-        self.share = positions
+        lost, self.share = self.share - positions, positions
+        if lost:
+            self.consumer.release(lost)
+
+    async def rejoining(self) -> None:
+        """Go on."""
 
     async def revoked(self, positions: frozenset[records.Position]) -> None:
         del positions

@@ -17,7 +17,7 @@ _LATEST = settings.Topics(requests="in", events="ev", dead_letters="dl", latest=
 _OURS = ("in", "in.ledger", "ev", "dl")
 _CONTROL = "mrs.control"
 _AUDIT = "mrs.audit"
-_ALL = frozenset({"READ", "WRITE", "DESCRIBE"})
+_ALL = frozenset({"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"})
 
 
 def _sound(**changes: object) -> topic_facts.Facts:
@@ -150,7 +150,7 @@ def test_control_topic_of_several_partitions_is_named() -> None:
 def test_control_topic_that_may_not_be_read_refuses_the_start() -> None:
     """Controls that are there are never ignored; the finding names the topic and the right."""
     facts = _sound()
-    hidden = dataclasses.replace(facts.cluster.topics[_CONTROL], allowed=frozenset({"DESCRIBE"}))
+    hidden = dataclasses.replace(facts.cluster.topics[_CONTROL], allowed=frozenset({"DESCRIBE", "DESCRIBE_CONFIGS"}))
     topics = {**facts.cluster.topics, _CONTROL: hidden}
     finding = _only(dataclasses.replace(facts, cluster=dataclasses.replace(facts.cluster, topics=topics)))
     assert (finding.severity, finding.code) == ("error", "not_allowed")
@@ -223,12 +223,23 @@ def test_transactions_of_kafka_do_not_concern_a_relay_without_them() -> None:
 def test_missing_rights_are_named_with_the_acl(topic: str, allowed: set[str], lacking: str) -> None:
     """What Kafka says that we may do is compared with what we shall do."""
     facts = _sound()
+    allowed |= {"DESCRIBE_CONFIGS"}
     described = dataclasses.replace(facts.cluster.topics[topic], allowed=frozenset(allowed))
     cluster = dataclasses.replace(facts.cluster, topics={**facts.cluster.topics, topic: described})
     finding = _only(dataclasses.replace(facts, cluster=cluster))
     assert (finding.severity, finding.code) == ("error", "not_allowed")
     assert lacking in finding.remedy
     assert f"--topic {topic}`" in finding.remedy
+
+
+def test_settings_that_must_not_be_seen_are_said_to_be_unchecked() -> None:
+    """The relay starts: nothing is known to be wrong."""
+    facts = _sound()
+    described = dataclasses.replace(facts.cluster.topics["ev"], allowed=_ALL - {"DESCRIBE_CONFIGS"})
+    cluster = dataclasses.replace(facts.cluster, topics={**facts.cluster.topics, "ev": described})
+    finding = _only(dataclasses.replace(facts, cluster=cluster))
+    assert (finding.severity, finding.code) == ("warning", "configs_not_allowed")
+    assert "DESCRIBE_CONFIGS of ev" in finding.text
 
 
 def test_ledger_with_too_many_partitions_asks_for_more_requests_partitions() -> None:

@@ -1,0 +1,168 @@
+"""
+What Hive checks in statements that change tables or describe them.
+
+Source: Hive 3.1.3, recorded in `tests/unit/emulator/mistakes/hive.jsonl`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlglot import exp
+
+from mrs_emulator.sql import catalogue, checking, refusing, wording_hive
+
+_TASK: Final = "Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. "
+
+
+class HiveChanges:
+    """
+    Checks of statements that are no queries.
+
+    Args:
+        known: what tables there are.
+        says: Hive's words.
+        queries: checks queries.
+    """
+
+    def __init__(self, known: catalogue.Catalogue, says: wording_hive.HiveWords, queries: checking.Checker) -> None:
+        self._known = known
+        self._says = says
+        self._queries = queries
+
+    def check(self, tree: exp.Expr) -> None:
+        """
+        Check a statement.
+
+        Raises:
+            SqlRefused: the first mistake.
+        """
+        match tree:
+            case exp.Create():
+                self._create(tree)
+            case exp.Drop():
+                self._drop(tree)
+            case exp.Alter():
+                self._alter(tree)
+            case exp.Insert():
+                self._insert(tree)
+            case exp.TruncateTable() if isinstance(tree.expressions[0], exp.Table):
+                self._there(tree.expressions[0])
+            case exp.Use():
+                self.listed(tree.this.name)
+            case exp.Delete() | exp.Update():
+                text = "Attempt to do update or delete using transaction manager that does not support these operations."
+                self._says.fail(text, 10294)
+
+    def described(self, table: exp.Table) -> None:
+        """A table that DESCRIBE or SHOW COLUMNS names."""
+        self._there(table)
+
+    def listed(self, database: str) -> None:
+        """A database that is named."""
+        if not self._known.has_database(database):
+            self._says.fail(f"Database does not exist: {database}", 10072)
+
+    def _there(self, table: exp.Table, *, with_database: bool = False) -> None:
+        if self._relation(table) is None:
+            database = f"{table.db or self._known.current()}." if with_database or table.db else ""
+            self._says.fail(f"Table not found {database}{table.name}", 10001)
+
+    def _relation(self, table: exp.Table) -> catalogue.Relation | None:
+        return self._known.relation(table.db or self._known.current(), table.name)
+
+    def _named(self, table: exp.Table) -> str:
+        return f"{table.db or self._known.current()}.{table.name}".lower()
+
+    def _create(self, tree: exp.Create) -> None:
+        kind = str(tree.args.get("kind")).upper()
+        schema = tree.this if isinstance(tree.this, exp.Schema) else None
+        table = schema.this if schema is not None else tree.this
+        if kind in {"SCHEMA", "DATABASE"}:
+            if self._known.has_database(table.name) and not tree.args.get("exists"):
+                self._says.fail(f"{_TASK}Database {table.name} already exists")
+            return
+        if not isinstance(table, exp.Table):
+            return
+        if tree.expression is not None:
+            self._queries.query(tree.expression)
+        if table.db:
+            self.listed(table.db)
+        seen: set[str] = set()
+        for one in schema.expressions if schema else ():
+            if isinstance(one, exp.ColumnDef):
+                if one.name.lower() in seen:
+                    self._says.fail(f"Duplicate column name: {one.name.lower()}", 10036)
+                seen.add(one.name.lower())
+        if self._relation(table) is not None and not tree.args.get("exists") and not tree.args.get("replace"):
+            text = f"Table already exists: {self._named(table)}"
+            if kind == "TABLE":
+                text = f"AlreadyExistsException(message:Table hive.{self._named(table)} already exists)"
+            self._says.fail(_TASK + text)
+
+    def _drop(self, tree: exp.Drop) -> None:
+        kind = str(tree.args.get("kind")).upper()
+        table = (tree.args.get("tables") or [tree.this])[0]
+        if tree.args.get("exists") or not isinstance(table, exp.Table):
+            return
+        if kind in {"SCHEMA", "DATABASE"}:
+            self.listed(table.name)
+            return
+        found = self._relation(table)
+        if found is None:  # Hive says nothing about a table that is not there
+            return
+        if kind == "TABLE" and found.is_view:
+            self._says.fail(f"{_TASK}Cannot drop a view with DROP TABLE")
+        if kind == "VIEW" and not found.is_view:
+            self._says.fail(f"{_TASK}Cannot drop a base table with DROP VIEW")
+
+    def _alter(self, tree: exp.Alter) -> None:
+        self._there(tree.this, with_database=True)
+        found = self._relation(tree.this)
+        for action in tree.args.get("actions") or ():
+            match action:
+                case exp.Schema() if found is not None:
+                    for column in action.expressions:
+                        if column.name.lower() in found.columns:
+                            self._says.fail(f"{_TASK}Duplicate column name: {column.name.lower()}")
+                case exp.AlterRename() if self._relation(action.this) is not None:
+                    self._says.fail(f"{_TASK}Unable to alter table. new table {self._named(action.this)} already exists")
+
+    def _insert(self, tree: exp.Insert) -> None:
+        named = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
+        table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+        if not isinstance(table, exp.Table) or tree.expression is None:
+            return
+        self._queries.table(table)
+        found = self._relation(table)
+        if found is None:
+            return
+        if table.args.get("partition") is not None:
+            self._partition(table, found)
+            return
+        for one in named:
+            if one.name.lower() not in found.columns:
+                line, column = self._says.line_column(one)
+                self._says.fail(
+                    f"SemanticException {line}:{column} '{one.name}' in insert schema specification is not found among regular "
+                    f"columns of {self._named(table)} nor dynamic partition columns.. Error encountered near token '{one.name}'"
+                )
+        rows = self._queries.query(tree.expression)
+        for name, one in zip(found.columns, rows or (), strict=False):
+            is_nested = one.kind is not None and one.kind.startswith(("array", "map", "struct"))
+            if not named and is_nested and not self._says.type_name(found.columns[name]).startswith(str(one.kind)[:3]):
+                raise refusing.not_played(f"INSERT of {one.kind} into the column {name}", "insert a value of its type")
+        wanted = len(named) or len(found.columns)
+        if rows is not None and len(rows) != wanted:
+            text = "Cannot insert into target table because column number/types are different"
+            more = f"Table insclause-0 has {wanted} columns, but query has {len(rows)} columns."
+            self._says.fail(f"{text} '{table.name}': {more}", 10044, self._says.start(table))
+
+    def _partition(self, table: exp.Table, found: catalogue.Relation) -> None:
+        """The columns of PARTITION are there."""
+        for one in table.args["partition"].expressions:
+            name = one.this.name if isinstance(one, exp.EQ) else one.name
+            if name.lower() not in found.columns:
+                spec = f"{name}={one.expression.name}" if isinstance(one, exp.EQ) else f"{name}=null"
+                text = f"{self._named(table)}: Partition spec {{{spec}}} contains non-partition columns"
+                self._says.fail(f"ValidationFailureSemanticException {text}")

@@ -1,0 +1,172 @@
+"""
+What Presto checks in statements that change tables or describe them.
+
+Source: Presto 333, recorded in `tests/unit/emulator/mistakes/presto.jsonl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from mrs_emulator.sql import catalogue, checking, kinds, wording_presto
+
+_START = 0
+
+
+class PrestoChanges:
+    """
+    Checks of statements that are no queries.
+
+    Args:
+        known: what tables there are.
+        says: Presto's words.
+        queries: checks queries.
+    """
+
+    def __init__(
+        self, known: catalogue.Catalogue, says: wording_presto.PrestoWords, queries: checking.Checker
+    ) -> None:
+        self._known = known
+        self._says = says
+        self._queries = queries
+
+    def check(self, tree: exp.Expr) -> None:
+        """
+        Check a statement.
+
+        Raises:
+            SqlRefused: the first mistake.
+        """
+        match tree:
+            case exp.Create():
+                self._create(tree)
+            case exp.Drop():
+                self._drop(tree)
+            case exp.Alter():
+                self._alter(tree)
+            case exp.Insert():
+                self._insert(tree)
+            case exp.Use():
+                self._use(tree)
+
+    def described(self, table: exp.Table) -> None:
+        """A table that DESCRIBE or SHOW COLUMNS names."""
+        if self._relation(table) is None:
+            self._no_table(table.db, table.name, _START)
+
+    def listed(self, database: str) -> None:
+        """A schema that SHOW TABLES names."""
+        if not self._known.has_database(database):
+            self._says.fail(f"Schema '{database.lower()}' does not exist", _START)
+
+    def _use(self, tree: exp.Use) -> None:
+        catalog, name = tree.this.db, tree.this.name
+        if catalog and catalog.lower() != "hive":
+            self._says.fail(f"Catalog does not exist: {catalog.lower()}")
+        if not self._known.has_database(name):
+            self._says.fail(f"Schema does not exist: hive.{name.lower()}")
+
+    def _no_table(self, database: str | None, table: str, at: int | None, what: str = "Table") -> None:
+        name = f"hive.{(database or self._known.current()).lower()}.{table.lower()}"
+        self._says.fail(f"{what} '{name}' does not exist", at)
+
+    def _relation(self, table: exp.Table) -> catalogue.Relation | None:
+        return self._known.relation(table.db or self._known.current(), table.name)
+
+    def _create(self, tree: exp.Create) -> None:
+        kind = str(tree.args.get("kind")).upper()
+        schema = tree.this if isinstance(tree.this, exp.Schema) else None
+        table = schema.this if schema is not None else tree.this
+        if kind in {"SCHEMA", "DATABASE"}:
+            name = table.db or table.name
+            if self._known.has_database(name) and not tree.args.get("exists"):
+                self._says.fail(f"Schema 'hive.{name.lower()}' already exists", _START)
+            return
+        if kind != "TABLE":
+            self._queries.query(tree.expression)
+            return
+        if table.db and not self._known.has_database(table.db):
+            self._says.fail(f"Schema {table.db.lower()} not found")
+        if self._relation(table) is not None and not tree.args.get("exists"):
+            name = f"hive.{(table.db or self._known.current()).lower()}.{table.name.lower()}"
+            self._says.fail(f"Table '{name}' already exists", _START)
+        self._columns([one for one in schema.expressions if isinstance(one, exp.ColumnDef)] if schema else [])
+        if tree.expression is not None:
+            found = self._queries.query(tree.expression)
+            for index, one in enumerate(found or (), 1):
+                if one.name is None:
+                    self._says.fail(f"Column name not specified at position {index}", _START)
+
+    def _columns(self, columns: Sequence[exp.ColumnDef]) -> None:
+        seen: set[str] = set()
+        for one in columns:
+            name, at = one.name.lower(), self._says.start(one.this)
+            if name in seen:
+                self._says.fail(f"Column name '{name}' specified more than once", at)
+            seen.add(name)
+            kind = one.args.get("kind")
+            if isinstance(kind, exp.DataType) and kind.this == exp.DataType.Type.USERDEFINED:
+                self._says.fail(f"Unknown type '{kinds.named(kind, 'presto')}' for column '{name}'", at)
+
+    def _drop(self, tree: exp.Drop) -> None:
+        kind = str(tree.args.get("kind")).upper()
+        table = (tree.args.get("tables") or [tree.this])[0]
+        if tree.args.get("exists") or not isinstance(table, exp.Table):
+            return
+        if kind in {"SCHEMA", "DATABASE"}:
+            name = table.db or table.name
+            if not self._known.has_database(name):
+                self._says.fail(f"Schema 'hive.{name.lower()}' does not exist", _START)
+            return
+        found = self._relation(table)
+        if found is None or found.is_view != (kind == "VIEW"):
+            self._no_table(table.db, table.name, _START, kind.capitalize())
+
+    def _alter(self, tree: exp.Alter) -> None:
+        table = tree.this
+        found = self._relation(table)
+        if found is None:
+            self._no_table(table.db, table.name, _START)
+            return
+        for action in tree.args.get("actions") or ():
+            match action:
+                case exp.ColumnDef() if action.name.lower() in found.columns:
+                    self._says.fail(f"Column '{action.name.lower()}' already exists", _START)
+                case exp.RenameColumn() if action.this.name.lower() not in found.columns:
+                    self._says.fail(f"Column '{action.this.name.lower()}' does not exist", _START)
+                case exp.AlterRename() if self._relation(action.this) is not None:
+                    name = f"hive.{(action.this.db or self._known.current()).lower()}.{action.this.name.lower()}"
+                    self._says.fail(f"Target table '{name}' already exists", _START)
+
+    def _insert(self, tree: exp.Insert) -> None:
+        named = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
+        table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+        if not isinstance(table, exp.Table) or tree.expression is None:
+            return
+        rows = self._queries.query(tree.expression)
+        found = self._relation(table)
+        if found is None:
+            self._no_table(table.db, table.name, None)
+            return
+        names = [one.name.lower() for one in named] or list(found.columns)
+        for index, name in enumerate(names):
+            if name not in found.columns:
+                self._says.fail(f"Insert column name does not exist in target table: {name}")
+            if name in names[:index]:
+                self._says.fail(f"Insert column name is specified more than once: {name}")
+        wanted = [self._says.type_name(found.columns[name]) for name in names]
+        given = [one.kind for one in rows or ()]
+        if rows is None or (len(given) == len(wanted) and all(map(_fits, wanted, given))) or None in given:
+            return
+        text = f"Table: [{', '.join(wanted)}], Query: [{', '.join(map(str, given))}]"
+        self._says.fail(f"Insert query has mismatched column types: {text}")
+
+
+def _fits(wanted: str, given: str | None) -> bool:
+    """Whether a value of a type can be put into a column of another."""
+    if given in {None, "unknown"}:
+        return True
+    into, of = kinds.base(wanted), kinds.base(str(given))
+    return into == of or (kinds.is_number(into) and kinds.is_number(of)) or (of, into) == ("date", "timestamp")

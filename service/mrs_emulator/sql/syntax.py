@@ -1,0 +1,136 @@
+"""
+Where a statement stops to be one, for the frequent slips of the pen; each engine has its words for each situation.
+
+The engines' parsers say what they expected at a token. That depends on their grammars, so a situation is recognised by
+the words around it, and what is not recognised is said without expectations.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlglot
+
+_TYPE = sqlglot.TokenType
+_STATEMENTS = frozenset(
+    "ALTER ANALYZE CACHE CALL CLEAR COMMENT COMMIT CREATE DEALLOCATE DELETE DESC DESCRIBE DROP EXECUTE EXPLAIN EXPORT FROM "
+    "GRANT IMPORT INSERT LOAD LOCK MERGE MSCK PREPARE REFRESH RELOAD REPAIR REPLACE RESET REVOKE ROLLBACK SELECT SET SHOW START "
+    "TABLE TRUNCATE UNCACHE UNLOCK UPDATE USE VALUES WITH ADD LIST (".split()
+)
+_CLAUSES = frozenset(["FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "UNION"])
+_CONDITIONS = frozenset(["WHERE", "HAVING", "AND", "OR", "ON"])
+
+
+class Slip(enum.Enum):
+    """What is wrong at a token."""
+
+    STATEMENT = "no statement starts like this"
+    NO_COLUMNS = "SELECT has no columns"
+    NO_COLUMN = "a comma has no column behind it"
+    SECOND_ALIAS = "a name after an alias"
+    NO_TABLE = "FROM has no table"
+    NO_CONDITION = "WHERE has no condition"
+    NO_BY = "ORDER or GROUP without BY"
+    TWO_OPERATORS = "an operator after an operator"
+    OPEN = "a bracket is not closed before FROM"
+    CLOSED = "a bracket closes nothing"
+    NO_END = "CASE has no END before FROM"
+    LIMIT = "LIMIT has no number"
+    NO_INTO = "INSERT without INTO"
+    NO_KIND = "DROP of nothing"
+    NO_NAME = "CREATE TABLE without a name"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    A slip.
+
+    Attributes:
+        slip: what it is.
+        index: index of the token at which it shows; the number of tokens at the end of the statement.
+    """
+
+    slip: Slip
+    index: int
+
+
+def find(tokens: Sequence[Any]) -> Found | None:
+    """The first slip that the words show."""
+    texts = [token.text.upper() if token.token_type != _TYPE.STRING else "''" for token in tokens] + ["<EOF>"]
+    if texts[0] not in _STATEMENTS:
+        return Found(Slip.STATEMENT, 0)
+    depth, cases = 0, 0
+    for index, text in enumerate(texts):
+        before = texts[index - 1] if index else ""
+        if slip := _after(before, text, texts, index):
+            return Found(slip, index)
+        if text == "FROM" and cases:
+            return Found(Slip.NO_END, index)
+        if text == "FROM" and depth and "SELECT" not in texts[_opening(texts, index) : index] and not _special(texts, index):
+            return Found(Slip.OPEN, index)
+        depth += {"(": 1, ")": -1}.get(text, 0)
+        cases += {"CASE": 1, "END": -1}.get(text, 0)
+        if depth < 0:
+            return Found(Slip.CLOSED, index)
+        if not depth and _is_second_alias(tokens, index):
+            return Found(Slip.SECOND_ALIAS, index)
+    return None
+
+
+def _after(before: str, text: str, texts: Sequence[str], index: int) -> Slip | None:  # noqa: PLR0911 - a table
+    """What is wrong with a word because of the one before it."""
+    if before == "SELECT" and (text in _CLAUSES or text == "<EOF>"):
+        return Slip.NO_COLUMNS
+    if before == "," and (text in _CLAUSES or text == "<EOF>"):
+        return Slip.NO_COLUMN
+    if before == "FROM" and (text in _CLAUSES or text == "<EOF>"):
+        return Slip.NO_TABLE
+    if before in _CONDITIONS and (text in _CLAUSES or text == "<EOF>"):
+        return Slip.NO_CONDITION
+    if before in {"ORDER", "GROUP"} and index > 1 and "FROM" in texts[:index]:
+        return Slip.NO_BY
+    if before == "=" and text == "=":
+        return Slip.TWO_OPERATORS
+    if before == "LIMIT" and not text.isdigit() and text not in {"ALL", "-", "("}:
+        return Slip.LIMIT
+    if index == 1 and before == "INSERT" and text not in {"INTO", "OVERWRITE"}:
+        return Slip.NO_INTO
+    if index == 1 and before == "DROP" and text not in _DROPPED:
+        return Slip.NO_KIND
+    if before == "TABLE" and texts[0] == "CREATE" and text == "(":
+        return Slip.NO_NAME
+    return None
+
+
+_DROPPED = frozenset("TABLE VIEW SCHEMA DATABASE ROLE FUNCTION TEMPORARY INDEX MACRO NAMESPACE VARIABLE MATERIALIZED".split())
+
+
+def _opening(texts: Sequence[str], index: int) -> int:
+    """Where the innermost bracket is open at a place."""
+    depth = 0
+    for place in range(index - 1, -1, -1):
+        depth += {"(": 1, ")": -1}.get(texts[place], 0)
+        if depth == 1:
+            return place
+    return 0
+
+
+def _special(texts: Sequence[str], index: int) -> bool:
+    """Whether FROM is part of a function: extract, trim, substring, or IS DISTINCT FROM."""
+    opening = _opening(texts, index)
+    return texts[index - 1] == "DISTINCT" or texts[opening - 1] in {"EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "OVERLAY"}
+
+
+def _is_second_alias(tokens: Sequence[Any], index: int) -> bool:
+    """Three names in a row before FROM, or two and a name where a clause would be."""
+    if index < 2 or index >= len(tokens):  # noqa: PLR2004 - a name, an alias, and one more
+        return False
+    names = [token.token_type == _TYPE.VAR for token in tokens[index - 2 : index + 1]]
+    if not all(names):
+        return False
+    start = tokens[index - 3].text.upper() if index > 2 else ""  # noqa: PLR2004
+    return start in {"SELECT", ",", "FROM"} and tokens[0].text.upper() in {"SELECT", "WITH"}

@@ -1,0 +1,45 @@
+"""Say whether a job is past the moment at which the relay should have moved it on. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.model import jobs
+
+GRACE_S: Final = 60.0
+"""Seconds after a deadline in which its handling counts as under way."""
+
+_CALL_S: Final = 60.0
+"""Longest time of one call with the wait for its turn, in seconds."""
+
+
+def is_overdue(job: jobs.Job, now_ms: int, since_ms: int, settings: engine_settings.EngineSettings) -> bool:
+    """
+    Return whether a job should have left its state.
+
+    Args:
+        job: as committed.
+        now_ms: epoch milliseconds.
+        since_ms: when the job was first seen in this state; counts for states whose job has no moment of its own.
+        settings: how long look-ups and stops take.
+    """
+    late_ms = now_ms - round(GRACE_S * 1000)
+    match job.state:
+        case jobs.State.QUEUED | jobs.State.CHOOSING:
+            return 0 < job.queue_deadline_ms < late_ms
+        case jobs.State.SUBMITTING:
+            return since_ms + (settings.send_within_s + _CALL_S) * 1000 < late_ms
+        case jobs.State.IN_DOUBT:
+            return since_ms + (settings.settle_s + settings.visibility_s + _CALL_S) * 1000 < late_ms
+        case jobs.State.SUBMITTED | jobs.State.RUNNING | jobs.State.COLLECTING:
+            return 0 < job.run_deadline_ms < late_ms or _is_unclear(job, late_ms)
+        case jobs.State.CANCELLING:
+            return since_ms + 4 * settings.kill_again_s * 1000 < late_ms or _is_unclear(job, late_ms)
+    return False
+
+
+def _is_unclear(job: jobs.Job, late_ms: int) -> bool:
+    """Whether MRS has not shown the job, or has shown an end without an outcome, for longer than the grace."""
+    spans = (job.missing, job.unsettled)
+    return any(span is not None and span.since_ms < late_ms for span in spans)

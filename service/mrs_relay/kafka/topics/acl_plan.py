@@ -1,0 +1,92 @@
+"""
+The rights on Kafka that each role of a deployment needs, and no others. Pure.
+
+`topic_setup.plan` says which topics there are; this says who may do what with them. A right to read or write includes
+the right to describe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mrs_relay.kafka import settings
+
+Role = Literal["relay", "web", "producer", "subscriber"]
+
+Kind = Literal["topic", "group", "transactional-id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """
+    One rule: what a principal may do with a resource.
+
+    Attributes:
+        kind: of the resource.
+        name: of the resource, or what its name begins with.
+        operations: by Kafka's names.
+        reason: what they are needed for.
+        prefixed: whether `name` is a prefix.
+    """
+
+    kind: Kind
+    name: str
+    operations: tuple[str, ...]
+    reason: str
+    prefixed: bool = False
+
+
+def acls(kafka: settings.KafkaSettings, role: Role) -> tuple[Acl, ...]:
+    """Return the rules that a role needs."""
+    match role:
+        case "relay":
+            return _relay(kafka)
+        case "web":
+            return _web(kafka)
+        case "producer":
+            return (Acl("topic", kafka.topics.requests, ("Write",), "send requests"),)
+        case "subscriber":
+            return (Acl("topic", kafka.topics.events, ("Read",), "read events"),)
+
+
+def transactional_prefix(kafka: settings.KafkaSettings) -> str:
+    """Return what all transactional ids of a deployment begin with."""
+    return f"{kafka.app_id}.{kafka.group_id}."
+
+
+def _relay(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
+    topics = kafka.topics
+    known = "DescribeConfigs"
+    rules = [
+        Acl("topic", topics.requests, ("Read", "Write", known), "read requests; pass cancels on to other partitions"),
+        Acl("topic", topics.ledger, ("Read", "Write", known), "restore jobs, and write their state"),
+        Acl("topic", topics.events, ("Write", known), "publish events"),
+        Acl("topic", topics.dead_letters, ("Write", known), "keep messages that name no request"),
+        Acl("topic", topics.control, ("Read", known), "follow holds and other controls"),
+        Acl("topic", topics.audit, ("Describe", known), "check that decisions can be kept"),
+    ]
+    if topics.latest is not None:
+        rules.append(Acl("topic", topics.latest, ("Write", known), "keep the latest state of each request"))
+    if topics.status is not None:
+        rules.append(Acl("topic", topics.status, ("Write", known), "publish queues, slots and budgets"))
+
+    rules.append(Acl("group", kafka.group_id, ("Read",), "share the partitions with the other replicas"))
+    if kafka.transactional:
+        prefix, ours = transactional_prefix(kafka), "write state, events and offset together"
+        rules.append(Acl("transactional-id", prefix, ("Write", "Describe"), ours, prefixed=True))
+    return tuple(rules)
+
+
+def _web(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
+    topics = kafka.topics
+    rules = [
+        Acl("topic", topics.events, ("Read",), "show requests and their events"),
+        Acl("topic", topics.dead_letters, ("Read",), "show messages that name no request"),
+        Acl("topic", topics.requests, ("Read", "Write"), "send requests, and repeat those of the topic"),
+        Acl("topic", topics.control, ("Read", "Write"), "show and set controls"),
+        Acl("topic", topics.audit, ("Read", "Write"), "keep decisions, and show them"),
+    ]
+    if topics.status is not None:
+        rules.append(Acl("topic", topics.status, ("Read",), "say why a request waits"))
+    return tuple(rules)

@@ -1,0 +1,143 @@
+"""Keys of OBS as files: each key has one file of its own inside of its bucket, whatever it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mrs_emulator.obs import errors, keys, listing, store
+
+_ODD = ["", ".", "..", "a", "b", "¤", "¤e", "¤+", "¤a", "a¤2e", "\\", "\x00", "\x7f", "é" * 150, "%2e%2e", " ", "~"]
+SEGMENTS = st.sampled_from(_ODD) | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+KEYS = st.lists(SEGMENTS, min_size=1, max_size=5).map("/".join).filter(lambda key: 0 < len(key.encode()) <= 1024)
+
+
+@given(KEYS)
+def test_key_lies_in_its_bucket_and_is_found_again(key: str) -> None:
+    """No key leads out of a bucket, each name is one that a file may have, and the way back leads to the key."""
+    names = keys.parts(key)
+    assert all(name not in {"", ".", ".."} and "/" not in name and "\0" not in name for name in names)
+    assert all(len(name.encode()) <= 210 for name in names)
+    assert keys.key(names) == key
+    assert keys.key([*names, keys.SELF]) == key
+
+
+@given(KEYS, KEYS)
+def test_two_keys_have_two_files(one: str, other: str) -> None:
+    """Neither escapes nor cuts let two keys meet."""
+    assert (keys.parts(one) == keys.parts(other)) == (one == other)
+
+
+def _put(place: store.Store, key: str, data: bytes) -> None:
+    fresh = place.incoming()
+    fresh.write_bytes(data)
+    place.put("bucket", key, fresh, store.About(f"tag of {data!r}"))
+
+
+def _read(place: store.Store, key: str) -> tuple[bytes, str]:
+    file, found = place.open("bucket", key)
+    with file:
+        return file.read(), found.etag
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.lists(st.tuples(KEYS, st.none() | st.binary(max_size=3)), max_size=12))
+def test_store_holds_what_was_put_and_not_deleted(
+    tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, bytes | None]]
+) -> None:
+    """A key that is a folder as well keeps its bytes, in any order of puts and deletes; nothing lies outside."""
+    root = tmp_path_factory.mktemp("obs")
+    place = store.Store(lambda: root / "obs")
+    place.create_bucket("bucket")
+    held: dict[str, bytes] = {}
+    for key, data in deeds:
+        if data is None:
+            place.delete("bucket", key)
+            held.pop(key, None)
+        else:
+            _put(place, key, data)
+            held[key] = data
+    assert sorted(place.walk("bucket", "")) == sorted(held)
+    for key, data in held.items():
+        assert _read(place, key) == (data, f"tag of {data!r}")
+        assert key in set(place.walk("bucket", key[: len(key) // 2]))
+    assert [path.name for path in root.iterdir()] == ["obs"]
+    assert {path.name for path in (root / "obs").iterdir()} <= {"bucket", store.OWN}
+    for key in held:
+        place.delete("bucket", key)
+    place.delete_bucket("bucket")
+
+
+def test_links_are_no_way_out(tmp_path: Path) -> None:
+    """Neither a link to a file, nor one to a folder, nor a bucket that is one can be read or written."""
+    outside, root = tmp_path / "outside", tmp_path / "obs"
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    place = store.Store(lambda: root)
+    place.create_bucket("bucket")
+    (root / "bucket" / "file").symlink_to(outside / "secret")
+    (root / "bucket" / "folder").symlink_to(outside)
+    (root / "linked").symlink_to(outside)
+    for key in ("file", "folder/secret", "folder/../folder/secret"):
+        with pytest.raises(errors.ObsError, match="NoSuchKey"):
+            place.open("bucket", key)
+    with pytest.raises(errors.ObsError, match="AccessDenied"):
+        _put(place, "folder/new", b"")
+    with pytest.raises(errors.ObsError, match="NoSuchBucket"):
+        place.open("linked", "secret")
+    assert list(place.walk("bucket", "")) == list(place.walk("bucket", "folder/")) == []
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", ".obs", "", "a/b", "a\\b", "a\0", "Ab_c", "x" * 64, "ab", "1.2.3.4", "a..b", "a-.b"]
+)
+def test_bucket_that_may_not_be_called_so_is_not_made(tmp_path: Path, name: str) -> None:
+    """OBS's rules for names of buckets, which leave no way out of the folder."""
+    place = store.Store(lambda: tmp_path / "obs")
+    with pytest.raises(errors.ObsError, match="InvalidBucketName"):
+        place.create_bucket(name)
+
+
+def test_file_that_a_person_wrote_is_an_object(tmp_path: Path) -> None:
+    """It has a tag that changes with it; what was known of an object that it replaces does not count any more."""
+    place = store.Store(lambda: tmp_path)
+    place.create_bucket("bucket")
+    _put(place, "a/b", b"one")
+    (tmp_path / "bucket" / "a" / "b").write_bytes(b"other")
+    (tmp_path / "bucket" / "c").write_bytes(b"new")
+    data, etag = _read(place, "a/b")
+    assert (data, etag.endswith("-1")) == (b"other", True)
+    assert sorted(place.walk("bucket", "")) == ["a/b", "c"]
+    assert place.look("bucket", "c").etag != etag
+
+
+@given(
+    st.sets(KEYS, max_size=12),
+    st.sampled_from(["", "a", "a/", ".", "/"]),
+    st.sampled_from(["", "/", "a", "//"]),
+    st.integers(1, 4),
+)
+def test_pages_hold_each_entry_once_and_in_order(found: set[str], prefix: str, delimiter: str, most: int) -> None:
+    """However small the pages are, together they are the one large page."""
+    begin = [key for key in found if key.startswith(prefix)]
+    whole = listing.page(begin, prefix, delimiter, "", 1000)
+    entries: list[str] = []
+    after = ""
+    while True:
+        page = listing.page(begin, prefix, delimiter, after, most)
+        entries += sorted((*page.keys, *page.prefixes), key=str.encode)
+        assert len(page.keys) + len(page.prefixes) <= most
+        if not page.last:
+            break
+        after = page.last
+    assert entries == sorted((*whole.keys, *whole.prefixes), key=str.encode)
+    assert set(whole.keys) | {key for key in begin if any(key.startswith(one) for one in whole.prefixes)} == set(begin)
+
+
+def test_page_without_room_is_empty() -> None:
+    """max-keys=0 is allowed."""
+    assert listing.page(["a"], "", "", "", 0) == listing.Page((), (), "")

@@ -1,0 +1,161 @@
+"""Settings that are read again: what changes, what needs a restart, what goes wrong, and what SIGHUP means."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pathlib
+import signal
+from typing import Any
+
+import pytest
+import structlog.testing
+from tests.support import tenants
+
+from mrs_relay import app, errors, reload, settings
+from mrs_relay.common import signals
+from mrs_relay.messages import audit
+
+
+class _Relay:
+    """What a reload acts on: the settings to read, those that were taken over, and the record."""
+
+    def __init__(self, present: settings.Settings, file: pathlib.Path | None = None) -> None:
+        self.read: settings.Settings | errors.SettingsError = present
+        self.adopted: list[settings.Settings] = []
+        self.noted: list[audit.Data] = []
+        self.adopted_when_noted: list[int] = []
+        self.kafka_is_away = False
+        self.reloader = reload.Reloader(present, self._load, file, self.adopted.append, self._note)
+
+    def _load(self) -> settings.Settings:
+        if isinstance(self.read, errors.SettingsError):
+            raise self.read
+        return self.read
+
+    async def _note(self, data: audit.Data) -> None:
+        if self.kafka_is_away:
+            raise errors.StreamDown("no broker answers")
+        self.noted.append(data)
+        self.adopted_when_noted.append(len(self.adopted))
+
+    async def reload(self) -> tuple[bool, list[str]]:
+        """Reload; returns whether it is done with, and the log events."""
+        with structlog.testing.capture_logs() as logs:
+            done = await self.reloader.reload("signal")
+        return done, [one["event"] for one in logs]
+
+
+def _with(a: Any = None, **groups: Any) -> settings.Settings:
+    made: settings.Settings = tenants.tenants(a, **groups)
+    return made
+
+
+async def test_limits_and_rules_are_taken_over_and_on_record_before_they_hold() -> None:
+    """Names with the values before and after; nothing else of the settings."""
+    relay = _Relay(_with({"limits": {"running": 2}}))
+    relay.read = _with({"limits": {"running": 5}, "allow": {"types": ["mrs.sql.submit"]}, "defaults": {"priority": 3}})
+    assert await relay.reload() == (True, ["settings_reloaded"])
+    assert relay.adopted == [relay.read]
+    (data,) = relay.noted
+    assert relay.adopted_when_noted == [0]
+    assert (data.action, data.via) == ("settings.reload", "signal")
+    assert data.before == {
+        "tenants.a.allow.types": None,
+        "tenants.a.defaults.priority": None,
+        "tenants.a.limits.running": 2,
+    }
+    assert data.after == {
+        "tenants.a.allow.types": ["mrs.sql.submit"],
+        "tenants.a.defaults.priority": 3,
+        "tenants.a.limits.running": 5,
+    }
+    assert await relay.reload() == (True, ["settings_unchanged"])
+
+
+async def test_what_needs_a_restart_is_named_and_left_alone() -> None:
+    """Topics, connections, secrets, further tenants: names, and never a value."""
+    relay = _Relay(_with())
+    changed = _with({"limits": {"running": 1}}, mrs={"secret_key": "another-secret"}, kafka={"group_id": "other"})
+    third = {"c": {"requests": "c.requests", "limits": {"running": 1}}}
+    relay.read = changed.model_copy(
+        update={"tenants": {**changed.tenants, **settings.Settings(mrs=changed.mrs, tenants=third).tenants}}  # type: ignore[arg-type]  # pydantic makes the groups
+    )
+    with structlog.testing.capture_logs() as logs:
+        assert await relay.reloader.reload("file")
+    fixed = next(one for one in logs if one["event"] == "settings_need_restart")["settings"]
+    assert {"kafka.group_id", "mrs.secret_key", "tenants.c.requests", "tenants.c.limits.running"} <= set(fixed)
+    assert "another-secret" not in repr(logs)
+    assert set(relay.noted[0].after) == {"tenants.a.limits.running"}
+
+
+async def test_invalid_settings_change_nothing_and_say_why() -> None:
+    """The rules in effect stay until the file is right."""
+    relay = _Relay(_with({"limits": {"running": 2}}))
+    relay.read = errors.SettingsError("tenants.a.limits.running: Input should be greater than or equal to 1")
+    with structlog.testing.capture_logs() as logs:
+        assert await relay.reloader.reload("file")
+    assert [(one["event"], "greater than" in one["error"]) for one in logs] == [("settings_not_reloaded", True)]
+    assert (relay.adopted, relay.noted) == ([], [])
+
+
+async def test_a_change_that_cannot_be_put_on_record_waits() -> None:
+    """It is tried again, and holds once it is on record."""
+    relay = _Relay(_with())
+    relay.read = _with({"limits": {"running": 1}})
+    relay.kafka_is_away = True
+    assert await relay.reload() == (False, ["settings_not_reloaded"])
+    assert relay.adopted == []
+    relay.kafka_is_away = False
+    assert await relay.reload() == (True, ["settings_reloaded"])
+    assert len(relay.adopted) == 1
+
+
+@pytest.mark.looptime
+async def test_a_changed_file_is_noticed_and_a_failed_record_tried_again(tmp_path: pathlib.Path) -> None:
+    """Within seconds, without a signal, and only when it has changed."""
+    file = tmp_path / "relay.toml"
+    file.write_text("a")
+    relay = _Relay(_with(), file)
+    relay.read = _with({"limits": {"running": 1}})
+    task = asyncio.create_task(relay.reloader.run())
+    await asyncio.sleep(20)
+    assert relay.adopted == []
+    relay.kafka_is_away = True
+    file.write_text("another")
+    await asyncio.sleep(6)
+    assert relay.adopted == []
+    relay.kafka_is_away = False
+    await asyncio.sleep(6)
+    assert relay.adopted == [relay.read]
+    assert [one.via for one in relay.noted] == ["file"]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.parametrize(("has_terminal", "expected"), [(False, "asked"), (True, "shutdown_started")])
+async def test_sighup_reloads_where_no_terminal_can_have_been_closed(
+    monkeypatch: pytest.MonkeyPatch, *, has_terminal: bool, expected: str
+) -> None:
+    """A service or container gets it from a person or an orchestrator; a program in a terminal when that is closed."""
+    relay = _Relay(_with())
+    happened: asyncio.Queue[str] = asyncio.Queue()
+    monkeypatch.setattr(signals, "has_terminal", lambda: has_terminal)
+    monkeypatch.setattr(relay.reloader, "ask", lambda: happened.put_nowait("asked"))
+    monkeypatch.setattr(app, "_log", structlog.wrap_logger(None, processors=[_keep(happened)]))
+    app._on_signals([], relay.reloader)
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(10):
+            assert await happened.get() == expected
+    finally:
+        for number in signals.ENDING:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+
+def _keep(happened: asyncio.Queue[str]) -> Any:
+    def keep(_logger: Any, _method: str, event: Any) -> Any:
+        happened.put_nowait(event["event"])
+        raise structlog.DropEvent
+
+    return keep

@@ -1,0 +1,1 @@
+"""Clients that others wrote for MRS and OBS, run unmodified against the emulator (`make foreign-clients`)."""
