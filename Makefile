@@ -102,9 +102,11 @@ operations: venv ## write docs/operations.md, docs/reference.md and docs/metrics
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
 ORACLES := .cache/oracles
-oracles: venv ## record again what Apache Spark answers to the emulator's expressions (fetches pyspark, 300 MB; needs Java 17)
-	test -d $(ORACLES) || { python3 -m venv $(ORACLES) && $(ORACLES)/bin/pip install -q -r tools/oracles/requirements.txt; }
-	$(ORACLES)/bin/python -m tools.oracles.spark tests/unit/emulator/expressions
+oracles: venv ## record again what Spark, Hive and Presto answer to the emulator's SQL (fetches 1 GB; needs Maven and a JDK 17; ten minutes)
+	test -d $(ORACLES)/bin || { python3 -m venv $(ORACLES) && $(ORACLES)/bin/pip install -q -r tools/oracles/requirements.txt; }
+	PYTHONPATH=. $(ORACLES)/bin/python -m tools.oracles.spark tests/unit/emulator
+	PYTHONPATH=. $(BIN)/python -m tools.oracles.presto $(ORACLES)/presto tests/unit/emulator
+	PYTHONPATH=. $(BIN)/python -m tools.oracles.hive $(ORACLES)/hive tests/unit/emulator
 	$(MAKE) oracles-page
 
 oracles-page: venv ## write docs/emulator-sql.md again from the tables of expressions

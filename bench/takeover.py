@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import json
 import pathlib
 import re
@@ -135,13 +136,13 @@ class Replica:
         self.number = number
         self.port = ports.free_port()
         own = {name: value.format(number=number) for name, value in more.items()}
-        self._start = lambda: stage.relay(bootstrap, prefix, address, web_port=self.port, more=own)
+        self._started = functools.partial(stage.relay, bootstrap, prefix, address, web_port=self.port, more=own)
         self._running = contextlib.ExitStack()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it."""
-        self.process = self._running.enter_context(self._start())
+        self.process = self._running.enter_context(self._started())
 
     def end(self, number: signal.Signals) -> None:
         """End it by a signal; waits for the end."""

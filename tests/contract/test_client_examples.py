@@ -50,7 +50,7 @@ async def test_the_example_runs(example: str) -> None:
 async def test_the_program_for_the_vendor_s_sdk_runs() -> None:
     """The emulator's defaults, and nothing but them, make it print a list of jobs."""
     page = (_ROOT / "docs" / "emulator.md").read_text()
-    (program,) = re.findall(r"^```python\n([\s\S]*?)^```$", page, flags=re.MULTILINE)
+    program, _ = re.findall(r"^```python\n([\s\S]*?)^```$", page, flags=re.MULTILINE)
     written = f"http://127.0.0.1:{settings.EmulatorSettings().port}"
     assert program.count(written) == 1
     async with server.running(settings.EmulatorSettings(port=0)) as live:
@@ -58,6 +58,19 @@ async def test_the_program_for_the_vendor_s_sdk_runs() -> None:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             await asyncio.to_thread(exec, code, {})
     assert '"total_record": 0' in printed.getvalue()
+
+
+async def test_the_program_for_boto3_runs(tmp_path: Path) -> None:
+    """The emulator's defaults and the port of the page make it put an object, which is a file then."""
+    page = (_ROOT / "docs" / "emulator.md").read_text()
+    _, program = re.findall(r"^```python\n([\s\S]*?)^```$", page, flags=re.MULTILINE)
+    assert program.count("http://127.0.0.1:8182") == page.count("--obs-port 8182") == 1
+    async with server.running(settings.EmulatorSettings(port=0, obs_port=0, obs_dir=tmp_path)) as live:
+        code = compile(
+            f"{program}\ns3.close()\n".replace("http://127.0.0.1:8182", live.obs_url), "docs/emulator.md", "exec"
+        )
+        await asyncio.to_thread(exec, code, {})
+    assert (tmp_path / "lake" / "in" / "one.csv").read_bytes() == b"n\n7\n"
 
 
 def test_there_is_an_example_for_each_group() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 import time
@@ -103,7 +104,7 @@ async def test_workers_and_web_role_start_with_what_their_pods_get(tmp_path: Pat
             for pod, process, port in ((worker, relay, worker_port), (web, shown, web_port)):
                 for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                     path = pod["containers"][0][probe]["httpGet"]["path"]
-                    await _until(lambda port=port, path=path: _answers(port, path), process)  # type: ignore[misc]
+                    await _until(functools.partial(_answers, port, path), process)
 
             deployment = service.Deployment(embedded.bootstrap, "chart", mrs.url, tmp_path, "at-least-once")
             await deployment.send([(b"k", service.job("r-1"))])

@@ -33,6 +33,7 @@ PAGES = {
     "clusters": "/clusters",
     "tenants": "/tenants",
     "audit": "/audit",
+    "account": "/login",
 }
 
 

@@ -99,7 +99,8 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Prometheus]:
         shown = re.search(r"^\S[^\n]* submit sql [^\n]*\n[^\n]+", demo.log.read_text(), re.MULTILINE)
         assert shown is not None
         faults = json.dumps([{**_REFUSED, "operation": name} for name in ("CreateExecuteJob", "ExecuteSql")]).encode()
-        order = urllib.request.Request(f"http://127.0.0.1:{mrs}/emulator/faults", faults, method="POST")
+        headers = {"Content-Type": "application/json"}
+        order = urllib.request.Request(f"http://127.0.0.1:{mrs}/emulator/faults", faults, headers, method="POST")
         urllib.request.urlopen(order, timeout=5).close()
         waiting = child.Child(["sh", "-c", shown[0]], log=folder / "submit.txt", env=environment)
 

@@ -74,7 +74,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[secured.S
             words = shlex.split(text.partition("\n")[2])[3:]
             others = [name for name, without in lacking.items() if without != rule]
             principals = [word for name in others for word in ("--allow-principal", f"User:{name}")]
-            kafka.node.tool("kafka.admin.AclCommand", *words, *principals)
+            kafka.node.tool("org.apache.kafka.tools.AclCommand", *words, *principals)
         yield kafka, lacking
 
 

@@ -22,7 +22,7 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
     "docs/controls.md": {(3,): "tests/unit/messages/test_controls.py"},
-    "docs/emulator.md": {(2,): "tests/contract/test_client_examples.py"},
+    "docs/emulator.md": {(2, 4): "tests/contract/test_client_examples.py"},
     "docs/first-job.md": {(1, 2, 3, 4, 5, 7): "tests/e2e/test_docs_examples.py"},
     "docs/old-clusters.md": {(1,): "tests/e2e/test_v11_clusters.py"},
     "docs/reference.md": {tuple(range(1, 11)): "tests/unit/test_docs_code.py"},
@@ -59,7 +59,10 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         1: "runs a test itself, tests/e2e/test_compaction.py",
         **dict.fromkeys(range(2, 6), "Kafka's own programs, at an operator's brokers"),
     },
-    "docs/emulator.md": {1: "installs from a package registry; the command is checked here"},
+    "docs/emulator.md": {
+        1: "installs from a package registry; the command is checked here",
+        3: "runs until it is ended; the command is checked here",
+    },
     "docs/first-job.md": {6: "an event with its rows left out"},
     "docs/guarantees.md": {1: "runs the tests themselves, for ten minutes and more"},
     "docs/http-api.md": {

@@ -16,7 +16,7 @@ _METHODS = ("cluster", "host", "datasource", "jobbinar", "job")
 
 def main() -> None:
     """Answer calls until the runner ends."""
-    cloud = openstack.connect(
+    cloud: Any = openstack.connect(
         load_yaml_config=False,
         load_envvars=False,
         auth={

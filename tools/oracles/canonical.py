@@ -40,7 +40,7 @@ def short(text: str) -> str:
     return re.sub(r"([.][0-9]*?)0+$", r"\1", text).removesuffix(".")
 
 
-def same(got: object, wanted: object) -> bool:
+def same(got: object, wanted: object) -> bool:  # noqa: PLR0911 - a table of types
     """Equal, as a client sees it: whole decimals are printed like integers, doubles may differ in the last digit."""
     match got, wanted:
         case bool(), _:

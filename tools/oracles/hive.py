@@ -60,7 +60,7 @@ def _mistake(ask: Ask, statement: str) -> dict[str, object]:
 def main(cache: pathlib.Path, folder: pathlib.Path, chosen: Sequence[str] = lists.ALL) -> None:
     """Write the chosen lists: `hive.jsonl` beside `hive.txt`, and the names of functions."""
     cache.mkdir(parents=True, exist_ok=True)
-    head = {"engine": "Apache Hive", "version": "3.1.3"}
+    head: dict[str, object] = {"engine": "Apache Hive", "version": "3.1.3"}
     with tempfile.TemporaryDirectory() as home:
         command = ["-cp", "{classes}", "HiveLauncher", "{classes}", "{jars}", "HiveProgram", home]
         with jvm.Program("java_hive", cache, command, cache / "hive.log") as program:
@@ -76,7 +76,7 @@ def main(cache: pathlib.Path, folder: pathlib.Path, chosen: Sequence[str] = list
                 made, wrong = lists.mistakes(folder, "hive")
                 for statement in made:
                     assert "error" not in ask(statement), statement
-                rows = [{**head, "made": made}, *(_mistake(ask, one) for one in wrong)]
+                rows: list[dict[str, object]] = [{**head, "made": made}, *(_mistake(ask, one) for one in wrong)]
                 lists.write(folder / lists.MISTAKES / "hive.jsonl", rows)
             if lists.EXPRESSIONS in chosen:
                 rows = [head, *(_expression(ask, one) for one in lists.expressions(folder, "hive"))]

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
-from typing import TextIO
+from typing import IO, Self
 
 _HERE = pathlib.Path(__file__).parent
-_OPENED = (
-    "java.io java.lang java.lang.invoke java.lang.reflect java.math java.net java.nio java.security java.text java.time "
-    "java.util java.util.concurrent java.util.concurrent.atomic java.util.regex sun.nio.ch"
-).split()
+_OPENED = [
+    "java.io",
+    "java.lang",
+    "java.lang.invoke",
+    "java.lang.reflect",
+    "java.math",
+    "java.net",
+    "java.nio",
+    "java.security",
+    "java.text",
+    "java.time",
+    "java.util",
+    "java.util.concurrent",
+    "java.util.concurrent.atomic",
+    "java.util.regex",
+    "sun.nio.ch",
+]
 _OPTIONS = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED]
 """Both engines were written for Java 8, and look inside Java's own classes."""
 
@@ -38,7 +51,7 @@ class Program:
             encoding="utf-8",
         )
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,7 +76,7 @@ class Program:
         return found.rstrip("\n")
 
     @staticmethod
-    def _stream(found: TextIO | None) -> TextIO:
+    def _stream(found: IO[str] | None) -> IO[str]:
         assert found is not None
         return found
 
@@ -75,6 +88,6 @@ def _prepared(folder: pathlib.Path, cache: pathlib.Path) -> tuple[pathlib.Path, 
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars.resolve()}"]
         subprocess.run(["mvn", "-q", "-B", "-f", folder / "pom.xml", *goal], check=True)  # noqa: S607
     sources = sorted(folder.glob("*.java"))
-    compiler = ["javac", "-nowarn", "-proc:none", "-cp", f"{jars}/*", "-d", classes]
+    compiler = ["javac", "-nowarn", "-proc:none", "-cp", f"{jars}/*", "-d", str(classes)]
     subprocess.run([*compiler, *sources], check=True)
     return jars, classes

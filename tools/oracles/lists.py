@@ -1,8 +1,8 @@
-"""
+r"""
 The lists that engines are asked, and what they answered: texts of a line each, and JSON lines beside them.
 
 `expressions/ENGINE.txt` has an expression a line. `mistakes/ENGINE.txt` has statements that make tables, an empty line,
-and statements that are wrong; `\\n` in them is a line break.
+and statements that are wrong; `\n` in them is a line break.
 """
 
 from __future__ import annotations

@@ -23,10 +23,10 @@ class Played:
 
     Attributes:
         name: the engine.
-        version: its version, or that of its documentation.
-        right: expressions with the engine's value or error.
-        refused: expressions that are not played.
-        wrong: expressions with another value: the expression, what came, what the engine says.
+        version: its version.
+        right: expressions with the engine's value or an error where it has one, mistakes with its text.
+        refused: what is not played.
+        wrong: what has another value or text: the expression or statement, what came, what the engine says.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Played:
 
 async def play(engine: statement.Dialect) -> Played:
     """Play the table of an engine."""
-    head, *rows = _read(lists.EXPRESSIONS, engine)
+    head, *rows = read(lists.EXPRESSIONS, engine)
     found = Played(head["engine"], head["version"])
     warehouse = sql.Warehouse(settings.Sql(), None)
     try:
@@ -52,7 +52,7 @@ async def play(engine: statement.Dialect) -> Played:
 
 async def mistakes(engine: statement.Dialect) -> Played:
     """Make the mistakes of an engine, on its tables."""
-    head, *rows = _read(lists.MISTAKES, engine)
+    head, *rows = read(lists.MISTAKES, engine)
     found = Played(head["engine"], head["version"])
     warehouse = sql.Warehouse(settings.Sql(), None)
     try:
@@ -73,9 +73,18 @@ async def mistakes(engine: statement.Dialect) -> Played:
     return found
 
 
-def _read(kind: str, engine: statement.Dialect) -> list[dict[str, Any]]:
+def read(kind: str, engine: statement.Dialect) -> list[dict[str, Any]]:
+    """What was recorded: the engine, then its answers."""
     lines = (lists.FOLDER / kind / f"{engine}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+async def all_tables() -> dict[str, dict[statement.Dialect, Played]]:
+    """What became of all tables, by their kind and engine."""
+    return {
+        lists.EXPRESSIONS: {engine: await play(engine) for engine in ENGINES},
+        lists.MISTAKES: {engine: await mistakes(engine) for engine in ENGINES},
+    }
 
 
 async def value(warehouse: sql.Warehouse, expression: str, spoken: statement.Dialect) -> tuple[object, str | None]:

@@ -15,14 +15,55 @@ from sqlglot import exp
 
 _SHIFT = 0xE000
 AGGREGATES = frozenset(
-    "any_value approx_distinct approx_percentile arbitrary array_agg avg bool_and bool_or checksum collect_list collect_set "
-    "corr count count_if covar_pop covar_samp every first geometric_mean histogram kurtosis last map_agg max max_by mean min "
-    "min_by percentile percentile_approx skewness stddev stddev_pop stddev_samp sum var_pop var_samp variance".split()
+    [
+        "any_value",
+        "approx_distinct",
+        "approx_percentile",
+        "arbitrary",
+        "array_agg",
+        "avg",
+        "bool_and",
+        "bool_or",
+        "checksum",
+        "collect_list",
+        "collect_set",
+        "corr",
+        "count",
+        "count_if",
+        "covar_pop",
+        "covar_samp",
+        "every",
+        "first",
+        "geometric_mean",
+        "histogram",
+        "kurtosis",
+        "last",
+        "map_agg",
+        "max",
+        "max_by",
+        "mean",
+        "min",
+        "min_by",
+        "percentile",
+        "percentile_approx",
+        "skewness",
+        "stddev",
+        "stddev_pop",
+        "stddev_samp",
+        "sum",
+        "var_pop",
+        "var_samp",
+        "variance",
+    ]
 )
-_KEPT = frozenset("cast try_cast extract trim substring position normalize if coalesce nullif exists try row array map".split())
-_WORDS = frozenset("left right replace first last format filter char truncate date year month day hour minute sequence some".split())
+_KEPT = frozenset(
+    "cast try_cast extract trim substring position normalize if coalesce nullif exists try row array map".split()  # noqa: SIM905 - a list of words
+)
+_WORDS = frozenset(
+    "left right replace first last format filter char truncate date year month day hour minute sequence some".split()  # noqa: SIM905 - a list of words
+)
 """Keywords of sqlglot that are functions before a bracket."""
-_NAMING = frozenset("INTO TABLE VIEW EXISTS AS WITH JOIN OVERWRITE .".split())
+_NAMING = frozenset("INTO TABLE VIEW EXISTS AS WITH JOIN OVERWRITE .".split())  # noqa: SIM905 - a list of words
 """Words after which a name before a bracket is no function."""
 _ENDING = (sqlglot.TokenType.R_PAREN, sqlglot.TokenType.VAR)
 """What stands before an alias with columns."""
@@ -33,16 +74,26 @@ def masked(sql: str, tokens: Sequence[Any]) -> str:
     letters = list(sql)
     for index, (before, token, following) in enumerate(zip([None, *tokens], tokens, tokens[1:], strict=False)):
         is_word = token.token_type == sqlglot.TokenType.VAR or token.text.lower() in _WORDS
-        is_call = is_word and not _is_query(tokens, index + 2) and following.token_type == sqlglot.TokenType.L_PAREN
+        is_call = (
+            is_word and not _names_columns(tokens, index + 1) and following.token_type == sqlglot.TokenType.L_PAREN
+        )
         is_name = before is not None and (before.text.upper() in _NAMING or before.token_type in _ENDING)
         if is_call and not is_name and token.text.lower() not in _KEPT and sql[token.start].isascii():
             letters[token.start] = chr(_SHIFT + ord(letters[token.start].lower()))
     return "".join(letters)
 
 
-def _is_query(tokens: Sequence[Any], index: int) -> bool:
-    """Whether a query starts at a token: SOME (SELECT …) is no call."""
-    return index < len(tokens) and tokens[index].text.upper() in {"SELECT", "VALUES", "WITH"}
+def _names_columns(tokens: Sequence[Any], index: int) -> bool:
+    """Whether the bracket at a token makes no call: SOME (SELECT …), or a name with columns before AS (SELECT …)."""
+    texts = [token.text.upper() for token in tokens[index:]]
+    if texts[1:2] and texts[1] in {"SELECT", "VALUES", "WITH"}:
+        return True
+    depth = 0
+    for place, text in enumerate(texts):
+        depth += {"(": 1, ")": -1}.get(text, 0)
+        if not depth:
+            return texts[place + 1 : place + 3] == ["AS", "("]
+    return False
 
 
 def name(node: exp.Expr) -> str | None:

@@ -53,7 +53,8 @@ class Catalogue:
         """A table or view, or None."""
         schema = statement.schema_name(database).lower()
         found = self._rows(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE (lower(schema_name) = ? OR database_name = 'temp') "
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE (lower(schema_name) = ? OR database_name "
+            "= 'temp') "
             "AND lower(table_name) = ? ORDER BY column_index",
             [schema, name.lower()],
         )

@@ -51,7 +51,9 @@ class HiveChanges:
             case exp.Use():
                 self.listed(tree.this.name)
             case exp.Delete() | exp.Update():
-                text = "Attempt to do update or delete using transaction manager that does not support these operations."
+                text = (
+                    "Attempt to do update or delete using transaction manager that does not support these operations."
+                )
                 self._says.fail(text, 10294)
 
     def described(self, table: exp.Table) -> None:
@@ -78,11 +80,9 @@ class HiveChanges:
         kind = str(tree.args.get("kind")).upper()
         schema = tree.this if isinstance(tree.this, exp.Schema) else None
         table = schema.this if schema is not None else tree.this
-        if kind in {"SCHEMA", "DATABASE"}:
+        if not isinstance(table, exp.Table) or kind in {"SCHEMA", "DATABASE"}:
             if self._known.has_database(table.name) and not tree.args.get("exists"):
                 self._says.fail(f"{_TASK}Database {table.name} already exists")
-            return
-        if not isinstance(table, exp.Table):
             return
         if tree.expression is not None:
             self._queries.query(tree.expression)
@@ -90,10 +90,9 @@ class HiveChanges:
             self.listed(table.db)
         seen: set[str] = set()
         for one in schema.expressions if schema else ():
-            if isinstance(one, exp.ColumnDef):
-                if one.name.lower() in seen:
-                    self._says.fail(f"Duplicate column name: {one.name.lower()}", 10036)
-                seen.add(one.name.lower())
+            if one.name.lower() in seen:
+                self._says.fail(f"Duplicate column name: {one.name.lower()}", 10036)
+            seen.add(one.name.lower())
         if self._relation(table) is not None and not tree.args.get("exists") and not tree.args.get("replace"):
             text = f"Table already exists: {self._named(table)}"
             if kind == "TABLE":
@@ -126,7 +125,9 @@ class HiveChanges:
                         if column.name.lower() in found.columns:
                             self._says.fail(f"{_TASK}Duplicate column name: {column.name.lower()}")
                 case exp.AlterRename() if self._relation(action.this) is not None:
-                    self._says.fail(f"{_TASK}Unable to alter table. new table {self._named(action.this)} already exists")
+                    self._says.fail(
+                        f"{_TASK}Unable to alter table. new table {self._named(action.this)} already exists"
+                    )
 
     def _insert(self, tree: exp.Insert) -> None:
         named = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
@@ -144,8 +145,10 @@ class HiveChanges:
             if one.name.lower() not in found.columns:
                 line, column = self._says.line_column(one)
                 self._says.fail(
-                    f"SemanticException {line}:{column} '{one.name}' in insert schema specification is not found among regular "
-                    f"columns of {self._named(table)} nor dynamic partition columns.. Error encountered near token '{one.name}'"
+                    f"SemanticException {line}:{column} '{one.name}' in insert schema specification is not found "
+                    "among regular "
+                    f"columns of {self._named(table)} nor dynamic partition columns.. Error encountered near "
+                    f"token '{one.name}'"
                 )
         rows = self._queries.query(tree.expression)
         for name, one in zip(found.columns, rows or (), strict=False):

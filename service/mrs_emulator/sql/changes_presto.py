@@ -25,9 +25,7 @@ class PrestoChanges:
         queries: checks queries.
     """
 
-    def __init__(
-        self, known: catalogue.Catalogue, says: wording_presto.PrestoWords, queries: checking.Checker
-    ) -> None:
+    def __init__(self, known: catalogue.Catalogue, says: wording_presto.PrestoWords, queries: checking.Checker) -> None:
         self._known = known
         self._says = says
         self._queries = queries

@@ -17,8 +17,10 @@ _CHOOSE: Final = (
     "pre-existing objects."
 )
 _NO_SCHEMA: Final = (
-    " cannot be found. Verify the spelling and correctness of the schema and catalog.\nIf you did not qualify the name with a "
-    "catalog, verify the current_schema() output, or qualify the name with the correct catalog.\nTo tolerate the error on drop "
+    " cannot be found. Verify the spelling and correctness of the schema and catalog.\nIf you did not qualify "
+    "the name with a "
+    "catalog, verify the current_schema() output, or qualify the name with the correct catalog.\nTo tolerate the "
+    "error on drop "
     "use DROP SCHEMA IF EXISTS."
 )
 
@@ -84,8 +86,10 @@ class SparkChanges:
             self._says.fail("UPDATE TABLE is not supported temporarily.")
         name = f"`spark_catalog`.`{tree.this.db or self._known.current()}`.`{tree.this.name}`"
         self._says.fail(
-            f"[UNSUPPORTED_FEATURE.TABLE_OPERATION] The feature is not supported: Table {name} does not support DELETE. Please "
-            "check the current catalog and namespace to make sure the qualified table name is expected, and also check the "
+            f"[UNSUPPORTED_FEATURE.TABLE_OPERATION] The feature is not supported: Table {name} does not support "
+            "DELETE. Please "
+            "check the current catalog and namespace to make sure the qualified table name is expected, and also "
+            "check the "
             'catalog implementation which is configured by "spark.sql.catalog".'
         )
 
@@ -96,7 +100,8 @@ class SparkChanges:
         if kind in {"SCHEMA", "DATABASE"}:
             if self._known.has_database(table.name) and not tree.args.get("exists"):
                 self._says.fail(
-                    f"[SCHEMA_ALREADY_EXISTS] Cannot create schema `{table.name}` because it already exists.\nChoose a different "
+                    f"[SCHEMA_ALREADY_EXISTS] Cannot create schema `{table.name}` because it already "
+                    "exists.\nChoose a different "
                     "name, drop the existing schema, or add the IF NOT EXISTS clause to tolerate pre-existing schema."
                 )
             return
@@ -117,7 +122,8 @@ class SparkChanges:
     def _duplicate(self, name: str, seen: set[str] | frozenset[str]) -> None:
         if name.lower() in seen:
             self._says.fail(
-                f"[COLUMN_ALREADY_EXISTS] The column `{name.lower()}` already exists. Consider to choose another name or rename "
+                f"[COLUMN_ALREADY_EXISTS] The column `{name.lower()}` already exists. Consider to choose another "
+                "name or rename "
                 "the existing column."
             )
 
@@ -132,7 +138,6 @@ class SparkChanges:
         found = self._relation(table)
         if found is None:
             self._says.fail(wording_spark.missing(table, self._known))
-            return
         name = f"spark_catalog.{table.db or self._known.current()}.{table.name}"
         if kind == "VIEW" and not found.is_view:
             self._wrong(f"DROP VIEW requires a VIEW. But {name} is a MANAGED. Use DROP TABLE instead.")
@@ -202,6 +207,7 @@ class SparkChanges:
         given = ", ".join(f"`{one.name or f'col{index}'}`" for index, one in enumerate(rows, 1))
         wanted = ", ".join(f"`{one}`" for one in columns)
         self._says.fail(
-            f"[INSERT_COLUMN_ARITY_MISMATCH.{kind}] Cannot write to {name}, the reason is {'not enough' if few else 'too many'} "
+            f"[INSERT_COLUMN_ARITY_MISMATCH.{kind}] Cannot write to {name}, the reason is "
+            f"{'not enough' if few else 'too many'} "
             f"data columns:\nTable columns: {wanted}.\nData columns: {given}."
         )

@@ -84,9 +84,7 @@ class Checker:
         self._grouped(node, scope, named, outputs)
         return outputs
 
-    def _grouped(
-        self, node: exp.Select, scope: scopes.Scope, named: Mapping[str, Outputs], outputs: Outputs
-    ) -> None:
+    def _grouped(self, node: exp.Select, scope: scopes.Scope, named: Mapping[str, Outputs], outputs: Outputs) -> None:
         """GROUP BY, HAVING and ORDER BY, and whether what stands beside aggregates is grouped."""
         aliases = {one.name.lower(): one for one in outputs or () if one.name}
         by_alias = scopes.Scope(scope.outer, scope.sources, scope.merged, aliases)

@@ -32,6 +32,10 @@ from mrs_emulator.sql import (
 )
 
 _SLIPS = {"presto": syntax_presto.refused, "spark": syntax_java.spark, "hive": syntax_java.hive}
+_EXPLAINED = re.compile(
+    r"^\s*EXPLAIN(?:\s*\([^)]*\)|\s+(?:ANALYZE|EXTENDED|FORMATTED|LOGICAL|CODEGEN|COST))*\s", re.IGNORECASE
+)
+"""What is before an explained statement, which has the mistakes."""
 _CAST_TYPE = "primitive type specification"
 _COLUMN_TYPE = "column type"
 _SHOWN = frozenset({"SHOW", "DESC", "DESCRIBE"})
@@ -57,6 +61,7 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
     Raises:
         SqlRefused: the first mistake, in the engine's words.
     """
+    sql = _EXPLAINED.sub(lambda found: " " * len(found.group()), sql)
     tokens = _tokens(sql, spoken)
     slip = syntax.find(tokens)
     if slip is not None:
@@ -177,7 +182,9 @@ def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
         if last.text in {"=", "<", ">", "<>", "!=", "<=", ">="}:
             return syntax_presto.mismatched(sql, at, last.text, "<predicate>")
         if last.text.upper() == "SELECT":
-            return syntax_presto.refused(sql, [*before, _Quote(at, at)], syntax.Found(syntax.Slip.NO_COLUMNS, len(before)))
+            return syntax_presto.refused(
+                sql, [*before, _Quote(at, at)], syntax.Found(syntax.Slip.NO_COLUMNS, len(before))
+            )
     return failures.SqlRefused("the statement cannot be read: unclosed quote or comment")
 
 
@@ -195,7 +202,7 @@ def _unread(
 
 def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
     """The table or database that SHOW or DESCRIBE names must be there."""
-    what, database, name = showing.named(sql, spoken)
+    what, database, name = showing.named(sql)
     tokens = sqlglot.tokenize(sql, read=spoken)
     _, changes = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)
     if what == "table" and name is not None:

@@ -19,7 +19,7 @@ try:
     import sqlglot
     from sqlglot import exp
 
-    from mrs_emulator.sql import checks, meaning, shapes
+    from mrs_emulator.sql import checks, kinds, meaning, shapes
 except ImportError:  # the extra `emulator` is not installed; `sql.py` says so before anything here is called
     AVAILABLE = False
 else:
@@ -78,7 +78,7 @@ def translations(
 def type_name(duckdb_type: str, spoken: statement.Dialect) -> str:
     """Name of a DuckDB type in a dialect, such as `string` for VARCHAR in Hive."""
     try:
-        return exp.DataType.build(duckdb_type, dialect="duckdb").sql(spoken).lower()
+        return kinds.of_duckdb(duckdb_type, spoken)
     except sqlglot.errors.SqlglotError:
         return duckdb_type.lower()
 
@@ -126,12 +126,8 @@ def _parse(sql: str, spoken: statement.Dialect) -> exp.Expr:
     try:
         return sqlglot.parse_one(sql, read=spoken)
     except sqlglot.errors.ParseError as error:
-        first = error.errors[0] if error.errors else {}
-        found = first.get("highlight") or "<EOF>"
-        line, column = first.get("line"), first.get("col")
-        if isinstance(column, int):
-            column = max(1, column - len(found) + 1)
-        raise failures.SqlRefused(f"mismatched input '{found}'", line=line, column=column) from error
+        found = (error.errors[0] if error.errors else {}).get("highlight") or "the end"
+        raise refusing.not_played(f"the syntax at '{found}'", "see whether it is right, or test it on MRS") from error
     except sqlglot.errors.SqlglotError as error:
         raise failures.SqlRefused("the statement cannot be read") from error
 
@@ -293,7 +289,9 @@ def _alter(tree: exp.Alter) -> statement.Statement:
     steps: list[str] = []
     for action in tree.args.get("actions") or ():
         if isinstance(action, exp.AddPartition | exp.DropPartition):
-            raise refusing.not_played("ALTER TABLE … PARTITION", "a partition is there when it has rows; INSERT OVERWRITE the table")
+            raise refusing.not_played(
+                "ALTER TABLE … PARTITION", "a partition is there when it has rows; INSERT OVERWRITE the table"
+            )
         if isinstance(action, exp.Schema):  # Hive and Spark: ADD COLUMNS (a int, b string)
             steps += [f"ALTER TABLE {_sql(table)} ADD COLUMN {_sql(column)}" for column in action.expressions]
     return statement.Statement(statement.Kind.WRITE, tuple(steps), _named(table)) if steps else _write(tree)

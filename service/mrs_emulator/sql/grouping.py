@@ -81,6 +81,8 @@ def _alone(node: exp.Expr, groups: set[str], scope: scopes.Scope) -> Iterator[ex
     """Columns that are not in an aggregate and not in a group."""
     if calls.is_aggregate(node) or isinstance(node, exp.Query) or _key(node, scope) in groups:
         return
+    if isinstance(node, exp.Filter) and calls.is_aggregate(node.this):
+        return
     if isinstance(node, exp.Column):
         if node.is_star or scope.found(node):
             yield node

@@ -90,7 +90,9 @@ def _to_date(node: exp.TsOrDsToDate, spoken: statement.Dialect) -> exp.Expr:
     if node.args.get("format") is None:
         return call("__date", _inner(node.this))
     if spoken == "hive":
-        raise refusing.not_played("to_date with a format, which Hive does not have", "use from_unixtime(unix_timestamp())")
+        raise refusing.not_played(
+            "to_date with a format, which Hive does not have", "use from_unixtime(unix_timestamp())"
+        )
     return rewriting.cast(_parsed(node), "DATE")
 
 

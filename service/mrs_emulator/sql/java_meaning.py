@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from mrs_emulator.sql import java_dates, refusing, rewriting, statement
+from mrs_emulator.sql import hive_meaning, java_dates, refusing, rewriting, statement
 from mrs_emulator.sql.rewriting import call, named, only, renamed
 
 _TYPE = exp.DataType.Type
@@ -33,7 +33,7 @@ _END: Final = 2_147_483_647
 _DECIMAL_MAX: Final = 38
 
 
-def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:
+def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:  # noqa: PLR0911 - a table of types
     kind, value = node.to, node.this
     if not isinstance(node, exp.TryCast) and rewriting.is_text(value) and kind.this in java_dates.MOMENTS:
         if spoken == "hive" and kind.this != _TYPE.DATE and " " not in value.name:
@@ -111,9 +111,12 @@ def _plus(node: exp.Add | exp.Sub, spoken: statement.Dialect) -> exp.Expr:
         if isinstance(other, exp.Interval) and not isinstance(one, exp.Interval):
             unit = str(other.args.get("unit") or "").upper()
             name = "__plus" if isinstance(node, exp.Add) else "__minus"
-            if spoken == "hive" and unit in {"DAY", "DAYS", "WEEK", "WEEKS"}:  # of a date it makes a timestamp
-                one = call("__timestamp", one)
-            return call(name, one, other) if unit in rewriting.WHOLE_DAYS else node
+            makes_timestamp = spoken == "hive" and unit in {"DAY", "DAYS", "WEEK", "WEEKS"}
+            return (
+                call(name, call("__timestamp", one) if makes_timestamp else one, other)
+                if unit in rewriting.WHOLE_DAYS
+                else node
+            )
     _numbers(node)
     if isinstance(node, exp.Add) or rewriting.is_number(node.this) or rewriting.is_number(node.expression):
         return node
@@ -173,7 +176,9 @@ def _pad(node: exp.Pad, spoken: statement.Dialect) -> exp.Expr:
     name = "__lpad" if node.args.get("is_left") else "__rpad"
     if spoken == "hive":
         if node.args.get("fill_pattern") is None:
-            raise refusing.not_played("lpad and rpad with two arguments, which Hive does not have", "name what to fill with")
+            raise refusing.not_played(
+                "lpad and rpad with two arguments, which Hive does not have", "name what to fill with"
+            )
         name = name.replace("__", "__hive_")
     return call(name, node.this, node.expression, node.args.get("fill_pattern") or exp.Literal.string(" "))
 
@@ -290,64 +295,6 @@ def _exists(node: exp.Exists, _spoken: statement.Dialect) -> exp.Expr:
     return node
 
 
-def _by_engine(hive: str, spark: str) -> rewriting.Rewrite:
-    """A function of one value that Hive answers otherwise."""
-
-    def rewrite(node: exp.Expr, spoken: statement.Dialect) -> exp.Expr:
-        only(node, "this")
-        return call(hive if spoken == "hive" else spark, node.this)
-
-    return rewrite
-
-
-def _not_hive(node: exp.Expr, spoken: statement.Dialect) -> exp.Expr:
-    """A form that Hive does not have, or in which it means another thing."""
-    if spoken == "hive":
-        raise refusing.not_played(f"this form of {node.key}")
-    return node
-
-
-def _trim(node: exp.Trim, spoken: statement.Dialect) -> exp.Expr:
-    if spoken == "hive" and node.args.get("expression") is not None:
-        raise refusing.not_played("trim of other letters than blanks, which Hive does not have")
-    return node
-
-
-def _replace(node: exp.Replace, spoken: statement.Dialect) -> exp.Expr:
-    if spoken == "spark":
-        return node
-    if node.args.get("replacement") is None:
-        raise refusing.not_played("replace with two arguments, which Hive does not have", "name what to put there")
-    return call("__replace_some", node.this, node.expression, node.args["replacement"])
-
-
-def _base64(node: exp.ToBase64, spoken: statement.Dialect) -> exp.Expr:
-    if spoken == "hive":
-        raise refusing.not_played("base64, which takes binary in Hive")
-    return call("__base64", node.this)
-
-
-def _number(node: exp.Literal, spoken: statement.Dialect) -> exp.Expr:
-    """Hive leaves out zeros at the end of a decimal; quotients are scaled elsewhere."""
-    if spoken == "spark" or node.is_string or not node.name.endswith("0") or "." not in node.name:
-        return node
-    if node.find_ancestor(exp.Div) or "e" in node.name.lower():
-        return node
-    whole, _, fraction = node.name.partition(".")
-    fraction = fraction.rstrip("0")
-    return rewriting.cast(exp.Literal.number(f"{whole}.{fraction}" if fraction else whole), _decimal(whole, fraction))
-
-
-def _decimal(whole: str, fraction: str) -> str:
-    return f"DECIMAL({max(1, len(whole.lstrip('0')) + len(fraction))}, {len(fraction)})"
-
-
-def _array(node: exp.Array, spoken: statement.Dialect) -> exp.Expr:
-    if spoken == "hive" and any((rewriting.decimal_of(one) or (0, 0))[1] for one in node.expressions):
-        raise refusing.not_played("an array of decimals, whose zeros Hive leaves out", "cast them to double or string")
-    return node
-
-
 def _average(node: exp.Avg, _spoken: statement.Dialect) -> exp.Expr:
     known = rewriting.decimal_of(node.this)
     if known is None or known[1] == 0:
@@ -364,6 +311,7 @@ def _generated(node: exp.GenerateSeries, _spoken: statement.Dialect) -> exp.Expr
 
 REWRITES: Final[rewriting.Rewrites] = {
     **java_dates.REWRITES,
+    **hive_meaning.REWRITES,
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.Div: _divide,
@@ -388,27 +336,14 @@ REWRITES: Final[rewriting.Rewrites] = {
     exp.Initcap: lambda node, _: call("__initcap", node.this),
     exp.Repeat: renamed("__repeat", "this", "times"),
     exp.SubstringIndex: renamed("__substring_index", "this", "delimiter", "count"),
-    exp.Ascii: _by_engine("__hive_ascii", "__ascii"),
     exp.Space: renamed("__space", "this"),
-    exp.ToBase64: _base64,
     exp.Upper: renamed("__upper", "this"),
     exp.Chr: lambda node, _: call("__chr", node.expressions[0]),
-    exp.Trim: _trim,
-    exp.Replace: _replace,
-    exp.Literal: _number,
-    exp.Array: _array,
-    exp.Filter: _not_hive,
-    exp.Variance: _not_hive,
-    exp.Stddev: lambda node, spoken: call("stddev_pop" if spoken == "hive" else "stddev", node.this),
     exp.Hex: renamed("__hex", "this"),
     exp.SHA2: _sha2,
     exp.Ln: renamed("__ln", "this"),
     exp.Log: _log,
-    exp.Sqrt: _by_engine("__hive_sqrt", "__sqrt"),
-    exp.Asin: _by_engine("__hive_asin", "__asin"),
-    exp.Acos: _by_engine("__hive_acos", "__acos"),
     exp.Factorial: renamed("__factorial", "this"),
-    exp.Sign: _by_engine("__hive_sign", "__sign"),
     exp.Nanvl: renamed("__nanvl", "this", "expression"),
     exp.Negative: lambda node, _: exp.Neg(this=exp.Paren(this=node.this)),
     exp.BitLength: lambda node, _: exp.Paren(

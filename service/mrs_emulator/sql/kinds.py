@@ -46,7 +46,9 @@ def kind(node: exp.Expr, spoken: statement.Dialect, columns: Columns) -> str | N
 
 def named(kind_of: exp.DataType, spoken: statement.Dialect) -> str:
     """A type as the engine writes it, such as `decimal(10,2)`."""
-    return kind_of.sql(spoken).lower().replace(", ", ",").replace("string", "varchar" if spoken == "presto" else "string")
+    return (
+        kind_of.sql(spoken).lower().replace(", ", ",").replace("string", "varchar" if spoken == "presto" else "string")
+    )
 
 
 def base(name: str) -> str:

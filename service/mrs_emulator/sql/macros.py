@@ -59,7 +59,8 @@ def _presto_int(name: str, prefix: str = "__presto_", *, strict: bool = True) ->
         WHEN {_WHOLE} THEN coalesce(TRY_CAST({_TEXT} AS {name}), CAST({far} AS {name}))
         WHEN typeof(x) LIKE 'DECIMAL%' THEN coalesce({rounded}, CAST({far} AS {name}))
         WHEN {_FLOAT} THEN coalesce({near}, CAST({far} AS {name}))
-        ELSE CAST(__error('{FAILED}line 1:1: Cannot cast ' || lower(typeof(x)) || ' to {name}') AS {name}) END AS {name})"""
+        ELSE CAST(__error('{FAILED}line 1:1: Cannot cast ' || lower(typeof(x)) || ' to {name}') AS {name})
+        END AS {name})"""
 
 
 def _presto_casts(prefix: str, *, strict: bool) -> tuple[str, ...]:
@@ -171,7 +172,8 @@ MACROS: Final[tuple[str, ...]] = (
         ELSE array_to_string(string_split(x, d)[greatest(1, len(string_split(x, d)) + n + 1):], d) END""",
     """CREATE MACRO __find_in_set(x, s) AS CASE WHEN x IS NULL OR s IS NULL THEN NULL
         WHEN contains(x, ',') THEN 0 ELSE coalesce(list_position(string_split(s, ','), x), 0) END""",
-    """CREATE MACRO __concat_ws(d, l) AS CASE WHEN d IS NOT NULL THEN array_to_string(list_filter(l, lambda e : e IS NOT NULL), d) END""",
+    """CREATE MACRO __concat_ws(d, l) AS CASE WHEN d IS NOT NULL
+        THEN array_to_string(list_filter(l, lambda e : e IS NOT NULL), d) END""",
     "CREATE MACRO __chr(n) AS CASE WHEN n < 0 THEN '' ELSE chr(CAST(n % 256 AS INT)) END",
     """CREATE MACRO __ascii(x) AS CASE WHEN x = '' THEN 0 ELSE unicode(x) END""",
     "CREATE MACRO __space(n) AS repeat(' ', greatest(n, 0))",
@@ -342,7 +344,7 @@ MACROS: Final[tuple[str, ...]] = (
         ELSE __error('{REFUSED}concat_ws of ' || typeof(x)) END""",
     """CREATE MACRO __hive_add_months(x, n) AS CASE WHEN __date(x) = last_day(__date(x))
         THEN last_day(CAST(__date(x) + to_months(CAST(n AS INT)) AS DATE)) ELSE __add_months(x, n) END""",
-    f"""CREATE MACRO __hive_part(x) AS CASE WHEN typeof(x) = 'BOOLEAN' OR typeof(x) LIKE 'DECIMAL%' THEN __hive_text(x)
+    """CREATE MACRO __hive_part(x) AS CASE WHEN typeof(x) = 'BOOLEAN' OR typeof(x) LIKE 'DECIMAL%' THEN __hive_text(x)
         ELSE __part(x) END""",
     *_presto_casts("__presto_", strict=True),
     *_presto_casts("__presto_try_", strict=False),

@@ -53,7 +53,9 @@ class Places:
         """Where the last of these words is before a part."""
         start = self.start(node)
         found = [
-            token.start for token in self._tokens if start is not None and token.start < start and token.text.upper() in words
+            token.start
+            for token in self._tokens
+            if start is not None and token.start < start and token.text.upper() in words
         ]
         return found[-1] if found else None
 
@@ -61,7 +63,9 @@ class Places:
         """Where the first of these words is after the start of a part."""
         start = self.start(node)
         found = [
-            token.start for token in self._tokens if start is not None and token.start > start and token.text.upper() in words
+            token.start
+            for token in self._tokens
+            if start is not None and token.start > start and token.text.upper() in words
         ]
         return found[0] if found else None
 
@@ -90,7 +94,6 @@ class Places:
         """A function's name as it was written."""
         start, end = node.meta.get("start"), node.meta.get("end")
         return None if start is None or end is None else self.sql[start : end + 1]
-
 
 
 def line_column(sql: str, offset: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrs_emulator.core import failures, ids, refusals, routes, settings, state, tasks, wire
-from mrs_emulator.sql import obs, presto_errors, sql, values
+from mrs_emulator.sql import first_words, obs, sql, values
 
 _OK = 200
 _IN_BACKGROUND = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
@@ -96,7 +96,7 @@ class Presto:
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = _read(call.body(), self._folder)
         _check_cluster(cluster, call.now_ms)
-        word = presto_errors.first_word(wanted.statement)
+        word = first_words.first_word(wanted.statement)
         known = word in _IN_BACKGROUND | _AT_ONCE_WITH_ID or not self._settings.ddl_without_id
         execution_id = self._ids.statement_id(call.now_ms) if known else ""
         location = self._location(wanted, execution_id, call.now_ms) if word in _IN_BACKGROUND else None

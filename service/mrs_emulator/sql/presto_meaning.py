@@ -25,7 +25,7 @@ _CASTS: Final[Mapping[object, str]] = {
     _TYPE.DOUBLE: "double",
     _TYPE.DATE: "date",
 }
-_PLAIN_CASTS: Final = frozenset({_TYPE.TIMESTAMP, _TYPE.DECIMAL})
+_PLAIN_CASTS: Final = frozenset({_TYPE.TIMESTAMP, _TYPE.TIMESTAMPNTZ, _TYPE.DECIMAL})
 _FIELDS: Final[Mapping[str, str]] = {
     "YEAR": "year",
     "QUARTER": "quarter",

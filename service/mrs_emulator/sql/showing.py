@@ -12,9 +12,9 @@ from mrs_emulator.core import failures
 from mrs_emulator.sql import refusing, statement
 
 _SCHEMATA = (
-    "SELECT CASE WHEN schema_name = 'main' THEN 'default' ELSE schema_name END AS {column} "
-    "FROM information_schema.schemata WHERE catalog_name = current_database() "
-    "AND schema_name NOT IN ('information_schema', 'pg_catalog'){like} ORDER BY 1"
+    "SELECT DISTINCT CASE WHEN schema_name = 'main' THEN 'default' ELSE schema_name END AS {column} "
+    "FROM information_schema.schemata WHERE (catalog_name = current_database() "
+    "AND schema_name NOT IN ('information_schema', 'pg_catalog'){also}){like} ORDER BY 1"
 )
 _WORD = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\w+|\S")
 _DETAIL_WORDS = frozenset({"TABLE", "EXTENDED", "FORMATTED"})
@@ -34,7 +34,9 @@ def show(sql: str, spoken: statement.Dialect) -> statement.Statement:
             return _rows(_tables(words[1:], spoken, views_only=upper[1] == "VIEWS"))
         case ["SHOW", "SCHEMAS" | "DATABASES"]:
             column = '"Schema"' if spoken == "presto" else "databaseName"
-            return _rows(_SCHEMATA.format(column=column, like=_like(words[1:], "schema_name", spoken)))
+            also = " OR schema_name = 'information_schema'" if spoken == "presto" else ""
+            like = _like(words[1:], "schema_name", spoken)
+            return _rows(_SCHEMATA.format(column=column, also=also, like=like))
         case ["SHOW", "CATALOGS"]:
             return _rows("SELECT 'hive' AS \"Catalog\"")
         case ["SHOW", "COLUMNS"]:
@@ -51,7 +53,7 @@ def show(sql: str, spoken: statement.Dialect) -> statement.Statement:
             raise refusing.not_played(" ".join(upper[:2]), text)
 
 
-def named(sql: str, spoken: statement.Dialect) -> tuple[str, str | None, str | None]:
+def named(sql: str) -> tuple[str, str | None, str | None]:
     """What a SHOW or DESC statement names: `table` or `database`, the database and the table; else empty texts."""
     words = [word[1:-1] if word[0] in "'\"`" else word for word in _WORD.findall(sql)]
     upper = [word.upper() for word in words]

@@ -1,6 +1,4 @@
-"""
-The functions that each engine has, and what Presto's take, as the engines themselves list them (`make oracles`).
-"""
+"""The functions that each engine has, and what Presto's take, as the engines themselves list them."""
 
 from __future__ import annotations
 
@@ -23,11 +21,59 @@ WINDOW = frozenset({"row_number", "rank", "dense_rank", "ntile", "percent_rank",
 """Functions that are only ever over a window."""
 
 SPARK_COUNTS = dict.fromkeys(
-    (
-        "abs acos array_distinct ascii asin atan base64 bin bit_length cbrt char_length cos cosh cot crc32 date_from_unix_date "
-        "degrees exp factorial flatten hex hour initcap isnan isnotnull isnull last_day length lower map_keys map_values md5 "
-        "minute month quarter radians reverse second sign sin sinh size soundex space sqrt tan tanh upper weekday weekofyear year"
-    ).split(),
+    [
+        "abs",
+        "acos",
+        "array_distinct",
+        "ascii",
+        "asin",
+        "atan",
+        "base64",
+        "bin",
+        "bit_length",
+        "cbrt",
+        "char_length",
+        "cos",
+        "cosh",
+        "cot",
+        "crc32",
+        "date_from_unix_date",
+        "degrees",
+        "exp",
+        "factorial",
+        "flatten",
+        "hex",
+        "hour",
+        "initcap",
+        "isnan",
+        "isnotnull",
+        "isnull",
+        "last_day",
+        "length",
+        "lower",
+        "map_keys",
+        "map_values",
+        "md5",
+        "minute",
+        "month",
+        "quarter",
+        "radians",
+        "reverse",
+        "second",
+        "sign",
+        "sin",
+        "sinh",
+        "size",
+        "soundex",
+        "space",
+        "sqrt",
+        "tan",
+        "tanh",
+        "upper",
+        "weekday",
+        "weekofyear",
+        "year",
+    ],
     1,
 )
 """Functions of Spark that take one argument, whose errors say so."""
@@ -53,7 +99,7 @@ _WIDER = ("tinyint", "smallint", "integer", "bigint", "decimal", "real", "double
 
 _KNOWN = frozenset([*_WIDER, "varchar", "char", "boolean", "date", "timestamp", "varbinary", "array", "map", "row"])
 _INTO = frozenset([("date", "timestamp"), ("char", "varchar"), ("varchar", "char"), ("varchar", "json")])
-_VARIADIC = frozenset("concat concat_ws format greatest least map_concat".split())
+_VARIADIC = frozenset("concat concat_ws format greatest least map_concat".split())  # noqa: SIM905 - a list of words
 
 
 @functools.cache
@@ -95,7 +141,7 @@ def _fits(wanted: Sequence[str], given: Sequence[str]) -> bool:
 
 def _accepts(wanted: str, given: str) -> bool:
     into, of = kinds.base(wanted), kinds.base(given)
-    if of == "unknown" or into == of or _GENERIC.fullmatch(wanted):
+    if of in {"unknown", into} or _GENERIC.fullmatch(wanted):
         return True
     if into in _WIDER and of in _WIDER:
         return _WIDER.index(of) <= _WIDER.index(into)

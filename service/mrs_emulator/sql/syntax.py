@@ -16,9 +16,55 @@ import sqlglot
 
 _TYPE = sqlglot.TokenType
 _STATEMENTS = frozenset(
-    "ALTER ANALYZE CACHE CALL CLEAR COMMENT COMMIT CREATE DEALLOCATE DELETE DESC DESCRIBE DROP EXECUTE EXPLAIN EXPORT FROM "
-    "GRANT IMPORT INSERT LOAD LOCK MERGE MSCK PREPARE REFRESH RELOAD REPAIR REPLACE RESET REVOKE ROLLBACK SELECT SET SHOW START "
-    "TABLE TRUNCATE UNCACHE UNLOCK UPDATE USE VALUES WITH ADD LIST (".split()
+    [
+        "ALTER",
+        "ANALYZE",
+        "CACHE",
+        "CALL",
+        "CLEAR",
+        "COMMENT",
+        "COMMIT",
+        "CREATE",
+        "DEALLOCATE",
+        "DELETE",
+        "DESC",
+        "DESCRIBE",
+        "DROP",
+        "EXECUTE",
+        "EXPLAIN",
+        "EXPORT",
+        "FROM",
+        "GRANT",
+        "IMPORT",
+        "INSERT",
+        "LOAD",
+        "LOCK",
+        "MERGE",
+        "MSCK",
+        "PREPARE",
+        "REFRESH",
+        "RELOAD",
+        "REPAIR",
+        "REPLACE",
+        "RESET",
+        "REVOKE",
+        "ROLLBACK",
+        "SELECT",
+        "SET",
+        "SHOW",
+        "START",
+        "TABLE",
+        "TRUNCATE",
+        "UNCACHE",
+        "UNLOCK",
+        "UPDATE",
+        "USE",
+        "VALUES",
+        "WITH",
+        "ADD",
+        "LIST",
+        "(",
+    ]
 )
 _CLAUSES = frozenset(["FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "UNION"])
 _CONDITIONS = frozenset(["WHERE", "HAVING", "AND", "OR", "ON"])
@@ -58,7 +104,7 @@ class Found:
     index: int
 
 
-def find(tokens: Sequence[Any]) -> Found | None:
+def find(tokens: Sequence[Any]) -> Found | None:  # noqa: PLR0911 - a table of situations
     """The first slip that the words show."""
     texts = [token.text.upper() if token.token_type != _TYPE.STRING else "''" for token in tokens] + ["<EOF>"]
     if texts[0] not in _STATEMENTS:
@@ -70,7 +116,12 @@ def find(tokens: Sequence[Any]) -> Found | None:
             return Found(slip, index)
         if text == "FROM" and cases:
             return Found(Slip.NO_END, index)
-        if text == "FROM" and depth and "SELECT" not in texts[_opening(texts, index) : index] and not _special(texts, index):
+        if (
+            text == "FROM"
+            and depth
+            and "SELECT" not in texts[_opening(texts, index) : index]
+            and not _special(texts, index)
+        ):
             return Found(Slip.OPEN, index)
         depth += {"(": 1, ")": -1}.get(text, 0)
         cases += {"CASE": 1, "END": -1}.get(text, 0)
@@ -81,22 +132,22 @@ def find(tokens: Sequence[Any]) -> Found | None:
     return None
 
 
-def _after(before: str, text: str, texts: Sequence[str], index: int) -> Slip | None:  # noqa: PLR0911 - a table
+def _after(before: str, text: str, texts: Sequence[str], index: int) -> Slip | None:
     """What is wrong with a word because of the one before it."""
-    if before == "SELECT" and (text in _CLAUSES or text == "<EOF>"):
-        return Slip.NO_COLUMNS
-    if before == "," and (text in _CLAUSES or text == "<EOF>"):
-        return Slip.NO_COLUMN
-    if before == "FROM" and (text in _CLAUSES or text == "<EOF>"):
-        return Slip.NO_TABLE
-    if before in _CONDITIONS and (text in _CLAUSES or text == "<EOF>"):
-        return Slip.NO_CONDITION
+    lacks = text in _CLAUSES or text == "<EOF>"
+    if lacks and (before in _NEEDING or before in _CONDITIONS):
+        return _NEEDING.get(before, Slip.NO_CONDITION)
     if before in {"ORDER", "GROUP"} and index > 1 and "FROM" in texts[:index]:
         return Slip.NO_BY
     if before == "=" and text == "=":
         return Slip.TWO_OPERATORS
     if before == "LIMIT" and not text.isdigit() and text not in {"ALL", "-", "("}:
         return Slip.LIMIT
+    return _at_start(before, text, texts, index)
+
+
+def _at_start(before: str, text: str, texts: Sequence[str], index: int) -> Slip | None:
+    """What is wrong with the first words of INSERT, DROP and CREATE TABLE."""
     if index == 1 and before == "INSERT" and text not in {"INTO", "OVERWRITE"}:
         return Slip.NO_INTO
     if index == 1 and before == "DROP" and text not in _DROPPED:
@@ -106,7 +157,11 @@ def _after(before: str, text: str, texts: Sequence[str], index: int) -> Slip | N
     return None
 
 
-_DROPPED = frozenset("TABLE VIEW SCHEMA DATABASE ROLE FUNCTION TEMPORARY INDEX MACRO NAMESPACE VARIABLE MATERIALIZED".split())
+_NEEDING = {"SELECT": Slip.NO_COLUMNS, ",": Slip.NO_COLUMN, "FROM": Slip.NO_TABLE}
+"""Words that need something behind them, and what it is when a clause follows."""
+_DROPPED = frozenset(
+    "TABLE VIEW SCHEMA DATABASE ROLE FUNCTION TEMPORARY INDEX MACRO NAMESPACE VARIABLE MATERIALIZED".split()  # noqa: SIM905 - a list of words
+)
 
 
 def _opening(texts: Sequence[str], index: int) -> int:

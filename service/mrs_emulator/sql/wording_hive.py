@@ -6,7 +6,7 @@ Source: Hive 3.1.3, recorded in `tests/unit/emulator/mistakes/hive.jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from sqlglot import exp
@@ -15,7 +15,7 @@ from mrs_emulator.core import failures
 from mrs_emulator.sql import calls, kinds, places, refusing, scopes, signatures, words
 
 _ERROR: Final = "FAILED: SemanticException [Error {code}]: {text}"
-_COMPARED: Final = {exp.EQ: "EQUAL ", exp.GT: "GREATER THAN", exp.LT: "LESS THAN"}
+_COMPARED: Final[Mapping[type[exp.Expr], str]] = {exp.EQ: "EQUAL ", exp.GT: "GREATER THAN", exp.LT: "LESS THAN"}
 
 
 class HiveWords:
@@ -141,13 +141,17 @@ class HiveWords:
         """Hive fails in Java's words where an operand is not true or false."""
         for one in (node.this, node.args.get("expression")):
             if one is not None and kind(one) not in {None, "boolean"}:
-                raise refusing.not_played(f"{node.key.upper()} of something else than boolean", "compare it with a value")
+                raise refusing.not_played(
+                    f"{node.key.upper()} of something else than boolean", "compare it with a value"
+                )
 
     def _condition(self, node: exp.If, kind: words.Kind) -> None:
         if isinstance(node.parent, exp.Case) and node.parent.this is not None:  # CASE x WHEN 1
             return
         of = kind(node.this)
-        branches = {kinds.is_number(one) for part in ("true", "false") if (one := kind(node.args.get(part) or exp.Var()))}
+        branches = {
+            kinds.is_number(one) for part in ("true", "false") if (one := kind(node.args.get(part) or exp.Var()))
+        }
         if len(branches) > 1 and not isinstance(node.parent, exp.Case):
             raise refusing.not_played("if() of values of different types", "cast them")
         if of in {None, "boolean", "unknown"}:
@@ -164,7 +168,9 @@ class HiveWords:
         if left and right and _is_nested(right) and not _is_nested(left):
             name = _COMPARED[type(node)]
             said = f"The 2nd argument of {name} is expected to a primitive type, but list is found"
-            self.fail(f"Argument type mismatch '{node.expression.name}': {said}", 10016, self._where.start(node.expression))
+            self.fail(
+                f"Argument type mismatch '{node.expression.name}': {said}", 10016, self._where.start(node.expression)
+            )
 
     def _counted(self, node: exp.Expr, kind: words.Kind) -> None:
         """Hive fails in words of its own classes where a number is added to a date."""
@@ -195,7 +201,9 @@ class HiveWords:
                 if calls.is_aggregate(one):
                     self._misplaced(one)
         if name in signatures.WINDOW and not isinstance(node.parent, exp.Window | exp.IgnoreNulls):
-            text = "SemanticException org.apache.hadoop.hive.ql.metadata.HiveException: Only COMPLETE mode supported for"
+            text = (
+                "SemanticException org.apache.hadoop.hive.ql.metadata.HiveException: Only COMPLETE mode supported for"
+            )
             self.fail(f"{text} {name} function")
         if name == "explode" and len(getattr(node.parent_select, "expressions", [])) > 1:
             raise refusing.not_played("explode beside other columns", "use LATERAL VIEW explode")

@@ -58,7 +58,9 @@ class PrestoWords:
         return None
 
     def no_catalog(self, node: exp.Table) -> None:
-        """There is no such catalogue."""
+        """There is no such catalogue; a Presto of MRS has its own beside `hive`."""
+        if node.catalog.lower() in {"system", "jmx"}:
+            raise refusing.not_played(f"the catalogue {node.catalog.lower()}", "the emulator has the catalogue hive")
         self.fail(f"Catalog '{node.catalog}' does not exist", self._where.start(node))
 
     def no_database(self, node: exp.Table, database: str) -> None:
@@ -80,15 +82,18 @@ class PrestoWords:
 
     def not_grouped(self, node: exp.Expr, select: exp.Select) -> None:
         """A column stands beside aggregates; in HAVING Presto names the whole condition."""
-        having = select.args.get("having")
-        shown = node.sql("presto")
-        if having is not None and node.find_ancestor(exp.Having) is having and having.this is not node:
-            node, shown = having.this, f"({having.this.sql('presto')})"
-        self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(node))
+        having = node.find_ancestor(exp.Having)
+        named: exp.Expr = having.this if having is not None and having.parent is select else node
+        shown = node.sql("presto") if named is node else f"({named.sql('presto')})"
+        self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(named))
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:
         """The condition of WHERE has no aggregates, and is true or false."""
-        found = [one for one in node.find_all(exp.Func) if calls.is_aggregate(one) and one.parent_select is node.parent_select]
+        found = [
+            one
+            for one in node.find_all(exp.Func)
+            if calls.is_aggregate(one) and one.parent_select is node.parent_select
+        ]
         if found:
             shown = ", ".join(calls.shown(one, "presto") for one in found)
             text = "WHERE clause cannot contain aggregations, window functions or grouping operations"
@@ -125,8 +130,7 @@ class PrestoWords:
             case exp.DPipe():
                 self._joined(node, kind)
             case exp.Neg():
-                if (of := kind(node.this)) and not kinds.is_number(of) and of != "unknown":
-                    self.fail(f"'-' cannot be applied to {of}", self._where.before(node.this, "-"))
+                self._negated(node, kind)
             case exp.And() | exp.Or() | exp.Not() | exp.If():
                 self._conditions(node, kind)
             case exp.In() | exp.Between() | exp.Like():
@@ -137,6 +141,10 @@ class PrestoWords:
                 self._cast(node, kind)
             case exp.Func():
                 self._function(node, kind)
+
+    def _negated(self, node: exp.Neg, kind: words.Kind) -> None:
+        if (of := kind(node.this)) and not kinds.is_number(of) and of != "unknown":
+            self.fail(f"'-' cannot be applied to {of}", self._where.before(node.this, "-"))
 
     def _at(self, node: exp.Expr) -> int | None:
         """Where Presto says that a part is: an operation is where its operator is."""
@@ -227,7 +235,9 @@ class PrestoWords:
         if expected is None:
             self.fail(f"Function '{name}' not registered", at)
         if calls.is_aggregate(node):
-            inner = [one for part in node.iter_expressions() for one in part.find_all(exp.Func) if calls.is_aggregate(one)]
+            inner = [
+                one for part in node.iter_expressions() for one in part.find_all(exp.Func) if calls.is_aggregate(one)
+            ]
             if inner:
                 shown = ", ".join(calls.shown(one, "presto") for one in inner)
                 self.fail(f"Cannot nest aggregations inside aggregation '{name}': [{shown}]", at)
@@ -246,11 +256,7 @@ def _alike(one: str, other: str) -> bool:
     left, right = kinds.base(one), kinds.base(other)
     if "unknown" in {left, right} or left == right:
         return True
-    return (
-        (kinds.is_number(left) and kinds.is_number(right))
-        or {left, right} <= _MOMENTS
-        or {left, right} <= _TEXTS
-    )
+    return (kinds.is_number(left) and kinds.is_number(right)) or {left, right} <= _MOMENTS or {left, right} <= _TEXTS
 
 
 def _countable(one: str, other: str) -> bool:

@@ -96,24 +96,32 @@ class SparkWords:
         """A column stands beside aggregates."""
         if select.args.get("group") is None:
             text = (
-                "[MISSING_GROUP_BY] The query does not include a GROUP BY clause. Add GROUP BY or turn it into the window "
+                "[MISSING_GROUP_BY] The query does not include a GROUP BY clause. Add GROUP BY or turn it into "
+                "the window "
                 "functions using OVER clauses."
             )
             self.fail(text, self._where.before(select.expressions[0], "SELECT"))
         self.fail(
             f'[MISSING_AGGREGATION] The non-aggregating expression "{node.name}" is based on columns which are not '
             "participating in the GROUP BY clause.\nAdd the columns or the expression to the GROUP BY, aggregate the "
-            f'expression, or use "any_value({node.name})" if you do not care which of the values within a group is returned.'
+            f'expression, or use "any_value({node.name})" if you do not care which of the values within a group '
+            "is returned."
         )
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:
         """The condition of WHERE has no aggregates, and is true or false."""
-        found = [one for one in node.find_all(exp.Func) if calls.is_aggregate(one) and one.parent_select is node.parent_select]
+        found = [
+            one
+            for one in node.find_all(exp.Func)
+            if calls.is_aggregate(one) and one.parent_select is node.parent_select
+        ]
         if found:
             inner = ", ".join(_shown(one) for one in found)
             self.fail(
-                f'[INVALID_WHERE_CONDITION] The WHERE condition "{_shown(node)}" contains invalid expressions: {inner}.\n'
-                "Rewrite the query to avoid window functions, aggregate functions, and generator functions in the WHERE clause.",
+                f'[INVALID_WHERE_CONDITION] The WHERE condition "{_shown(node)}" contains invalid expressions: '
+                f"{inner}.\n"
+                "Rewrite the query to avoid window functions, aggregate functions, and generator functions in "
+                "the WHERE clause.",
                 self._where.word("SELECT"),
             )
         if kind not in {None, "boolean", "unknown"}:
@@ -134,7 +142,8 @@ class SparkWords:
         at = self._where.word("SELECT")
         if len(left) != len(right):
             self.fail(
-                f"[NUM_COLUMNS_MISMATCH] {name} can only be performed on inputs with the same number of columns, but the "
+                f"[NUM_COLUMNS_MISMATCH] {name} can only be performed on inputs with the same number of columns, "
+                "but the "
                 f"first input has {len(left)} columns and the second input has {len(right)} columns.",
                 at,
             )
@@ -142,7 +151,8 @@ class SparkWords:
         for ordinal, one, other in zip(ordinals, left, right, strict=False):
             if one and other and _is_nested(one) != _is_nested(other):
                 self.fail(
-                    f"[INCOMPATIBLE_COLUMN_TYPE] {name} can only be performed on tables with compatible column types. The "
+                    f"[INCOMPATIBLE_COLUMN_TYPE] {name} can only be performed on tables with compatible column "
+                    "types. The "
                     f'{ordinal} column of the second table is "{_type(other)}" type which is not compatible with '
                     f'"{_type(one)}" at the same column of the first table..',
                     at,
@@ -156,7 +166,8 @@ class SparkWords:
         if compared is not None and compared.args.get("query") is not None and node in compared.args["query"].walk():
             names = ", ".join(f'"{one.name}"' for one in outputs)
             text = (
-                "The number of columns in the left hand side of an IN subquery does not match the number of columns in the "
+                "The number of columns in the left hand side of an IN subquery does not match the number of "
+                "columns in the "
                 f'output of subquery. Left hand side columns(length: 1): ["{_shown(compared.this)}"], right hand side '
                 f"columns(length: {len(outputs)}): [{names}]."
             )
@@ -233,16 +244,21 @@ class SparkWords:
         count = signatures.SPARK_COUNTS.get(name)
         if count is not None and len(node.expressions) != count:
             self.fail(
-                f"[WRONG_NUM_ARGS.WITHOUT_SUGGESTION] The `{name}` requires {count} parameters but the actual number is "
-                f"{len(node.expressions)}. Please, refer to 'https://spark.apache.org/docs/latest/sql-ref-functions.html' "
+                f"[WRONG_NUM_ARGS.WITHOUT_SUGGESTION] The `{name}` requires {count} parameters but the actual "
+                "number is "
+                f"{len(node.expressions)}. Please, refer to "
+                "'https://spark.apache.org/docs/latest/sql-ref-functions.html' "
                 "for a fix.",
                 at,
             )
         if calls.is_aggregate(node):
-            inner = [one for part in node.iter_expressions() for one in part.find_all(exp.Func) if calls.is_aggregate(one)]
+            inner = [
+                one for part in node.iter_expressions() for one in part.find_all(exp.Func) if calls.is_aggregate(one)
+            ]
             if inner:
                 text = (
-                    "[NESTED_AGGREGATE_FUNCTION] It is not allowed to use an aggregate function in the argument of another "
+                    "[NESTED_AGGREGATE_FUNCTION] It is not allowed to use an aggregate function in the argument "
+                    "of another "
                     "aggregate function. Please use the inner aggregate function in a sub-query."
                 )
                 self.fail(text, self._where.start_of_call(inner[0]))
@@ -284,7 +300,15 @@ def _shown(node: exp.Expr) -> str:
     """An expression as Spark prints it: operations in brackets, stars counted as 1."""
     match node:
         case exp.And() | exp.Or() | exp.Add() | exp.Sub() | exp.Mul() | exp.Div() | exp.EQ() | exp.GT() | exp.LT():
-            symbols = {exp.And: "AND", exp.Or: "OR", exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.EQ: "="}
+            symbols = {
+                exp.And: "AND",
+                exp.Or: "OR",
+                exp.Add: "+",
+                exp.Sub: "-",
+                exp.Mul: "*",
+                exp.Div: "/",
+                exp.EQ: "=",
+            }
             symbol = symbols.get(type(node), ">" if isinstance(node, exp.GT) else "<")
             return f"({_shown(node.this)} {symbol} {_shown(node.expression)})"
         case exp.Not():

@@ -45,9 +45,7 @@ class Words(Protocol):
     def position(self, node: exp.Expr, count: int | None, clause: str) -> None:
         """GROUP BY or ORDER BY a number, and how many columns there are."""
 
-    def set_operation(
-        self, node: exp.SetOperation, left: Sequence[str | None], right: Sequence[str | None]
-    ) -> None:
+    def set_operation(self, node: exp.SetOperation, left: Sequence[str | None], right: Sequence[str | None]) -> None:
         """The types of both sides of UNION and its kin."""
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:

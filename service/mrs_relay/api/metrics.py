@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from prometheus_client import core, registry
 
@@ -54,19 +55,19 @@ class Collector(registry.Collector):
         )
 
         yield certificates.family(now.certificates)
-        for kind, name, text, value in (
-            ("gauge", "writes", "1 when this process writes to the database.", progress.writes),
-            (
-                "gauge",
-                "caught_up",
-                "1 when all that the topics held at first is in the database.",
-                progress.caught_up,
-            ),
-            ("gauge", "failing", "1 while a topic or the database cannot be used.", progress.problem is not None),
-            ("counter", "records", "Records written.", progress.written),
-            ("counter", "records_skipped", "Records that are no message of mrs-relay.", progress.skipped),
-            ("gauge", "streams", "Open streams of events and calls that wait.", now.streams),
-            ("counter", "streams_cut_off", "Streams whose reader did not read.", now.cut_off),
-        ):
-            made = core.GaugeMetricFamily if kind == "gauge" else core.CounterMetricFamily
-            yield made(f"mrs_relay_web_{name}", text, value=float(value))
+        for kind, name, text, value in _single(now):
+            made = Values(kind, f"mrs_relay_web_{name}", text)
+            made.add((), float(value))
+            yield made.family()
+
+
+def _single(now: Snapshot) -> Iterator[tuple[Literal["gauge", "counter"], str, str, float]]:
+    """Yield the metrics without labels: kind, name, help and value."""
+    progress = now.progress
+    yield "gauge", "writes", "1 when this process writes to the database.", progress.writes
+    yield "gauge", "caught_up", "1 when all that the topics held at first is in the database.", progress.caught_up
+    yield "gauge", "failing", "1 while a topic or the database cannot be used.", progress.problem is not None
+    yield "counter", "records", "Records written.", progress.written
+    yield "counter", "records_skipped", "Records that are no message of mrs-relay.", progress.skipped
+    yield "gauge", "streams", "Open streams of events and calls that wait.", now.streams
+    yield "counter", "streams_cut_off", "Streams whose reader did not read.", now.cut_off

@@ -13,6 +13,8 @@ from mrs_relay.common import histograms
 OTHER: Final = "other"
 """The label that stands for all names beyond a bound."""
 
+_Bucket = tuple[str, float] | tuple[str, float, core.Exemplar]
+
 
 class Bounded:
     """
@@ -51,8 +53,11 @@ class Values:
         labels: Sequence[str] = (),
         combine: Callable[[float, float], float] = operator.add,
     ) -> None:
-        made = core.GaugeMetricFamily if kind == "gauge" else core.CounterMetricFamily
-        self._family: core.Metric = made(name, text, labels=labels)
+        self._family: core.GaugeMetricFamily | core.CounterMetricFamily
+        if kind == "gauge":
+            self._family = core.GaugeMetricFamily(name, text, labels=labels)
+        else:
+            self._family = core.CounterMetricFamily(name, text, labels=labels)
         self._combine = combine
         self._values: dict[tuple[str, ...], float] = {}
 
@@ -65,7 +70,7 @@ class Values:
     def family(self) -> core.Metric:
         """Return the metric."""
         for labels, value in self._values.items():
-            self._family.add_metric(labels, value)  # type: ignore[attr-defined]  # each kind has it
+            self._family.add_metric(labels, value)
         return self._family
 
 
@@ -86,9 +91,9 @@ def durations(
     return family
 
 
-def _buckets(seen: histograms.Histogram) -> list[tuple[str, float] | tuple[str, float, core.Exemplar]]:
+def _buckets(seen: histograms.Histogram) -> list[_Bucket]:
     total = 0
-    buckets: list[tuple[str, float] | tuple[str, float, core.Exemplar]] = []
+    buckets: list[_Bucket] = []
     for number, (bound, count) in enumerate(zip((*map(str, seen.bounds_s), "+Inf"), seen.counts, strict=True)):
         total += count
         example = seen.exemplars.get(number)

@@ -86,7 +86,7 @@ def _last_states(found: Iterable[record_reader.Event]) -> list[_State]:
 def _compared(
     states: Sequence[_State], known: Mapping[bytes, database.Row]
 ) -> tuple[list[_State], list[record_reader.Event]]:
-    """Return the states of requests that are written whole, and the events that only move a request on, in order."""
+    """Return the states of requests that are written whole, and the events that only move a request on."""
     whole: list[_State] = []
     later: list[record_reader.Event] = []
     for one, started_ms in states:
@@ -99,7 +99,7 @@ def _compared(
             whole.append((one, before.started_ms))
         else:
             later.append(one)
-    return whole, sorted(later, key=lambda one: known[one.key].number)
+    return whole, later
 
 
 def _with_new_words(row: Mapping[str, Any], before: str) -> Mapping[str, Any]:
@@ -111,7 +111,6 @@ def _with_new_words(row: Mapping[str, Any], before: str) -> Mapping[str, Any]:
 async def _known(connection: sa_asyncio.AsyncConnection, keys: Sequence[bytes]) -> Mapping[bytes, database.Row]:
     """Return what is written of these requests."""
     columns = (
-        _requests.number,
         _requests.key,
         _requests.sequence,
         _requests.ended,

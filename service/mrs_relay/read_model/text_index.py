@@ -7,8 +7,8 @@ found at once. Where the database has no trigrams, there is no index, and `queri
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,28 +24,36 @@ _MOST: Final = 2_000
 _ROWS_BITS: Final = 16
 """Each request has a range of so many bits among the row numbers of FTS5: a row for each event that brings words."""
 
+_ASKED_AT_ONCE: Final = 10_000
+
 _words: Final = tables.WORDS
-_number: Final = tables.REQUESTS.c.number
+_requests: Final = tables.REQUESTS.c
+_INSERT: Final = (
+    sa.insert(_words).prefix_with("OR REPLACE").values(rowid=sa.bindparam("rowid"), words=sa.bindparam("words"))
+)
 
 
-async def write(connection: sa_asyncio.AsyncConnection, rows: Iterable[Mapping[str, Any]]) -> None:
+async def write(connection: sa_asyncio.AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
     """
     Note words of requests that are written; PostgreSQL does so by itself.
 
     Args:
         connection: within a transaction.
-        rows: key, sequence and words of each; FTS5 is quickest in the order of the requests' numbers.
+        rows: key, sequence and words of each.
     """
-    if connection.dialect.name == "sqlite":
-        some = [{"of": row["key"], "row": row["sequence"] % (1 << _ROWS_BITS), "words": row["words"]} for row in rows]
-        await database.write_rows(connection, _insert(), some)
+    if connection.dialect.name != "sqlite":
+        return
+    numbers: dict[bytes, int] = {}
+    keys = [row["key"] for row in rows]
+    for first in range(0, len(keys), _ASKED_AT_ONCE):
+        some = _requests.key.in_(keys[first : first + _ASKED_AT_ONCE])
+        asked = sa.select(_requests.key, _requests.number).where(some)
+        numbers |= {row.key: row.number for row in await connection.execute(asked)}
 
-
-@functools.cache
-def _insert() -> sa.Insert:
-    row = _number * sa.literal_column(str(1 << _ROWS_BITS), sa.Integer) + sa.bindparam("row", type_=sa.Integer)
-    source = sa.select(row, sa.bindparam("words", type_=sa.Text)).where(tables.REQUESTS.c.key == sa.bindparam("of"))
-    return sa.insert(_words).prefix_with("OR REPLACE").from_select(["rowid", "words"], source)
+    places = ((numbers[row["key"]] << _ROWS_BITS) + row["sequence"] % (1 << _ROWS_BITS) for row in rows)
+    found = [{"rowid": place, "words": row["words"]} for place, row in zip(places, rows, strict=True)]
+    # FTS5 writes what it has in memory whenever a row has a lower number than the one before.
+    await database.write_rows(connection, _INSERT, sorted(found, key=operator.itemgetter("rowid")))
 
 
 async def remove(connection: sa_asyncio.AsyncConnection, numbers: Sequence[int]) -> None:
@@ -75,6 +83,6 @@ async def numbers(opened: database.Database, text: str) -> Sequence[int] | None:
     else:
         # The planner takes a text to be more frequent than it is, and would read the whole table.
         no_scan = sa.select(sa.func.set_config("enable_seqscan", "off", True))
-        statement = sa.select(_number).where(tables.REQUESTS.c.words.contains(text, autoescape=True))
+        statement = sa.select(_requests.number).where(_requests.words.contains(text, autoescape=True))
         _, rows = await opened.rows(no_scan, statement.limit(_MOST + 1))
     return sorted({row.number for row in rows}) if len(rows) <= _MOST else None

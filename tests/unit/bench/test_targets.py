@@ -70,7 +70,7 @@ FIGURES: dict[str, dict[str, Any]] = {
         "first_page_ms": {"none": 1.0, "text, none": 25.0},
         "dashboard_ms": {"/": 20.0},
     },
-    "status": {"with_us": 202.0, "without_us": 200.0, "ratio": 1.01, "records": 100},
+    "status": {"with_us": 202.0, "without_us": 200.0, "ratio": 1.01, "share": 0.01},
 }
 
 

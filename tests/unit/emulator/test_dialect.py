@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import dialect, statement
+from mrs_emulator.sql import catalogue, checks, dialect, statement
 
 DIALECTS: tuple[statement.Dialect, ...] = ("presto", "hive", "spark")
 
@@ -88,12 +88,13 @@ def test_statement_that_is_not_played_is_refused(text: str, spoken: statement.Di
 
 @pytest.mark.parametrize(
     ("text", "line", "column"),
-    [("select * from", 1, 10), ("select a,\n  from t where where", 2, 16)],
+    [("select * from", 1, 14), ("select a\n  from t where where", 2, 16)],
 )
 def test_syntax_error_says_where(text: str, line: int, column: int) -> None:
     """Line and column, counted from 1, of the word that does not fit."""
+    nothing = catalogue.Catalogue(lambda *_: [], frozenset())
     with pytest.raises(failures.SqlRefused, match="mismatched input") as caught:
-        dialect.translate(text, "presto")
+        checks.check(text, "presto", nothing)
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
@@ -186,7 +187,7 @@ def test_moments_carry_no_time_zone() -> None:
         ("VARCHAR", ("varchar", "string", "string")),
         ("BIGINT", ("bigint", "bigint", "bigint")),
         ("INTEGER", ("integer", "int", "int")),
-        ("DECIMAL(15,2)", ("decimal(15, 2)", "decimal(15, 2)", "decimal(15, 2)")),
+        ("DECIMAL(15,2)", ("decimal(15,2)", "decimal(15,2)", "decimal(15,2)")),
         ("NO SUCH(TYPE", ("no such(type",) * 3),
     ],
 )

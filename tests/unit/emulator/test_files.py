@@ -11,7 +11,7 @@ import pytest
 
 from mrs_emulator.core import core, failures, settings
 from mrs_emulator.jobs import job_json, rules
-from mrs_emulator.sql import obs, presto_errors, sql, tables, values
+from mrs_emulator.sql import first_words, obs, sql, tables, values
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_arguments_and_properties_are_rendered_as_java_does() -> None:
 )
 def test_first_word_is_found_behind_comments_and_parentheses(statement: str, word: str) -> None:
     """It decides whether a statement has an id."""
-    assert presto_errors.first_word(statement) == word
+    assert first_words.first_word(statement) == word
 
 
 def test_rules_name_every_order_and_outcome() -> None:

@@ -56,12 +56,12 @@ async def test_show_and_desc_answer_at_once_with_rows_and_an_id(open_desk: Opene
         await client.execute("create table t1 (id bigint, name varchar, price decimal(15,2))")
         for statement, content in (
             ("show tables", [["t1"]]),
-            ("SHOW SCHEMAS", [["default"]]),
+            ("SHOW SCHEMAS", [["default"], ["information_schema"]]),
             ("show catalogs", [["hive"]]),
-            ("desc t1", [["id", "bigint", "", ""], ["name", "varchar", "", ""], ["price", "decimal(15, 2)", "", ""]]),
+            ("desc t1", [["id", "bigint", "", ""], ["name", "varchar", "", ""], ["price", "decimal(15,2)", "", ""]]),
             (
                 "describe default.t1",
-                [["id", "bigint", "", ""], ["name", "varchar", "", ""], ["price", "decimal(15, 2)", "", ""]],
+                [["id", "bigint", "", ""], ["name", "varchar", "", ""], ["price", "decimal(15,2)", "", ""]],
             ),
             ("show tables from default like 'x%'", []),
         ):

@@ -21,7 +21,7 @@ _MINUTE_MS = 60_000
 
 
 def _job(state: jobs.State, name: str = "r-1", **fields: Any) -> jobs.Job:
-    given = {"cluster": "c-1", "arrived_ms": _NOW_MS - _HOUR_MS, **fields}
+    given: dict[str, Any] = {"cluster": "c-1", "arrived_ms": _NOW_MS - _HOUR_MS, **fields}
     return jobs.Job(source="s", id=name, subject="job", digest="", state=state, **given)
 
 

@@ -22,6 +22,11 @@ _REBALANCED_S = 12.0  # heartbeats, joining and restoring
 _SESSION_S = 8.0  # after an eviction, until the member hears of it, if it commits no offsets for the group
 
 
+def _deaf(delay_s: float) -> None:
+    """Notice no rebalance."""
+    del delay_s
+
+
 @_BOTH
 async def test_every_record_is_dealt_with_once(guarantee: str) -> None:
     """Records of all partitions are taken in order; state, events and offsets agree; acting was allowed."""
@@ -84,7 +89,7 @@ async def test_rebalance_that_waits_for_a_member_stops_nobody() -> None:
     async with runtimes.running(broker.kafka, broker, handler) as work, runtimes.running(broker.kafka, broker, other):
         await asyncio.sleep(_REBALANCED_S)
         hung = broker.group.members[1]
-        hung.notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        hung.notice = _deaf  # type: ignore[method-assign] # it hangs
         held = handler.leases[0][-1]
         before = held.act_epoch
         broker.rebalance()
@@ -123,7 +128,7 @@ async def test_partition_that_fails_in_a_rebalance_is_restored_after_it() -> Non
     broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler), runtimes.running(broker.kafka, broker, other):
         await asyncio.sleep(_REBALANCED_S)
-        broker.group.members[1].notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        broker.group.members[1].notice = _deaf  # type: ignore[method-assign] # it hangs
         broker.rebalance()
         await asyncio.sleep(5)
         held = len(handler.leases[0])
@@ -141,7 +146,7 @@ async def test_member_that_loses_its_place_while_the_group_waits_parks_its_parti
     broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler), runtimes.running(broker.kafka, broker, other):
         await asyncio.sleep(_REBALANCED_S)
-        broker.group.members[1].notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        broker.group.members[1].notice = _deaf  # type: ignore[method-assign] # it hangs
         held = handler.leases[0][-1]
         broker.rebalance()
         await asyncio.sleep(5)

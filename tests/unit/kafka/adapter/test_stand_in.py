@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aiokafka.protocol import commit
 from tests.support import clocks, runtimes
@@ -70,7 +72,7 @@ def test_thread_can_be_left_out(time: clocks.HandClock) -> None:
 def test_old_broker_gets_requests_without_instance_id() -> None:
     """Before Kafka 2.3 there is none: the same requests go out in the older form."""
     usual = commit.OffsetCommitRequest("group", 7, "member", -1, [("t", [(0, 5, "note")])])
-    made = [
+    made: list[Any] = [
         group_requests.Heartbeat("group", 7, "member", "one"),
         group_requests.OffsetCommit(usual, "one"),
         group_requests.LeaveGroup("group", "member", "one"),
