@@ -156,7 +156,7 @@ async def test_recalled_job_that_nothing_changed_leaves_memory_again() -> None:
     partition = _Partition(_jobs(ledger))
     await partition.take(_request("e-0", 20))
     assert partition.units == [[], []]
-    assert (partition.base, ledger.values) == ({}, {_key("e-0"): b"put back"})
+    assert (dict(partition.base), ledger.values) == ({}, {_key("e-0"): b"put back"})
 
 
 async def test_message_that_is_rejected_instead_finds_the_ended_request_of_its_id() -> None:
@@ -180,7 +180,7 @@ async def test_job_with_duplicates_to_be_stopped_stays_in_memory() -> None:
     base.commit(ended.ledger_key, ended)
     assert base == {ended.ledger_key: ended}
     base.commit(ended.ledger_key, msgspec.structs.replace(ended, duplicates=()))
-    assert (base, set(ledger.values)) == ({}, {ended.ledger_key})
+    assert (dict(base), set(ledger.values)) == ({}, {ended.ledger_key})
 
 
 async def test_record_that_is_no_job_stops_the_partition() -> None:
@@ -207,4 +207,4 @@ async def test_deletion_of_a_job_in_memory_is_noted() -> None:
     ledger = _Ledger(colliding=[rejected.ledger_key])
     base = _jobs(ledger, rejected)
     base.commit(rejected.ledger_key, None)
-    assert (base, ledger.colliding) == ({}, set())
+    assert (dict(base), ledger.colliding) == ({}, set())

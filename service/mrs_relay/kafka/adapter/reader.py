@@ -73,7 +73,8 @@ class KafkaLogReader:
             raise bad
         async with self._connection.asking(f"read {self._tp.topic}-{self._tp.partition}", timeout_s + _ASK_S):
             fetched = await self._client.getmany(self._tp, timeout_ms=int(timeout_s * 1000))
-        return fetched.get(self._tp, ())  # type: ignore[no-any-return] - see `_Fetched`
+        found: Sequence[records.Record] = fetched.get(self._tp, ())  # see `_Fetched`
+        return found
 
 
 class _Fetched(dict[TopicPartition, Any]):
