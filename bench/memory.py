@@ -1,11 +1,12 @@
 """
-Memory per tracked job: what the relay keeps for each job that runs on MRS.
+Memory per tracked job: what the relay keeps for each job that runs on MRS, and for each request that has ended.
 
 Jobs go through a whole life up to RUNNING, are written as ledger records, read back as after a restart, and put where
 the relay keeps them: the partition's dict, the scheduler's slots, the tracker's watches with what was seen last.
+Requests that have ended are indexed, as after their last commit or a restore; their records stay in the ledger.
 
-    python bench/memory.py [--count 100000]    a table
-    python bench/memory.py --json              one line of JSON
+    python bench/memory.py [--count 100000] [--ended 1000000]    a table
+    python bench/memory.py --json                                one line of JSON
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import hashlib
 import json
 import resource
 import sys
 import tracemalloc
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from mrs_relay.common import clock
+from mrs_relay.engine import resting_jobs
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import reader
@@ -29,12 +33,16 @@ from mrs_relay.engine.model import decisions, facts, job_records, jobs
 from mrs_relay.engine.scheduling import scheduler
 from mrs_relay.engine.trackers import job_tracker
 from mrs_relay.engine.work import observations
-from mrs_relay.kafka import records
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import cold_records, records
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import jobs as job_models
 
-TARGET_BYTES = 2048
+TARGET_BYTES = 1000
+ENDED_TARGET_BYTES = 64
+WEEK_MS = 7 * 24 * 3_600_000
 CLUSTERS = 20
+AT_ONCE = 1000
 START_MS = 1_795_420_800_000
 RULES = decisions.DecisionConfig()
 RESULT_TYPES = engine_settings.EngineSettings().result_job_types
@@ -44,7 +52,7 @@ RESULT_TYPES = engine_settings.EngineSettings().result_job_types
 class Kept:
     """All that stays in memory, by the part that keeps it."""
 
-    by_key: dict[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)
+    by_key: resting_jobs.RestingJobs = field(default_factory=resting_jobs.RestingJobs)
     scheduler: scheduler.SubmissionScheduler | None = None
     tracker: job_tracker.JobTracker | None = None
 
@@ -75,9 +83,15 @@ def request(number: int) -> records.Record:
             "labels": {"team": "billing", "run": f"nightly-{number:08d}"},
         },
     }
-    trace = b"00-%032x-%016x-01" % (number + 1, number + 1)
+    chance = _chance(number)
+    trace = f"00-{chance[:32]}-{chance[16:32]}-01".encode()
     raw = json.dumps(value).encode()
     return records.Record("mrs.requests", 0, number, START_MS, cluster(number).encode(), raw, (("traceparent", trace),))
+
+
+def _chance(number: int) -> str:
+    """32 hexadecimal digits that look like chance, as ids do: they cannot be compressed."""
+    return hashlib.sha256(b"%d" % number).hexdigest()[:32]
 
 
 def cluster(number: int) -> str:
@@ -88,7 +102,7 @@ def cluster(number: int) -> str:
 def detail(number: int) -> job_models.JobDetail:
     """What MRS's list says of the job."""
     return job_models.JobDetail(
-        job_id=f"d1d0c7e3-86ba-4ef9-9b0e-{number:012x}",
+        job_id=str(uuid.UUID(_chance(number)[:20] + f"{number:012x}")),
         job_state="RUNNING",
         job_progress=45.0,
         app_id=f"application_1795420800000_{number:06d}",
@@ -125,10 +139,14 @@ def ledger_record(number: int) -> tuple[bytes, bytes]:
 
 
 def keep_jobs(kept: Kept, count: int) -> None:
-    """The partition's dict, as after reading its ledger."""
+    """The partition's jobs, as some minutes after reading its ledger: nothing has happened to them since."""
     for number in range(count):
         key, value = ledger_record(number)
         kept.by_key[jobs.LedgerKey(key)] = job_records.decode(value)
+        if number % AT_ONCE == 0:
+            kept.by_key.rest(AT_ONCE)
+    for _ in range(2):
+        kept.by_key.rest(count)
 
 
 def keep_slots(kept: Kept, _count: int) -> None:
@@ -185,6 +203,24 @@ async def resident(count: int) -> float:
     return grown / count
 
 
+def remembered(count: int) -> float:
+    """Bytes for each request that has ended within the last week, as Python's allocator counts them."""
+    place = records.Position("mrs.requests", 0)
+    nobody = cast("brokers.Broker", None)  # nothing is read back
+    rule = cold_records.ColdRule(lambda _value: None, WEEK_MS // 512)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    cold = cold_records.ColdRecords(place, place, nobody, rule, 60.0)
+    for number in range(count):
+        due_ms = START_MS + number * WEEK_MS // count
+        cold.put(b"/billing/nightly order-2026-11-24-%08d" % number, 7 * number, due_ms)
+    gc.collect()
+    size = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(cold) == count
+    return size / count
+
+
 def _peak_bytes() -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -194,17 +230,21 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000, help="jobs under way")
+    parser.add_argument("--ended", type=int, default=1_000_000, help="requests that have ended")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
     rss = asyncio.run(resident(given.count))
     parts = asyncio.run(traced(given.count))
-    total = sum(parts.values())
+    total, per_ended = sum(parts.values()), remembered(given.ended)
     if given.json:
-        figures = {name: round(size) for name, size in {**parts, "bytes_per_job": total, "rss_per_job": rss}.items()}
-        print(json.dumps({"bench": "memory", "count": given.count, "target": TARGET_BYTES, **figures}))
+        sizes = {**parts, "bytes_per_job": total, "rss_per_job": rss, "bytes_per_ended": per_ended}
+        figures = {name: round(size) for name, size in sizes.items()}
+        counts = {"count": given.count, "ended": given.ended}
+        print(json.dumps({"bench": "memory", **counts, "target": TARGET_BYTES, **figures}))
         return
     shown = ", ".join(f"{name} {size:.0f}" for name, size in parts.items())
     print(f"{given.count} jobs: {total:.0f} bytes each ({shown}; process {rss:.0f}); target {TARGET_BYTES}")
+    print(f"{given.ended} requests that have ended: {per_ended:.0f} bytes each; target {ENDED_TARGET_BYTES}")
 
 
 if __name__ == "__main__":

@@ -35,10 +35,10 @@ from mrs_relay.common import clock, logs
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import executor as executors
 from mrs_relay.engine import partition_jobs
+from mrs_relay.kafka import cold_records, records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import ledger as ledgers
-from mrs_relay.kafka import records
 from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import transport
@@ -94,7 +94,7 @@ class Place:
             engine={"poll_interval_s": 3600.0},
         )
 
-    def owner(self) -> ledgers.Ledger:
+    def owner(self, cold: cold_records.ColdRule | None = None) -> ledgers.Ledger:
         """The partition's ledger, for one more owner."""
         kafka = self.settings().kafka
         options = ledgers.Options(
@@ -103,6 +103,7 @@ class Place:
             limits_bytes={},
             default_limit_bytes=kafka.record_bytes,
             restore_timeout_s=kafka.restore_timeout_s,
+            cold=cold,
         )
         broker = kafka_client.KafkaBroker(kafka)
         return ledgers.Ledger(self.input, options, broker, kafka.transactional_id(self.input.partition))
@@ -129,14 +130,15 @@ async def recover(place: Place) -> float:
     async with opened as (served,):
         context = served.context
         started_s = time.perf_counter()
-        ledger = place.owner()
+        ledger = place.owner(wiring._cold_rule(context))  # noqa: SLF001 - as the service does
         found = await ledger.open()
-        start = leases.Start(found.state, found.next_offset or 0, found.claimed_at_s)
+        start = leases.Start(found.state, found.next_offset or 0, found.claimed_at_s, cold=ledger.cold)
         inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=1, next_offset=start.next_offset)
         lease = leases.Lease(place.input, start, inbox, ledger, clock=system, stale_after_s=45.0)
         jobs = partition_jobs.load(lease)
         async with executors.CommandExecutor(lease, context) as executor:
-            executor.resume(jobs)
+            executor.resume(jobs, jobs.rejected)
+            executor.rest(jobs)
             taken_s = time.perf_counter() - started_s
             assert len(jobs) == context.tracker.followed == place.jobs
         await ledger.kill()

@@ -35,7 +35,7 @@ QUICK: Final[Mapping[str, Sequence[str]]] = {
     "quota": ("--minutes", "5"),
     "fairness": ("--minutes", "5"),
     "client": ("--rounds", "3"),
-    "memory": ("--count", "20000"),
+    "memory": ("--count", "20000", "--ended", "200000"),
     "readmodel": ("--events", "80000", "--requests", "100000"),
     "status": ("--count", "8000", "--rounds", "3"),
 }

@@ -204,7 +204,11 @@ def _client_handles(found: Figures) -> list[Row]:
 
 def _memory(found: Figures) -> list[Row]:
     what = f"memory per tracked job, {found['count']:,} jobs under way"
-    return [Row(what, found["bytes_per_job"], at_most=2048, unit=" bytes")]
+    ended = f"memory per request that has ended, {found['ended']:,} remembered"
+    return [
+        Row(what, found["bytes_per_job"], at_most=1000, unit=" bytes"),
+        Row(ended, found["bytes_per_ended"], at_most=64, unit=" bytes"),
+    ]
 
 
 def _emulator(found: Figures) -> list[Row]:

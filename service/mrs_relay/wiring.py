@@ -16,7 +16,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import mrs_relay
 from mrs_relay import errors, tenants
@@ -26,14 +26,15 @@ from mrs_relay.engine import context as contexts
 from mrs_relay.engine import control_reader, relay, status_publisher, status_report, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
-from mrs_relay.engine.model import decisions
+from mrs_relay.engine.model import cold_jobs, decisions
 from mrs_relay.engine.quota_sharing import exchange
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
+from mrs_relay.engine.work import kinds
 from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import cold_records, hooks, runtime, supervisor
 from mrs_relay.kafka import lease as leases
-from mrs_relay.kafka import runtime, supervisor
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import status
 from mrs_relay.mrs import client as clients
@@ -47,6 +48,9 @@ Brokers = Callable[[kafka_settings.KafkaSettings], brokers.Broker]
 """Make the Kafka broker for a tenant's settings."""
 
 _E = TypeVar("_E", bound=errors.RelayError)
+
+_DUE_UNITS: Final = 512
+"""Ended jobs are forgotten in so many groups: each up to a 512th of `remember_s` late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +273,12 @@ def _served(
 
     def begin() -> runtime.Runtime[contexts.Notice]:
         return runtime.Runtime(
-            one.kafka, broker, _handler(context), context.time, on_share=note_share, before_join=reader.require
+            one.kafka,
+            broker,
+            _handler(context),
+            context.time,
+            hooks=hooks.Hooks(note_share, reader.require),
+            cold=_cold_rule(context),
         )
 
     def note_end() -> None:
@@ -283,6 +292,13 @@ def _served(
 
 def _handler(context: contexts.TenantContext) -> Callable[[leases.Lease[contexts.Notice]], Awaitable[None]]:
     return lambda lease: relay.relay(lease, context)
+
+
+def _cold_rule(context: contexts.TenantContext) -> cold_records.ColdRule:
+    def due_ms(value: bytes) -> int | None:
+        return cold_jobs.due_ms(value, context.time.now_ms(), quota.RECENT_MS, kinds.is_known)
+
+    return cold_records.ColdRule(due_ms, max(1000, context.config.remember_ms // _DUE_UNITS))
 
 
 def _context(

@@ -160,6 +160,19 @@ class TestWriting:
             while not reader.caught_up:
                 await reader.read(0.5)
 
+    async def test_reader_finds_single_records_by_the_offsets_of_their_blocks(self, place: broker_places.Place) -> None:
+        """Forwards and backwards, at the offsets that the producer was told."""
+        await place.create()
+        position = records.Position(place.topic, 0)
+        blocks = [block for number in range(4) for block in await place.send(*[f"{number}-{one}" for one in range(30)])]
+        offsets = [block.first_offset + one for block in blocks for one in range(block.count)]
+        async with asyncio.timeout(30), place.broker.reader(position, offsets[50], few=True) as reader:
+            for number in (50, 119, 0, 31, 30, 90):
+                reader.seek(offsets[number])
+                while not (read := await reader.read(0.5)):
+                    pass
+                assert (read[0].offset, read[0].value) == (offsets[number], f"{number // 30}-{number % 30}".encode())
+
     async def test_killed_producer_writes_nothing(self, place: broker_places.Place) -> None:
         """After a kill, which may come twice, a write raises Fenced."""
         await place.create()

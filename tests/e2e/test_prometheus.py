@@ -102,7 +102,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Prometheus]:
         headers = {"Content-Type": "application/json"}
         order = urllib.request.Request(f"http://127.0.0.1:{mrs}/emulator/faults", faults, headers, method="POST")
         urllib.request.urlopen(order, timeout=5).close()
-        waiting = child.Child(["sh", "-c", shown[0]], log=folder / "submit.txt", env=environment)
+        waiting = child.Child(["sh", "-c", f"exec {shown[0]}"], log=folder / "submit.txt", env=environment)
 
         found = _Prometheus(own)
         _until(lambda: found.has_data("mrs_relay_cluster_paused_since_seconds"), server.log.read_text())

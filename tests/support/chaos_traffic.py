@@ -1,9 +1,9 @@
 """
 What flows while the kill loop does its troubles: requests in, and everything out as a stranger reads it.
 
-`Sender` writes a few requests a second in all of Kafka's codecs, some twice, some cancelled, some that fail and are
-retried, and malformed messages among them. `Reader` reads the events from where it left off, over any trouble of the
-broker, and in the end the ledger and the ends of the input.
+`Sender` writes a few requests a second in all of Kafka's codecs, some twice, also after their end, some cancelled, some
+that fail and are retried, and malformed messages among them. `Reader` reads the events from where it left off, over any
+trouble of the broker, and in the end the ledger and the ends of the input.
 """
 
 from __future__ import annotations
@@ -89,6 +89,12 @@ class Sender:
             self.count["requests cancelled"] += 1
             await asyncio.sleep(self.chance.expovariate(1))
             await self._send(key, service.cancel(f"c-{request_id}", request_id), partition)
+        elif what < 0.15:
+            self.count["requests sent again late"] += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.chance.expovariate(1 / 20)):
+                    await self.stop.wait()
+            await self._send(key, body, partition)
 
     def _request(self, request_id: str, cluster: str) -> bytes:
         if self.chance.random() < 0.05:

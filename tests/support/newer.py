@@ -44,9 +44,9 @@ class NewerBroker:
         return _Producer(self._broker.producer(transactional_id, idempotent=idempotent), self._kafka.topics.ledger)
 
     @contextlib.asynccontextmanager
-    async def reader(self, position: records.Position, offset: int | None) -> AsyncIterator[Any]:
+    async def reader(self, position: records.Position, offset: int | None, *, few: bool = False) -> AsyncIterator[Any]:
         """Read, and take the higher format for the one that is read here."""
-        async with self._broker.reader(position, offset) as reader:
+        async with self._broker.reader(position, offset, few=few) as reader:
             yield _Reader(reader)
 
 

@@ -46,6 +46,7 @@ class Extras:
         calls: part of the requests are calls of operations.
         odd_cancels: cancels come before their request, on other partitions, and twice.
         holds: controls come and go.
+        late_repeats: requests that have ended are repeated and cancelled now and then.
     """
 
     tenants: int = 0
@@ -63,6 +64,7 @@ class Extras:
     calls: bool = False
     odd_cancels: bool = False
     holds: bool = False
+    late_repeats: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -101,6 +103,7 @@ def draw(seed: int) -> Extras:
         calls=often(),
         odd_cancels=often(),
         holds=often(),
+        late_repeats=often(0.5),
     )
 
 

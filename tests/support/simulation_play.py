@@ -8,6 +8,7 @@ time the troubles end, and everything must come to its end. `history` judges wha
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import secrets
 from collections import Counter
@@ -143,6 +144,8 @@ class Simulation:
                 nature.start(simulation_holds.play(one.hub, others, self.troubles), "controls")
                 for one in self.deployments
             ]
+        if self.extras.late_repeats:
+            making += [nature.start(self._repeat(stage), "repeats") for stage in self.stages]
         await asyncio.sleep(for_s)
         for task in making:
             task.cancel()
@@ -226,6 +229,18 @@ class Simulation:
                 for twice in range(2 if extras.odd_cancels and chance.random() < 0.3 else 1):
                     stage.put(where, service.cancel(f"c-{number}{'-again' * twice}", request_id))
             await asyncio.sleep(chance.expovariate(1 / 2))
+
+    async def _repeat(self, stage: simulation_stage.Stage) -> None:
+        """Repeat and cancel requests that have ended, until the world heals."""
+        chance = random.Random(f"repeats {self.seed} {stage.name}")
+        for number in itertools.count():
+            await asyncio.sleep(chance.expovariate(1 / 5))
+            stage.read_on()
+            if ended := sorted(stage.ended & stage.bodies.keys()):
+                request_id = chance.choice(ended)
+                partition, body = stage.bodies[request_id]
+                is_cancel = chance.random() < 0.3
+                stage.put(partition, service.cancel(f"c-late-{number}", request_id) if is_cancel else body)
 
     async def _flood(self, stage: simulation_stage.Stage) -> None:
         """Many messages at once, good and malformed ones mixed."""

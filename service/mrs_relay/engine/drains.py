@@ -36,15 +36,15 @@ class Drains:
     async def run(self) -> None:
         """Count each second while there is a drain, until cancelled."""
         while True:
-            if not self._count():
+            if not await self._count():
                 self._changed.clear()
                 await self._changed.wait()
             await asyncio.sleep(_EVERY_S)
 
-    def _count(self) -> bool:
+    async def _count(self) -> bool:
         """Count once; returns whether there is a drain."""
         drains = [one for one in self._controls if one.mode == "drain"]
-        self._controls.draining = self._controls.under_way([one.scope for one in drains])
+        self._controls.draining = await self._controls.under_way([one.scope for one in drains])
         self._ended &= set(drains)
         for one in drains:
             if not self._controls.draining[one.scope] and one not in self._ended:

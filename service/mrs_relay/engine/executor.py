@@ -18,7 +18,7 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay.common import faults, tasks
-from mrs_relay.engine import activity, alarms, expiry, held_jobs, sender, stopper, timers
+from mrs_relay.engine import activity, alarms, expiry, held_jobs, resting_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
@@ -56,6 +56,7 @@ class CommandExecutor:
         self._timers = timers.Timers(context.time.now_ms)
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
+        self._cold_expiry = expiry.ColdExpiry(lease.cold, self._expiry, self._timers, self._others, context.time)
         self._next_commit_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -78,13 +79,13 @@ class CommandExecutor:
         await self._sender.close()
 
     def resume(
-        self, restored: dict[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
+        self, restored: Mapping[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
     ) -> None:
         """
         Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
 
         Args:
-            restored: all jobs.
+            restored: all jobs in memory; a live view, read again later.
             rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first; a live view,
                 read again later.
         """
@@ -92,28 +93,38 @@ class CommandExecutor:
         self._context.controls.join(self, self._context.quota.policy.tenant, restored)
         self._expiry.start()
         self._rejections.start(rejected)
+        self._cold_expiry.look_in_time()
         now_ms = self._context.time.now_ms()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
             if jobs.TRAITS[job.state].holds_slot:
-                with self._alone(key, job, "occupy"):
+                try:
                     self._context.scheduler.occupy(key, job, self)
+                except Exception as error:  # noqa: BLE001 - as in `execute`
+                    self._failed(key, job, "occupy", error)
 
         # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
         waiting = [item for item in restored.items() if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
         followed = (item for item in restored.items() if item[1].state not in _NOT_FOLLOWED)
         for key, job in itertools.chain(followed, waiting):
-            with self._alone(key, job, "recover"):
+            try:
                 owed = transitions.recover(job)
                 if isinstance(owed, commands.Command):
                     self.execute(key, job, owed, self._lease.act_epoch)
                 else:
                     self.report(key, owed)
+            except Exception as error:  # noqa: BLE001 - as in `execute`
+                self._failed(key, job, "recover", error)
 
-        if restored:
+        cold = len(self._lease.cold or ())
+        if restored or cold:
             under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
-            _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way)
+            _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way + cold)
+
+    def rest(self, held: resting_jobs.RestingJobs) -> None:
+        """Keep the jobs small to which nothing happens."""
+        resting_jobs.Rest(held, self._timers, self._context.time.now_ms).start()
 
     async def take(self) -> inboxes.Batch[contexts.Notice] | None:
         """
@@ -225,6 +236,8 @@ class CommandExecutor:
     def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
+        elif self._lease.cold is not None and key not in self._held.in_memory:
+            self._cold_expiry.look_in_time()
         else:
             self._timers.at(job.expires_ms, functools.partial(self._expiry.due, key, expiry.Kind.JOB))
 

@@ -22,6 +22,7 @@ from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import timers
 from mrs_relay.engine.model import jobs
+from mrs_relay.kafka import cold_records
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import progress as progresses
 
@@ -36,6 +37,10 @@ _ASK_AGAIN_S: Final = 2.0
 _REJECTIONS_AGAIN_MS: Final = 1000
 _REJECTIONS_AT_ONCE: Final = 5000
 """Most rejections to forget within a second; each is a write to the ledger."""
+
+_COLD_AGAIN_MS: Final = 2000
+_COLD_AT_ONCE: Final = 1000
+"""Most cold jobs to forget within two seconds; each is read from the ledger before, and is a write to it."""
 
 NO_REJECTIONS: Final[Mapping[jobs.LedgerKey, int]] = MappingProxyType({})
 
@@ -97,6 +102,10 @@ class Expiry:
         waiting[key] = None
         if kind is not Kind.JOB and len(waiting) > max(1, self._context.settings.max_waiting_cancels):
             self._forget(kind, next(iter(waiting)))  # the bound of cancels holds even while messages are unread
+
+    def waiting(self, kind: Kind) -> int:
+        """Return the number of entries that are due and wait for messages to be read."""
+        return len(self._waiting[kind])
 
     async def _catch_up(self, progress: progresses.Progress) -> None:
         await self._until_read_here(progress)
@@ -191,3 +200,54 @@ class Rejections:
                 self._last_forgotten = key
                 self._forget(key)
         self.forget_in_time()
+
+
+class ColdExpiry:
+    """
+    Forget jobs in time whose records are cold, with one timer for all of them.
+
+    Their keys are in the ledger alone, so those that are due are read from there, some at a time.
+
+    Args:
+        cold: the cold records of the partition; None: there are none.
+        expiry: waits for the messages that were sent before.
+        alarm: the partition's timers.
+        task_supervisor: runs the reading; ends with the lease.
+        time: wall time.
+    """
+
+    def __init__(
+        self,
+        cold: cold_records.ColdRecords | None,
+        expiry: Expiry,
+        alarm: timers.Timers,
+        task_supervisor: tasks.TaskSupervisor,
+        time: clock.Clock,
+    ) -> None:
+        self._cold = cold
+        self._expiry = expiry
+        self._alarm = alarm
+        self._task_supervisor = task_supervisor
+        self._time = time
+        self._is_set = False
+
+    def look_in_time(self) -> None:
+        """Set the timer for the cold jobs that are due first, unless it is set."""
+        if self._cold is not None and not self._is_set and (first_ms := self._cold.next_due_ms) is not None:
+            self._is_set = True
+            self._alarm.at(max(first_ms, self._time.now_ms() + _COLD_AGAIN_MS), self._look)
+
+    def _look(self) -> None:
+        if self._cold is not None:
+            self._task_supervisor.start(self._read_due(self._cold), name="expire cold jobs")
+
+    async def _read_due(self, cold: cold_records.ColdRecords) -> None:
+        try:
+            # While the partition is behind, those that wait already are enough.
+            if self._expiry.waiting(Kind.JOB) < _COLD_AT_ONCE:
+                for key in await cold.due(self._time.now_ms(), _COLD_AT_ONCE):
+                    self._expiry.due(jobs.LedgerKey(key), Kind.JOB)
+        except errors.StreamError as error:
+            _log.warning("cold_jobs_not_expired", error=str(error))
+        self._is_set = False
+        self.look_in_time()

@@ -1,25 +1,35 @@
-"""Hold the committed jobs of one partition, and load them from its ledger."""
+"""
+Hold the committed jobs of one partition, and load them from its ledger.
+
+A job that has ended leaves memory with the commit of its end: its ledger record is cold, and the index in
+`kafka.cold_records` has its offset. A fact that needs it again waits until its record has been read, see `recall`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
 
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import event_builder
-from mrs_relay.engine.model import decisions, job_records, jobs
+from mrs_relay.engine import event_builder, resting_jobs
+from mrs_relay.engine.model import cold_jobs, decisions, job_records, jobs
 from mrs_relay.engine.work import kinds
+from mrs_relay.kafka import cold_records
 from mrs_relay.kafka import lease as leases
 
 WAITING: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
 """States of a request that waits for its submission."""
 
 
-class Jobs(dict[jobs.LedgerKey, jobs.Job]):
+class Jobs(resting_jobs.RestingJobs):
     """
-    A partition's jobs as committed.
+    A partition's jobs as committed, without those whose records are cold; most of those that run rest.
+
+    Args:
+        committed: the jobs to begin with.
+        cold: the other records of the partition's ledger; None: all jobs stay in memory.
 
     Attributes:
         awaited: number of cancels that wait for their request.
@@ -27,8 +37,15 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
         rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first.
     """
 
-    def __init__(self, committed: Mapping[jobs.LedgerKey, jobs.Job] | None = None) -> None:
-        super().__init__(committed or {})
+    def __init__(
+        self,
+        committed: Mapping[jobs.LedgerKey, jobs.Job] | None = None,
+        cold: cold_records.ColdRecords | None = None,
+    ) -> None:
+        super().__init__(committed)
+        self._cold = cold
+        self._recalled: dict[jobs.LedgerKey, int] = {}
+        self._without_record: set[jobs.LedgerKey] = set()
         self.awaited = 0
         self.queued = 0
         self.rejected = {key: job.expires_ms for key, job in self.items() if _is_rejected(job)}
@@ -37,6 +54,51 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
         """Forget all jobs."""
         super().clear()
         self.rejected.clear()
+
+    def commit(self, key: jobs.LedgerKey, job: jobs.Job | None) -> None:
+        """Take a job's new state from the last commit; None: it was forgotten. A job that has ended leaves memory."""
+        self._recalled.pop(key, None)
+        self._without_record.discard(key)
+        if job is None:
+            self.discard(key)
+            if self._cold is not None:
+                self._cold.deleted(key)
+        elif self._cold is not None and cold_jobs.is_cold(job):
+            self.discard(key)
+            self._cold.put(key, self._cold.offset_of(key), job.expires_ms)
+        else:
+            self[key] = job
+        self.note_rejected(key, job)
+
+    def is_cold(self, key: jobs.LedgerKey) -> bool:
+        """Whether there may be a job under a key that is not in memory: recall it before a fact of it is decided."""
+        return self._cold is not None and key not in self and key in self._cold and key not in self._without_record
+
+    async def recall(self, keys: Collection[jobs.LedgerKey]) -> None:
+        """
+        Read the jobs of cold keys into memory, until `put_back`.
+
+        Raises:
+            StreamDown: Kafka does not answer, or a record is gone: the partition must be restored.
+            StateUnreadable: a record is not a job of a format this version knows.
+        """
+        if self._cold is None or not keys:
+            return
+        found = await self._cold.take(keys)
+        for key in keys:
+            record = found.get(key)
+            if record is None:
+                self._without_record.add(key)  # another key has the same fingerprint
+            else:
+                self[key] = _decoded(record.value or b"")
+                self._recalled[key] = record.offset
+
+    def put_back(self) -> None:
+        """Let the recalled jobs leave memory again that no commit has changed."""
+        self._without_record.clear()
+        while self._recalled and self._cold is not None:
+            key, offset = self._recalled.popitem()
+            self._cold.put(key, offset, self.pop(key).expires_ms)
 
     def note_rejected(self, key: jobs.LedgerKey, job: jobs.Job | None) -> None:
         """Update `rejected` for a job's new state."""
@@ -66,20 +128,18 @@ def load(
         StateUnreadable: a record is not a job of a format this version knows.
     """
     restored = lease.restored
-    loaded = Jobs()
+    loaded = Jobs(cold=lease.cold)
     rejected: list[tuple[int, int, jobs.LedgerKey]] = []
     while restored:
         key, value = restored.popitem()
-        job = job_records.decode(value)
-        if job.kind:
-            kinds.of(job)  # refuses a kind that only a later version knows
+        job = _decoded(value)
         if _is_rejected(job):
             until_ms = min(job.expires_ms, job.arrived_ms + config.remember_rejected_ms)
             job = msgspec.structs.replace(event_builder.rejected(job, 0, config), expires_ms=until_ms)
             rejected.append((until_ms, job.order, jobs.LedgerKey(key)))
         loaded[jobs.LedgerKey(key)] = job
-        loaded.awaited += _is_pending_cancel(job)
-        loaded.queued += _is_queued(job)
+        loaded.awaited += job.state is jobs.State.PENDING_CANCEL
+        loaded.queued += job.state in WAITING
 
     # Only the newest rejections are kept; the others are due now.
     rejected.sort()
@@ -90,13 +150,12 @@ def load(
     return loaded
 
 
-def _is_pending_cancel(job: jobs.Job | None) -> bool:
-    return job is not None and job.state is jobs.State.PENDING_CANCEL
+def _decoded(value: bytes) -> jobs.Job:
+    job = job_records.decode(value)
+    if job.kind:
+        kinds.of(job)  # refuses a kind that only a later version knows
+    return job
 
 
 def _is_rejected(job: jobs.Job | None) -> bool:
     return job is not None and job.state is jobs.State.REJECTED
-
-
-def _is_queued(job: jobs.Job | None) -> bool:
-    return job is not None and job.state in WAITING

@@ -30,6 +30,7 @@ async def relay(lease: leases.Lease[contexts.Notice], context: contexts.TenantCo
     async with executors.CommandExecutor(lease, context) as executor:
         context.quota.queue(lease, jobs.queued)
         executor.resume(jobs, jobs.rejected)
+        executor.rest(jobs)
 
         while (batch := await executor.take()) is not None:  # 1 take: messages, and facts from outside
             rest: inboxes.Batch[contexts.Notice] | None = batch
@@ -37,10 +38,13 @@ async def relay(lease: leases.Lease[contexts.Notice], context: contexts.TenantCo
                 unit = unit_of_work.UnitOfWork(jobs, context, lease, executor.admit)
                 for key, fact in unit.read(rest):  # 2 read: turn each into a fact for a job
                     unit.decide(key, fact)  # 3 decide: pure
-                if rest.records or not unit.is_empty:
+                if unit.has_progress(rest):
                     epoch = await lease.commit(
                         unit.changes(), unit.outgoing(), unit.next_offset
                     )  # 4 commit: all or none
                     for key, job, command in unit.apply():
                         executor.execute(key, job, command, epoch)  # 5 act: only what is committed
+                if unit.cold:
+                    await jobs.recall(unit.cold)  # ended jobs that the rest needs, from the ledger
                 rest = unit.rest
+            jobs.put_back()

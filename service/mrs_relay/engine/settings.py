@@ -175,8 +175,9 @@ class EngineSettings(pydantic.BaseModel):
 
     remember_s: Seconds = 7 * 24 * 3600.0
     """
-    Seconds for which a finished request answers for its id; after that the same id starts a new job. Of an id that is
-    used again within a day, a look-up after a lost reply cannot distinguish the earlier job from the new one.
+    Seconds for which a finished request answers for its id; up to a 512th of them later the same id starts a new job.
+    Until then it takes 25 bytes of memory, and its record in the ledger. Of an id that is used again within a day, a
+    look-up after a lost reply cannot distinguish the earlier job from the new one.
     """
 
     remember_rejected_s: Seconds = 3600.0

@@ -7,17 +7,17 @@ changes the jobs themselves only after the commit has succeeded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 import msgspec
 import structlog
 
-from mrs_relay.engine import alarms, durations, outgoing, partition_jobs
+from mrs_relay.engine import alarms, durations, outgoing, partition_jobs, recall, unit_counts
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
-from mrs_relay.engine.intake import cancel_routing, policy_check, reader
+from mrs_relay.engine.intake import cancel_routing, reader
 from mrs_relay.engine.model import commands, decisions, facts, job_records, jobs
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
@@ -37,9 +37,6 @@ Bytes that a ledger record keeps free when a request is accepted: for its attemp
 
 _TOKEN_BYTES: Final = 64
 """Upper bound of the header that the ledger adds to a record."""
-
-_CROWDED_WAIT_MS: Final = 10_000
-"""Longest time that a cancel waits for its request while too many cancels wait."""
 
 _NO_KEY: Final = jobs.LedgerKey(b"")
 _ADMITTED: Final = facts.Admitted()
@@ -85,6 +82,7 @@ class UnitOfWork:
         self._context = context
         self._lease = lease
         self._ledger_limit_bytes = lease.limit_bytes(None)
+        self._most_bytes = min(context.settings.max_request_bytes, self._ledger_limit_bytes - _JOB_OVERHEAD_BYTES)
         self._writer = outgoing.Writer(context.topics, lease.limit_bytes)
         self._admit = admit
         self._now_ms = context.time.now_ms()
@@ -99,15 +97,15 @@ class UnitOfWork:
         self._letters: list[records.Outgoing] = []
         self._passed: list[records.Outgoing] = []
         self._record: records.Record | None = None
-        self._awaited = base.awaited
-        self._queued = base.queued
-        self._rejected = len(base.rejected)
+        self._counts = unit_counts.UnitCounts(base, context, lease)
         self._oldest = iter(base.rejected)
-        context.quota.queue(lease, base.queued)
+        self._recall = recall.Recall(base, self._changed, self._read)
 
     def read(self, batch: inboxes.Batch[contexts.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
         """
-        Turn a batch into facts, and collect its dead letters. Ends early when the budget is used up.
+        Turn a batch into facts, and collect its dead letters.
+
+        Ends early when the budget is used up, or at a fact whose job is not in memory.
 
         Raises:
             RuntimeError: a task of this partition failed by a bug.
@@ -123,10 +121,12 @@ class UnitOfWork:
                     f"task {notice.task} failed"
                 ) from notice.error
             yield notice.key, notice.fact
+            if self.cold:
+                self.rest = replace(batch, notices=batch.notices[number:])
+                self._recall.look_ahead(self.rest)
+                return
 
         # Then the messages of the input topic.
-        settings, policy = self._context.settings, self._context.quota.policy
-        most_bytes = min(settings.max_request_bytes, self._ledger_limit_bytes - _JOB_OVERHEAD_BYTES)
         for number, record in enumerate(batch.records):
             if self._is_large_enough(len(record.value or b"")):
                 self.rest = replace(batch, notices=(), records=batch.records[number:])
@@ -136,11 +136,19 @@ class UnitOfWork:
             if skip is not None:
                 self._keep(reader.skipped(record, str(skip)))
                 continue
-            meaning = reader.read(record, settings.result_job_types, most_bytes, policy, self._alarm)
+            meaning = self._read(record, self._alarm)
             if isinstance(meaning, dead_letters.DeadLetter):
                 self._keep(meaning)
             else:
                 yield meaning
+            if self.cold:
+                self.rest = replace(batch, notices=(), records=batch.records[number:])
+                self._recall.look_ahead(self.rest)
+                return
+
+    def _read(self, record: records.Record, alarm: reader.Alarm) -> reader.Keyed | dead_letters.DeadLetter:
+        types, policy = self._context.settings.result_job_types, self._context.quota.policy
+        return reader.read(record, types, self._most_bytes, policy, alarm)
 
     def _is_large_enough(self, coming_bytes: int) -> bool:
         """Whether the next item belongs to the next commit; the first item of a commit always fits."""
@@ -158,6 +166,8 @@ class UnitOfWork:
         self._decide(key, fact, self._record)
 
     def _decide(self, key: jobs.LedgerKey, fact: facts.Fact, record: records.Record | None) -> None:
+        if self._recall.is_needed(key, fact):
+            return
         try:
             step = self._step(key, fact)
         except Exception as error:  # noqa: BLE001 - an error in one fact must not stop the others
@@ -183,7 +193,8 @@ class UnitOfWork:
 
         try:
             if not isinstance(instead, dead_letters.DeadLetter):
-                self._take(instead[0], self._step(*instead))
+                if not self._recall.is_needed(*instead):
+                    self._take(instead[0], self._step(*instead))
                 return
         except Exception as another:  # noqa: BLE001 - as above
             self._alarm(another, "reject", key)
@@ -202,11 +213,11 @@ class UnitOfWork:
         """
         most_growth_bytes = 0
         if isinstance(fact, facts.Requested):
-            fact, most_growth_bytes = self._within_limits(fact), _GROWTH_BYTES
+            fact, most_growth_bytes = self._counts.within_limits(fact), _GROWTH_BYTES
         before = self._changed[key] if key in self._changed else self._base.get(key)
         if isinstance(fact, facts.Admitted | facts.RejectionDue) and before is not None:
             fact = self._context.controls.applied(fact, before, self._context.quota.policy.tenant)
-        decision = transitions.decide(before, fact, self._now_ms, self._config())
+        decision = transitions.decide(before, fact, self._now_ms, self._counts.config())
         if decision is None:
             return None
 
@@ -247,7 +258,7 @@ class UnitOfWork:
         try:
             if job is None or not self._admit(key, job):
                 return step
-            if (then := transitions.decide(job, _ADMITTED, self._now_ms, self._config())) is None:
+            if (then := transitions.decide(job, _ADMITTED, self._now_ms, self._counts.config())) is None:
                 return step
             value = job_records.encode_after(then.job, _ADMITTED)
             size_bytes = step.size_bytes - records.size_bytes(key, step.value) + self._fitting_bytes(key, value)
@@ -266,33 +277,26 @@ class UnitOfWork:
         if step is None:
             return
 
-        # Keep the counts of the partition's jobs in step with the change of state.
         decision = step.decision
-        was = None if step.before is None else step.before.state
-        now = None if decision.job is None else decision.job.state
-        if was is not now:
-            self._awaited += (now is jobs.State.PENDING_CANCEL) - (was is jobs.State.PENDING_CANCEL)
-            self._rejected += (now is jobs.State.REJECTED) - (was is jobs.State.REJECTED)
-            self._count_queued((now in partition_jobs.WAITING) - (was in partition_jobs.WAITING))
-
+        self._counts.note(step.before, decision.job)
         self._changed[key] = decision.job
         self._written[key] = step.value
         self._events.extend(decision.events)
         self._published += step.published
         self._passed += step.passed
         self.bytes += step.size_bytes
-        if now is jobs.State.REJECTED:
+        if decision.job is not None and decision.job.state is jobs.State.REJECTED:
             self._forget_oldest()
         if decision.command is not None:
             self._commands[key] = decision.command
 
     def _forget_oldest(self) -> None:
         """Forget the oldest rejections beyond the bound, except those that this commit has changed itself."""
-        while self._rejected > self._context.settings.max_rejected:
+        while self._counts.rejected > self._context.settings.max_rejected:
             key = next((key for key in self._oldest if key not in self._changed), None)
             if key is None:
                 return
-            self._rejected -= 1
+            self._counts.rejected -= 1
             self._changed[key] = self._written[key] = None
             self.bytes += records.size_bytes(key, None)
 
@@ -312,27 +316,6 @@ class UnitOfWork:
             where["request"] = key.decode(errors="replace")
         alarms.note(self._context.counts, step, error, **where)
 
-    def _config(self) -> decisions.DecisionConfig:
-        config = self._context.config
-        if self._awaited < self._context.settings.max_waiting_cancels:
-            return config
-        return msgspec.structs.replace(config, cancel_wait_ms=min(config.cancel_wait_ms, _CROWDED_WAIT_MS))
-
-    def _within_limits(self, fact: facts.Requested) -> facts.Requested:
-        """Return the fact; while too many requests of the tenant wait, add a rejection, which applies to new ones."""
-        if fact.rejection:
-            return fact
-        tenant_quota = self._context.quota
-        most = tenant_quota.most_queued
-        if most is None or tenant_quota.planned < most:
-            return fact
-        return facts.Requested(fact.job, policy_check.too_many_queued(tenant_quota.policy, most))
-
-    def _count_queued(self, more: int) -> None:
-        if more:
-            self._queued += more
-            self._context.quota.plan(self._lease, self._queued)
-
     def _passed_on(self, key: jobs.LedgerKey, fact: facts.Fact, decision: decisions.Decision) -> list[records.Outgoing]:
         partitions = self._context.quota.share.total
         passed: list[records.Outgoing] = []
@@ -344,9 +327,18 @@ class UnitOfWork:
         return passed
 
     @property
+    def cold(self) -> Collection[jobs.LedgerKey]:
+        """Keys of jobs that must be recalled before `rest` can be decided."""
+        return self._recall.keys
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
         return not (self._changed or self._events or self._dead_letters or self._passed)
+
+    def has_progress(self, batch: inboxes.Batch[contexts.Notice]) -> bool:
+        """Whether there is something to commit: changes, or an offset behind the records of the batch."""
+        return not self.is_empty or (bool(batch.records) and self.next_offset > self._lease.next_offset)
 
     def changes(self) -> list[records.Change]:
         """Return the ledger writes."""
@@ -367,17 +359,11 @@ class UnitOfWork:
 
         for key, job in self._changed.items():
             durations.note(counts, self._base.get(key), job, self._now_ms)
-            if job is None:
-                self._base.pop(key, None)
-            else:
-                self._base[key] = job
-            self._base.note_rejected(key, job)
-        self._base.awaited = self._awaited
-        self._base.queued = self._queued
-        self._context.quota.queue(self._lease, self._queued)
+            self._base.commit(key, job)
+        self._counts.apply()
 
         for key, command in self._commands.items():
-            job = self._base.get(key)
+            job = self._changed[key]
             if job is not None:
                 yield key, job, command
 

@@ -324,6 +324,9 @@ class LogReader(Protocol):
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds. Raises StreamDown, BatchUnreadable."""
 
+    def seek(self, offset: int) -> None:
+        """Read on from an offset, or from the first record behind it."""
+
 
 class Producer(Protocol):
     """Writes records; after any error it is dead and the outcome unknown."""
@@ -375,8 +378,18 @@ class Broker(Protocol):
     def consumer(self) -> GroupConsumer:
         """Return a member of the group, not yet started."""
 
-    def reader(self, position: records.Position, offset: int | None) -> AbstractAsyncContextManager[LogReader]:
-        """Return a reader from `offset`, or from the beginning; entering it raises StreamDown."""
+    def reader(
+        self, position: records.Position, offset: int | None, *, few: bool = False
+    ) -> AbstractAsyncContextManager[LogReader]:
+        """
+        Return a reader from `offset`, or from the beginning; entering it raises StreamDown.
+
+        Args:
+            position: the partition.
+            offset: of the first record; None: the oldest.
+            few: single records are wanted, at offsets to be sought, so little is fetched at once; `caught_up` and
+                `part` say nothing then.
+        """
 
     def producer(self, transactional_id: str | None, *, idempotent: bool) -> Producer:
         """Return a producer, not yet started; `idempotent` matters only without a transactional id."""

@@ -17,9 +17,9 @@ from typing import Final, Generic, Protocol, TypeVar
 from mrs_relay import errors
 from mrs_relay.common import clock as clocks
 from mrs_relay.kafka import budget as budgets
+from mrs_relay.kafka import cold_records, records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import progress as progresses
-from mrs_relay.kafka import records
 
 T = TypeVar("T")
 
@@ -61,6 +61,7 @@ class Start:
         owned_since_s: time of the claim on the event loop's clock, in seconds.
         budget: of the partition's commits, which outlives the lease; None: they may be of any size.
         progress: knows the ends of the input topic and how far it has been read; None: all counts as read.
+        cold: the values of the ledger that are not in `state`; None if all are.
     """
 
     state: dict[bytes, bytes]
@@ -68,6 +69,7 @@ class Start:
     owned_since_s: float
     budget: budgets.CommitBudget | None = None
     progress: progresses.Progress | None = None
+    cold: cold_records.ColdRecords | None = None
 
 
 class Lease(Generic[T]):
@@ -82,6 +84,7 @@ class Lease(Generic[T]):
         memory.
         owned_since_s: time of the claim on the event loop's clock, in seconds.
         progress: see `Start`.
+        cold: see `Start`.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Lease(Generic[T]):
         self.restored = start.state
         self.owned_since_s = start.owned_since_s
         self.progress = start.progress
+        self.cold = start.cold
         self._writer = writer
         self._clock = clock
         self._stale_after_s = stale_after_s

@@ -24,9 +24,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import ledger_format, records
-
-_READ_S = 1.0
+from mrs_relay.kafka import cold_records, ledger_format, log_reading, records
 
 _EMPTY_READS = 5
 """A single empty read may come from a slow connection, or from a leader that moves."""
@@ -47,6 +45,7 @@ class Options:
         restore_timeout_s: longest time without progress of a restore, in seconds.
         accept_loss: continue where a part of the ledger is missing.
         owner: names this runtime in its claims; no other process has the same.
+        cold: tells which values need not be held in memory; None: all are.
     """
 
     topic: str
@@ -56,6 +55,7 @@ class Options:
     restore_timeout_s: float
     accept_loss: bool = False
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+    cold: cold_records.ColdRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Restored:
     The result of `Ledger.open`.
 
     Attributes:
-        state: ledger key -> value; the caller's own.
+        state: ledger key -> value, without those that are in `Ledger.cold`; the caller's own.
         next_offset: offset of the first input record that is not in the state; None at the very first start.
         claimed_at_s: when the claim was written, on the event loop's clock.
         claim_offset: that of the claim.
@@ -92,6 +92,7 @@ class Ledger:
 
     Attributes:
         topic_id: of the input topic; every commit notes it. It is that of the last commit until the owner sets it.
+        cold: the values that are not in memory; None if all are.
         read_part: part of the ledger that `open` has read, from 0 to 1; for people.
     """
 
@@ -111,6 +112,7 @@ class Ledger:
         self._unsettled = False
         self._outbox_left = 0
         self.topic_id: str | None = None
+        self.cold = self._cold(options.cold)
         self.read_part = 0.0
 
     async def open(
@@ -130,7 +132,7 @@ class Ledger:
             Fenced, StreamDown: try again with a new ledger.
         """
         nonce = self._nonce()
-        replay = ledger_format.Replay(self._input, nonce, previous_claim)
+        replay = ledger_format.Replay(self._input, nonce, previous_claim, self.cold)
         async with self._broker.reader(self._place, None) as reader:
             # Before we fence the owner, make sure that we can read its ledger.
             await self._catch_up(reader, replay)
@@ -172,14 +174,17 @@ class Ledger:
         self._check(state, outgoing)
 
         if self._transactional_id is None:
-            await self._commit_plainly(state, outgoing, next_offset)
+            blocks = await self._commit_plainly(state, outgoing, next_offset)
         else:
             state += self._cleared(0)  # left from a time without transactions
             blocks = await self._alive.write([*outgoing, *state, self._last(next_offset, outbox=0)])
-            await self._advance([block for block in blocks if block.position == self._place])
+            blocks = [block for block in blocks if block.position == self._place]
+            await self._advance(blocks)
             self._outbox_left = 0
 
         self._next_offset = next_offset
+        if self.cold is not None and changes:
+            self.cold.stored(changes, blocks)
         if self._alive.tainted:
             await self._renew()
 
@@ -216,10 +221,12 @@ class Ledger:
 
     async def _commit_plainly(
         self, state: Sequence[records.Outgoing], outgoing: Sequence[records.Outgoing], next_offset: int
-    ) -> None:
+    ) -> Sequence[records.Block]:
+        """Write the state, then the outgoing records; returns the blocks of the former."""
         outbox = [self._to_ledger(key, value) for key, value in ledger_format.outbox(outgoing)]
         last = self._last(next_offset, outbox=len(outbox))
-        for block in await self._alive.write([*state, *outbox, *self._cleared(len(outbox)), last]):
+        blocks = await self._alive.write([*state, *outbox, *self._cleared(len(outbox)), last])
+        for block in blocks:
             if block.first_offset != self._end:
                 await self.kill()
                 raise errors.Fenced(
@@ -231,6 +238,7 @@ class Ledger:
         if outgoing:
             await self._alive.write(outgoing)
         self._unsettled = bool(outgoing)
+        return blocks
 
     async def _finish_for_predecessor(self, replay: ledger_format.Replay, next_offset: int, loss: str | None) -> None:
         """Send the last owner's unsent records, overwrite records of fenced owners, write down an accepted loss."""
@@ -241,6 +249,14 @@ class Ledger:
         elif not unsent and not replay.stale_keys:
             self._next_offset = next_offset
             return
+        if self.cold is not None:  # a value that is written again is not cold at its old place
+            replay.state.update(
+                {
+                    key: record.value or b""
+                    for key, record in (await self.cold.take(stale)).items()
+                    if key not in replay.state
+                }
+            )
         log.info("ledger_repaired", position=str(self._input), sent_again=len(unsent), rewritten=len(stale))
         await self.commit([records.Change(key, replay.state.get(key)) for key in stale], unsent, next_offset)
 
@@ -267,6 +283,11 @@ class Ledger:
             raise errors.Fenced(f"another process has written to the ledger of {self._input} at {first.offset}")
         self._settle_in(first.offset)  # our next writes belong to this claim
 
+    def _cold(self, rule: cold_records.ColdRule | None) -> cold_records.ColdRecords | None:
+        if rule is None:
+            return None
+        return cold_records.ColdRecords(self._input, self._place, self._broker, rule, self._options.restore_timeout_s)
+
     async def _start_producer(self) -> None:
         self._producer = self._broker.producer(self._transactional_id, idempotent=self._options.idempotent)
         await self._producer.start()
@@ -282,21 +303,13 @@ class Ledger:
         """Read to the present end; several empty reads in a row count as the end where the reader does not say so."""
         empty_reads = 0
         while not reader.caught_up and empty_reads < _EMPTY_READS:
-            read = await reader.read(_READ_S)
+            read = await reader.read(log_reading.READ_S)
             empty_reads = 0 if read else empty_reads + 1
             replay.add(read)
             self.read_part = reader.part
 
     async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
-        try:
-            async with asyncio.timeout(self._options.restore_timeout_s):
-                while not (read := await reader.read(_READ_S)):
-                    pass
-        except TimeoutError as error:
-            raise errors.StreamDown(
-                f"reading the ledger of {self._input} made no progress for {self._options.restore_timeout_s:g} s"
-            ) from error
-        return read
+        return await log_reading.next_records(reader, self._input, self._options.restore_timeout_s)
 
     def _settle_in(self, claim_offset: int) -> None:
         self._end = claim_offset + 1

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.kafka import records
+from mrs_relay.kafka import cold_records, records
 
 FORMAT = 1
 CLAIM = b"\0claim"
@@ -129,16 +129,23 @@ class Replay:
         position: the input partition whose offset is restored.
         nonce: of the reader's claim.
         previous_claim: offset of the reader's last claim, if any; foreign claims after it are counted.
+        cold: gets the values that need not be held in memory; None: all are held.
 
     Attributes:
-        state: ledger key -> value so far.
+        state: ledger key -> value so far, without those in `cold`.
         claim_offset: offset of the reader's claim, None until it is found.
         foreign_claims: number of claims of others after `previous_claim`.
         stale_keys: keys of ignored records, whose right value must be written again.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
     """
 
-    def __init__(self, position: records.Position, nonce: str, previous_claim: int | None = None) -> None:
+    def __init__(
+        self,
+        position: records.Position,
+        nonce: str,
+        previous_claim: int | None = None,
+        cold: cold_records.ColdRecords | None = None,
+    ) -> None:
         self.state: dict[bytes, bytes] = {}
         self.claim_offset: int | None = None
         self.foreign_claims = 0
@@ -147,8 +154,9 @@ class Replay:
         self._position = position
         self._nonce = nonce
         self._previous_claim = previous_claim
+        self._cold = cold
         self._newest_claim = -1
-        self._tentative: list[tuple[bytes, bytes | None]] = []
+        self._tentative: list[tuple[bytes, bytes | None, int]] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
         self._next_offset: int | None = None
@@ -234,7 +242,7 @@ class Replay:
             if record.headers and self._outdated(record):
                 self.stale_keys.add(key)
             else:
-                self._tentative.append((key, record.value))
+                self._tentative.append((key, record.value, record.offset))
         elif record.headers and self._outdated(record):
             self.stale_keys.add(key)
         elif key == CLAIM:
@@ -242,7 +250,7 @@ class Replay:
         elif key == OFFSETS:
             self._committed(record)
         elif key.startswith(_OUTBOX):
-            self._tentative.append((key, record.value))
+            self._tentative.append((key, record.value, record.offset))
 
     def _outdated(self, record: records.Record) -> bool:
         written_under = _header(record.headers, _TOKEN_HEADER)
@@ -254,7 +262,7 @@ class Replay:
         self._newest_claim = record.offset
         if claimed.nonce == self._nonce:
             self.claim_offset = record.offset
-            self.stale_keys.update(key for key, _ in self._tentative)
+            self.stale_keys.update(key for key, _, _ in self._tentative)
             self._tentative.clear()
         elif self._previous_claim is not None and record.offset > self._previous_claim:
             self.foreign_claims += self._is_foreign(claimed.nonce)
@@ -267,9 +275,11 @@ class Replay:
         self._require_format(_header(record.headers, _FORMAT_HEADER) or FORMAT)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
-        for key, value in self._tentative:
-            target = self._outbox if key.startswith(_OUTBOX) else self.state
-            if value is None:
+        for key, value, offset in self._tentative:
+            is_outbox = key.startswith(_OUTBOX)
+            target = self._outbox if is_outbox else self.state
+            is_cold = self._cold is not None and not is_outbox and self._cold.replayed(key, value, offset)
+            if value is None or is_cold:
                 target.pop(key, None)
             else:
                 target[key] = value

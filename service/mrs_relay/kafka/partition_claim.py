@@ -101,7 +101,7 @@ class PartitionClaim(Generic[T]):
             on_room=common.on_room,
         )
         reading = progress.Progress(self._position, common.consumer)
-        start = leases.Start(restored.state, next_offset, restored.claimed_at_s, self._budget, reading)
+        start = leases.Start(restored.state, next_offset, restored.claimed_at_s, self._budget, reading, ledger.cold)
         stale_after_s = common.kafka.session_timeout_ms / 1000
         return leases.Lease(self._position, start, inbox, ledger, clock=common.clock, stale_after_s=stale_after_s)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import structlog
@@ -23,8 +23,17 @@ import structlog
 from mrs_relay import errors
 from mrs_relay.common import clock, tasks
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import consumer_health, offset_mirror, record_poller, records, settings, worker_context
+from mrs_relay.kafka import (
+    cold_records,
+    consumer_health,
+    offset_mirror,
+    record_poller,
+    records,
+    settings,
+    worker_context,
+)
 from mrs_relay.kafka import counts as runtime_counts
+from mrs_relay.kafka import hooks as hooking
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import ledger as ledgers
 from mrs_relay.kafka import partition_worker as partition_workers
@@ -53,8 +62,8 @@ class Runtime(Generic[T]):
         handler: works on a restored lease of ours, and returns after `inbox.Closed`. An exception restarts its
         partition alone.
         time: measures the silence of Kafka, also over a suspension of the machine.
-        on_share: called at each assignment with the number of our partitions and the number of all.
-        before_join: awaited before the group is joined, again and again while it raises StreamDown.
+        hooks: further functions of the application.
+        cold: tells which values of the ledgers need not be held in memory; None: all are.
     """
 
     def __init__(
@@ -64,12 +73,12 @@ class Runtime(Generic[T]):
         handler: worker_context.Handler[T],
         time: clock.Clock,
         *,
-        on_share: Callable[[int, int], None] = lambda _owned, _partition_count: None,
-        before_join: Callable[[], Awaitable[None]] | None = None,
+        hooks: hooking.Hooks = hooking.NONE,
+        cold: cold_records.ColdRule | None = None,
     ) -> None:
         self._kafka = kafka
-        self._before_join = before_join
-        self._on_share = on_share
+        self._hooks = hooks
+        self._cold = cold
         self.counts = runtime_counts.RuntimeCounts()
         self._broker = broker
         self._handler = handler
@@ -241,6 +250,7 @@ class Runtime(Generic[T]):
             default_limit_bytes=self._kafka.record_bytes,
             restore_timeout_s=self._kafka.restore_timeout_s,
             accept_loss=self._kafka.accept_loss,
+            cold=self._cold,
         )
         consumer = await attempts.repeat(lambda: self._join(limits))
         if consumer is None:
@@ -255,8 +265,7 @@ class Runtime(Generic[T]):
         return True
 
     async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
-        if self._before_join is not None:
-            await self._before_join()
+        await self._hooks.before_join()
         consumer = self._broker.consumer()
         self._common = worker_context.WorkerContext(
             kafka=self._kafka,
@@ -358,7 +367,7 @@ class Runtime(Generic[T]):
             self._look_again()
 
     def _share_changed(self) -> None:
-        self._on_share(len(self._workers), self._partition_count)
+        self._hooks.on_share(len(self._workers), self._partition_count)
         self._look_again()
 
     @property

@@ -221,7 +221,8 @@ class KafkaSettings(group.Group):
     """Largest record to write where the broker does not tell a topic's own limit. Kafka's own default is 1,048,588."""
 
     restore_timeout_s: float = Field(default=60.0, gt=0.0)
-    """A restore that makes no progress for so long is begun again."""
+    """A restore that makes no progress for so long is begun again; so is a partition that cannot read what its ledger
+    remembers of a request."""
 
     revoke_drain_s: float = Field(default=5.0, ge=0.0)
     """Longest that a partition waits for another owner while this one finishes commits and calls, and longest that a

@@ -68,7 +68,7 @@ FIGURES: dict[str, dict[str, Any]] = {
         "awake_p99_ms": 15.0,
         "bare_p99_ms": 12.0,
     },
-    "memory": {"count": 100_000, "bytes_per_job": 1900},
+    "memory": {"count": 100_000, "bytes_per_job": 700, "ended": 1_000_000, "bytes_per_ended": 30},
     "emulator": {
         "submissions_per_s": 8000,
         "pages_ms_running": {"first page": (0.5, 0.9)},

@@ -10,7 +10,7 @@ import structlog
 from tests.support import runtimes
 
 from mrs_relay.common import clock
-from mrs_relay.kafka import partition_worker, records, runtime
+from mrs_relay.kafka import hooks, partition_worker, records, runtime
 from mrs_relay.kafka.memory import memory_broker
 
 pytestmark = pytest.mark.looptime
@@ -191,7 +191,7 @@ async def test_new_partition_waits_for_its_ledger_and_loses_nothing(guarantee: s
     broker, handler = runtimes.working_cluster(guarantee, partitions=2, first_start="latest"), runtimes.Counting()
     shares: list[tuple[int, int]] = []
     work = runtime.Runtime(
-        broker.kafka, broker, handler, clock.LoopClock(), on_share=lambda *share: shares.append(share)
+        broker.kafka, broker, handler, clock.LoopClock(), hooks=hooks.Hooks(lambda *share: shares.append(share))
     )
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work.run())
@@ -254,7 +254,7 @@ async def test_budget_is_shared_by_the_present_number_of_partitions() -> None:
         def note(*share: int) -> None:
             shares[number] = (share[0], share[1])
 
-        return runtime.Runtime(broker.kafka, broker, runtimes.Counting(), clock.LoopClock(), on_share=note)
+        return runtime.Runtime(broker.kafka, broker, runtimes.Counting(), clock.LoopClock(), hooks=hooks.Hooks(note))
 
     replicas = [replica(0), replica(1)]
     async with asyncio.TaskGroup() as group:

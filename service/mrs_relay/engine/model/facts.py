@@ -361,3 +361,14 @@ Fact = (
     | InternalFailure
     | Expired
 )
+
+OF_ENDED: Final = (
+    Requested,
+    InvalidRequest,
+    CancelRequested,
+    ResolveRequested,
+    DuplicatesChecked,
+    DuplicatesStopped,
+    Expired,
+)
+"""Facts that may change a job that has ended, or be answered by it; any other is decided as if there were no job."""

@@ -7,6 +7,7 @@ is by what a job's record holds: tenant, cluster, labels, kind and id.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -20,6 +21,10 @@ log = structlog.get_logger(__name__)
 _UNDER_WAY: Final = frozenset(
     state for state, trait in jobs.TRAITS.items() if trait.holds_slot or state is jobs.State.COLLECTING
 )
+
+
+_COUNTED_AT_ONCE: Final = 1000
+"""Jobs to count before others have their turn: a few milliseconds, also where jobs rest."""
 
 
 class Controls:
@@ -61,17 +66,20 @@ class Controls:
         """Forget a partition that this process no longer owns."""
         self._owned.pop(owner, None)
 
-    def under_way(self, wanted: Iterable[controls.Scope]) -> dict[controls.Scope, int]:
-        """Count the jobs of this process under way that each scope names, in one pass over all jobs."""
+    async def under_way(self, wanted: Iterable[controls.Scope]) -> dict[controls.Scope, int]:
+        """Count the jobs of this process under way that each scope names, in one pass over all jobs, with pauses."""
         counts = dict.fromkeys(wanted, 0)
         if not counts:
             return counts
 
-        for tenant, committed in self._owned.values():
-            for job in committed.values():
-                if job.state in _UNDER_WAY:
+        for tenant, committed in list(self._owned.values()):
+            for number, key in enumerate(list(committed), 1):
+                job = committed.get(key)
+                if job is not None and job.state in _UNDER_WAY:
                     for scope in counts.keys() & scopes_of(job, tenant):
                         counts[scope] += 1
+                if number % _COUNTED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
         return counts
 
     # Changes

@@ -22,6 +22,8 @@ from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.scheduling import entries
 
 _MINUTE_S: Final = 60.0
+RECENT_MS: Final = 60_000
+"""For so long after its submission a request counts against a limit of starts, even if it has ended."""
 
 
 @dataclass(slots=True)

@@ -57,6 +57,11 @@ def of(job: jobs.Job) -> adapter.WorkAdapter:
     return ADAPTERS["statement" if job.statement else _BATCH[job.api]]
 
 
+def is_known(name: str) -> bool:
+    """Whether this version knows the kind of work that a ledger record names; "" where it names none."""
+    return not name or name in ADAPTERS
+
+
 def place(job: jobs.Job) -> tuple[str, str]:
     """Return the place where a job is queued: its cluster, and the MRS operation that submits it."""
     return job.cluster, of(job).operation(job)

@@ -32,9 +32,11 @@ class KafkaBroker:
         """Return a member of the group, not yet started."""
         return consumer.KafkaGroupConsumer(self._connection)
 
-    def reader(self, position: records.Position, offset: int | None) -> AbstractAsyncContextManager[broker.LogReader]:
+    def reader(
+        self, position: records.Position, offset: int | None, *, few: bool = False
+    ) -> AbstractAsyncContextManager[broker.LogReader]:
         """Return a reader from `offset`, or from the beginning."""
-        return reader.reading(self._connection, position, offset)
+        return reader.reading(self._connection, position, offset, few=few)
 
     def producer(self, transactional_id: str | None, *, idempotent: bool) -> broker.Producer:
         """Return a producer, not yet started."""

@@ -1,4 +1,4 @@
-"""Read one partition with aiokafka's consumer, without a group; for restores."""
+"""Read one partition with aiokafka's consumer, without a group; for restores and for single records."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mrs_relay.kafka.adapter import unpacking
 _ASK_S = 10.0
 _STOP_S = 2.0
 _FETCH_BYTES = 2 * 1024 * 1024  # a restore of 50,000 jobs took a quarter longer with half of it
+_FEW_BYTES = 64 * 1024  # a fetch has one whole batch at least, however large
 
 log = structlog.get_logger(__name__)
 
@@ -47,15 +48,24 @@ class KafkaLogReader:
             return 1.0
         return 0.0 if position is None else min(1.0, (position - self.beginning) / length)
 
-    async def go_to(self, offset: int | None) -> None:
-        """Begin at an offset, or at the oldest record."""
+    async def go_to(self, offset: int | None, *, few: bool) -> None:
+        """Begin at an offset, or at the oldest record; for few records the end of the log is not asked for."""
         self._client.assign([self._tp])
         self._client.seek(self._tp, offset or 0)
         if offset is None:
             offset = (await self._client.beginning_offsets([self._tp]))[self._tp]
             self._client.seek(self._tp, offset)
-        self._first_end = (await self._client.end_offsets([self._tp]))[self._tp]
+        if not few:
+            self._first_end = (await self._client.end_offsets([self._tp]))[self._tp]
         self.beginning = offset
+
+    def seek(self, offset: int) -> None:
+        """Read on from an offset, or from the first record behind it."""
+        self._client.seek(self._tp, offset)
+
+    def begin(self) -> None:
+        """Have the started consumer make our records."""
+        self._client._fetcher._records = _Fetched()  # noqa: SLF001 - see there
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""
@@ -63,21 +73,42 @@ class KafkaLogReader:
             raise bad
         async with self._connection.asking(f"read {self._tp.topic}-{self._tp.partition}", timeout_s + _ASK_S):
             fetched = await self._client.getmany(self._tp, timeout_ms=int(timeout_s * 1000))
-        return [record(fact) for fact in fetched.get(self._tp, ())]
+        found: Sequence[records.Record] = fetched.get(self._tp, ())  # see `_Fetched`
+        return found
+
+
+class _Fetched(dict[TopicPartition, Any]):
+    """
+    What a consumer has fetched, with our records instead of the library's, which take as long to make as to read.
+
+    Source: aiokafka 0.14, consumer/fetcher.py (`Fetcher._records`, `PartitionRecords._consumer_record`).
+    """
+
+    def __setitem__(self, tp: TopicPartition, fetched: Any) -> None:  # noqa: ANN401 - the library ships no types
+        batches = getattr(fetched, "_partition_records", None)  # an error has none
+        if batches is not None:
+            batches._consumer_record = _made  # noqa: SLF001 - the same
+        super().__setitem__(tp, fetched)
+
+
+def _made(place: Any, fact: Any) -> records.Record:  # noqa: ANN401 - the same
+    """Convert the library's record; a null header value becomes an empty one."""
+    headers = tuple((name, content or b"") for name, content in fact.headers) if fact.headers else ()
+    return records.Record(place.topic, place.partition, fact.offset, fact.timestamp, fact.key, fact.value, headers)
 
 
 @asynccontextmanager
 async def reading(
-    connection: connections.Connection, position: records.Position, offset: int | None
+    connection: connections.Connection, position: records.Position, offset: int | None, *, few: bool = False
 ) -> AsyncIterator[broker.LogReader]:
-    """Read committed records of a partition from `offset`, or from the oldest record."""
+    """Read committed records of a partition from `offset`, or from the oldest record; see `broker.Broker.reader`."""
     client = AIOKafkaConsumer(
         **connection.options("reader"),
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
         request_timeout_ms=connection.kafka.request_timeout_ms,
-        max_partition_fetch_bytes=_FETCH_BYTES,
+        max_partition_fetch_bytes=_FEW_BYTES if few else _FETCH_BYTES,
         **unpacking.OPTIONS,
     )
     connection.attend(client._client)  # noqa: SLF001 - the library's connections
@@ -86,14 +117,14 @@ async def reading(
         async with connection.asking(f"begin to read {position}", _ASK_S):
             await client.start()
             reader = KafkaLogReader(connection, client, position)
-            await reader.go_to(offset)
+            reader.begin()
+            await reader.go_to(offset, few=few)
         yield reader
     finally:
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.debug("reader_stop_failed", error=repr(error))
 
 
-def record(fact: Any) -> records.Record:  # noqa: ANN401 - the library ships no types
-    """Convert aiokafka's record to ours; a null header value becomes an empty one."""
-    headers = tuple((name, content or b"") for name, content in fact.headers) if fact.headers else ()
-    return records.Record(fact.topic, fact.partition, fact.offset, fact.timestamp, fact.key, fact.value, headers)
+def record(fact: Any) -> records.Record:  # noqa: ANN401 - the same
+    """Convert a record that a consumer returned."""
+    return _made(fact, fact)

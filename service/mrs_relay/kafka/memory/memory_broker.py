@@ -60,9 +60,11 @@ class MemoryBroker:
         """Return a member of the group, not yet started."""
         return memory_group.MemoryGroupConsumer(self.group)
 
-    def reader(self, position: records.Position, offset: int | None) -> AbstractAsyncContextManager[brokers.LogReader]:
+    def reader(
+        self, position: records.Position, offset: int | None, *, few: bool = False
+    ) -> AbstractAsyncContextManager[brokers.LogReader]:
         """Return a reader from `offset`, or from the beginning."""
-        return self._reading(position, offset)
+        return self._reading(position, offset, memory_clients.FEW_RECORDS if few else memory_clients.READ_RECORDS)
 
     def producer(self, transactional_id: str | None, *, idempotent: bool) -> brokers.Producer:
         """Return a producer, not yet started."""
@@ -310,9 +312,12 @@ class MemoryBroker:
             return 0
 
     @asynccontextmanager
-    async def _reading(self, position: records.Position, offset: int | None) -> AsyncIterator[brokers.LogReader]:
+    async def _reading(
+        self, position: records.Position, offset: int | None, limit: int
+    ) -> AsyncIterator[brokers.LogReader]:
         await self.reach_leader(position)
-        yield memory_clients.Reader(self, position, self.log(position).first if offset is None else offset)
+        first = self.log(position).first if offset is None else offset
+        yield memory_clients.Reader(self, position, first, limit)
 
     @asynccontextmanager
     async def _administering(self) -> AsyncIterator[brokers.Admin]:

@@ -11,7 +11,8 @@ from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records, settings
 from mrs_relay.kafka.memory import memory_log
 
-_READ_RECORDS = 1_000
+READ_RECORDS = 1_000
+FEW_RECORDS = 10
 
 
 class Cluster(Protocol):
@@ -153,10 +154,11 @@ class Producer:
 class Reader:
     """See `broker.LogReader`."""
 
-    def __init__(self, broker: Cluster, position: records.Position, offset: int) -> None:
+    def __init__(self, broker: Cluster, position: records.Position, offset: int, limit: int) -> None:
         self._broker = broker
         self._position = position
         self._offset = offset
+        self._limit = limit
         self.beginning = offset
         self._first_end = broker.log(position).stable_end
 
@@ -174,11 +176,15 @@ class Reader:
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""
         await self._broker.reach()
-        read, self._offset = self._broker.log(self._position).read(self._offset, _READ_RECORDS)
+        read, self._offset = self._broker.log(self._position).read(self._offset, self._limit)
         if not read:
             await self._broker.changed(timeout_s)
-            read, self._offset = self._broker.log(self._position).read(self._offset, _READ_RECORDS)
+            read, self._offset = self._broker.log(self._position).read(self._offset, self._limit)
         return read
+
+    def seek(self, offset: int) -> None:
+        """Read on from an offset, or from the first record behind it."""
+        self._offset = offset
 
 
 class Admin:

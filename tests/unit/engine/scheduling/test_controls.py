@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -276,15 +278,15 @@ def test_jobs_under_way_are_counted_for_all_scopes_in_one_pass() -> None:
     class Counted(dict[jobs.LedgerKey, jobs.Job]):
         passes = 0
 
-        def values(self) -> Any:
+        def __iter__(self) -> Iterator[jobs.LedgerKey]:
             self.passes += 1
-            return super().values()
+            return super().__iter__()
 
     found = standing.Controls(lambda: _NOW_MS)
     several = [samples.request(id=f"r-{n}", state=jobs.State.RUNNING, labels={"n": str(n)}) for n in range(3)]
     owned = Counted((one.ledger_key, one) for one in [*several, samples.request(id="r-4", labels={"n": "1"})])
     found.join(object(), "a", owned)
     scopes = [controls.scope(one) for one in ("all", "label/n=1", "tenant/b")]
-    assert list(found.under_way(scopes).values()) == [3, 1, 0]
+    assert list(asyncio.run(found.under_way(scopes)).values()) == [3, 1, 0]
     assert owned.passes == 1
-    assert found.under_way([]) == {}
+    assert asyncio.run(found.under_way([])) == {}

@@ -1,0 +1,62 @@
+"""
+Tell which jobs leave memory: those that have ended, and to which nothing happens by itself until they expire. Pure.
+
+A rejection and a cancel that waits for its request have bounds and timers of their own. A job with duplicates that are
+being stopped has something to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from mrs_relay.engine.model import jobs
+
+_LEAVING: Final = frozenset(state for state, trait in jobs.TRAITS.items() if trait.last) - {
+    jobs.State.REJECTED,
+    jobs.State.PENDING_CANCEL,
+}
+
+_MARK: Final = b'"expires_ms":'
+"""Records of all jobs that have ended contain this, and nearly no others."""
+
+
+class _Ended(msgspec.Struct, frozen=True, gc=False):
+    """The fields of a ledger record that decide; the others are not decoded."""
+
+    state: jobs.State
+    expires_ms: int = 0
+    intent_ms: int = 0
+    twins: tuple[str, ...] = ()
+    kind: str = ""
+
+
+_decoder: Final = msgspec.json.Decoder(_Ended)
+
+
+def is_cold(job: jobs.Job) -> bool:
+    """Whether memory need not hold a committed job."""
+    return job.state in _LEAVING and not job.duplicates
+
+
+def due_ms(value: bytes, now_ms: int, recent_ms: int, is_known: Callable[[str], bool]) -> int | None:
+    """
+    Return when the job of a ledger record expires, epoch milliseconds; None if memory must hold it.
+
+    Args:
+        value: of the record.
+        now_ms: the present, epoch milliseconds.
+        recent_ms: a job whose submission was decided less than so many milliseconds ago counts against limits.
+        is_known: says whether this version knows a kind of work; a record of another kind must be refused.
+    """
+    if value.rfind(_MARK) < 0:  # several times as fast as `in`: the mark is near the end
+        return None
+    try:
+        ended = _decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None  # decoded as a whole, it is refused with the reason
+    if ended.state not in _LEAVING or ended.twins or now_ms - ended.intent_ms < recent_ms:
+        return None
+    return ended.expires_ms if is_known(ended.kind) else None

@@ -1,0 +1,159 @@
+"""
+Hold jobs by their ledger key; those that MRS works on are compressed when nothing has happened to them for a while.
+
+A job that runs takes ten times as much memory as its ledger record, compressed with similar records as a dictionary. A
+job that is asked for is made from its compressed record, which stays: do not keep the job. One that is set is held as
+it is until it has rested.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Final, TypeVar, overload
+
+from mrs_relay.engine import timers
+from mrs_relay.engine.model import job_records, jobs
+
+D = TypeVar("D")
+
+REST_MS: Final = 30_000
+"""A job is compressed between one and two times so long after its last change."""
+
+_AT_ONCE: Final = 2000  # in 15 ms
+_NEXT_MS: Final = 2000
+
+_SAMPLES: Final = 4
+_SAMPLE_BYTES: Final = 1024
+_WINDOW_BITS: Final = 12  # 4 KiB hold all samples
+_LEVEL: Final = 3
+_MEMORY_LEVEL: Final = 5
+
+
+class Packer:
+    """Compresses records with the first few of them as a dictionary."""
+
+    def __init__(self) -> None:
+        self._samples: list[bytes] = []
+        self._dictionary = b""
+        self._primed = zlib.compressobj()
+
+    def pack(self, job: jobs.Job) -> bytes | None:
+        """Return the job's compressed record; None for the first few jobs, which become samples."""
+        value = job_records.encode(job)
+        if len(self._samples) < _SAMPLES:
+            self._samples.append(value[:_SAMPLE_BYTES])
+            self._dictionary = b"".join(self._samples)
+            self._primed = zlib.compressobj(
+                _LEVEL, zlib.DEFLATED, -_WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, self._dictionary
+            )
+            return None
+        one = self._primed.copy()
+        return one.compress(value) + one.flush()
+
+    def unpack(self, packed: bytes) -> jobs.Job:
+        """Return the job of a compressed record."""
+        return job_records.decode(zlib.decompressobj(-_WINDOW_BITS, self._dictionary).decompress(packed))
+
+
+class RestingJobs(MutableMapping[jobs.LedgerKey, jobs.Job]):
+    """
+    Jobs by their key, of which some rest.
+
+    Args:
+        committed: the jobs to begin with.
+    """
+
+    def __init__(self, committed: Mapping[jobs.LedgerKey, jobs.Job] | None = None) -> None:
+        self._jobs: dict[jobs.LedgerKey, jobs.Job | bytes] = {}
+        self._packer = Packer()
+        self._moved: set[jobs.LedgerKey] = set()
+        self._still: set[jobs.LedgerKey] = set()
+        self.update(committed or {})
+
+    def rest(self, most: int) -> bool:
+        """
+        Compress jobs that were not set since the last call that found none waiting, `most` at once.
+
+        Returns whether more of them wait. Else those that were set meanwhile wait for the next call.
+        """
+        for _ in range(min(most, len(self._still))):
+            key = self._still.pop()
+            job = self._jobs.get(key)
+            if key in self._moved or not isinstance(job, jobs.Job) or job.state not in jobs.FOLLOWED:
+                continue
+            if (packed := self._packer.pack(job)) is not None:
+                self._jobs[key] = packed
+
+        if self._still:
+            return True
+        self._still, self._moved = self._moved, set()
+        return False
+
+    def __getitem__(self, key: jobs.LedgerKey) -> jobs.Job:
+        found = self._jobs[key]
+        return self._packer.unpack(found) if isinstance(found, bytes) else found
+
+    @overload
+    def get(self, key: jobs.LedgerKey) -> jobs.Job | None: ...
+
+    @overload
+    def get(self, key: jobs.LedgerKey, default: jobs.Job | D) -> jobs.Job | D: ...
+
+    def get(self, key: jobs.LedgerKey, default: jobs.Job | D | None = None) -> jobs.Job | D | None:
+        """Return the job of a key, if there is one."""
+        found = self._jobs.get(key)
+        if found is None:
+            return default
+        return self._packer.unpack(found) if isinstance(found, bytes) else found
+
+    def __setitem__(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        self._jobs[key] = job
+        if job.state in jobs.FOLLOWED:
+            self._moved.add(key)
+
+    def __delitem__(self, key: jobs.LedgerKey) -> None:
+        del self._jobs[key]
+        self._moved.discard(key)
+        self._still.discard(key)
+
+    def discard(self, key: jobs.LedgerKey) -> None:
+        """Forget the job of a key, if there is one."""
+        if key in self._jobs:
+            del self[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._jobs
+
+    def __iter__(self) -> Iterator[jobs.LedgerKey]:
+        return iter(self._jobs)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def clear(self) -> None:
+        """Forget all jobs."""
+        self._jobs.clear()
+        self._moved.clear()
+        self._still.clear()
+
+
+class Rest:
+    """
+    Let jobs rest, some at a time, so that the event loop is never held up for long.
+
+    Args:
+        held: the partition's jobs.
+        alarm: its timers.
+        now_ms: wall time, epoch milliseconds.
+    """
+
+    def __init__(self, held: RestingJobs, alarm: timers.Timers, now_ms: Callable[[], int]) -> None:
+        self._held = held
+        self._alarm = alarm
+        self._now_ms = now_ms
+
+    def start(self) -> None:
+        """Set the timer for the next jobs; it is set again each time."""
+        again_ms = _NEXT_MS if self._held.rest(_AT_ONCE) else REST_MS
+        self._alarm.at(self._now_ms() + again_ms, self.start)

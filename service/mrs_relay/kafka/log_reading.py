@@ -1,0 +1,36 @@
+"""Read on in a log until there is something, with a limit of time; for restores and for single records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mrs_relay import errors
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import records
+
+READ_S = 1.0
+"""Longest wait of a single read, in seconds."""
+
+
+async def next_records(
+    reader: brokers.LogReader, whose: records.Position, timeout_s: float
+) -> Sequence[records.Record]:
+    """
+    Wait for the next records of a ledger.
+
+    Args:
+        reader: of the ledger partition.
+        whose: the input partition, for people.
+        timeout_s: longest wait, in seconds.
+
+    Raises:
+        StreamDown: none came in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not (read := await reader.read(READ_S)):
+                pass
+    except TimeoutError as error:
+        raise errors.StreamDown(f"reading the ledger of {whose} made no progress for {timeout_s:g} s") from error
+    return read
