@@ -236,7 +236,7 @@ class GroupConsumer(Protocol):
         Ask the group to assign partitions to another member, for the life of this one.
 
         The group is joined again only for partitions not declined before. A partition is assigned to us all the same if
-        all members have declined it, or if an earlier version leads the group. Raises StreamDown once closed.
+        all members have declined it, or if an earlier version leads the group.
         """
 
     def release(self, positions: frozenset[records.Position]) -> None:

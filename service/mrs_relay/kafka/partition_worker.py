@@ -86,7 +86,6 @@ class PartitionWorker(Generic[T]):
         self._claim = partition_claim.PartitionClaim(position, common)
         self._backoff = backoff.Backoff(common.kafka.retry_first_s, common.kafka.retry_most_s)
         self._leaving = asyncio.Event()
-        self._disposed = False
         self._parked = False
         self._scope: asyncio.Timeout | None = None
         self._death: errors.StreamError | None = None
@@ -280,7 +279,6 @@ class PartitionWorker(Generic[T]):
 
     def dispose(self) -> None:
         """End at once: the partition was revoked, or the time for the shutdown is over."""
-        self._disposed = True
         self._leaving.set()
         self._end_lease(errors.Fenced(f"{self.position} is no longer ours"))
 
@@ -371,7 +369,8 @@ class PartitionWorker(Generic[T]):
             self._claim.committed_offset = lease.next_offset
             lease.die(errors.Fenced(f"the handler of {self.position} has ended"))
             lease.inbox.end()
-            if not self._disposed:
+            # One that leaves may have a successor by now, if the partition has come back meanwhile.
+            if not self._leaving.is_set():
                 self._common.consumer.park(self.position)
 
     def _cut_by(self) -> errors.StreamError | None:

@@ -123,6 +123,25 @@ async def test_partition_that_goes_to_a_newcomer_finishes_what_it_holds(think_s:
         assert len([one for one in quick.acted if one[0] == 1]) == 1 - commits
 
 
+async def test_partition_that_comes_back_while_it_is_handed_over_is_read_on() -> None:
+    """The newcomer leaves again; the former work on the partition ends late, and must not stop what follows it."""
+    broker, slow, newcomer = runtimes.working_cluster(partitions=2, revoke_drain_s=10), runtimes.Slow(), runtimes.Slow()
+    slow.think_s = 9.5
+    async with runtimes.running(broker.kafka, broker, slow):
+        await asyncio.sleep(1)
+        came = asyncio.create_task(runtime.Runtime(broker.kafka, broker, newcomer, clock.LoopClock()).run())
+        await asyncio.sleep(1)
+        broker.put(runtimes.IN, 1, b"a", b"v")
+        await asyncio.sleep(1)
+        came.cancel()
+        await asyncio.wait([came])
+        await asyncio.sleep(15)
+        broker.put(runtimes.IN, 1, b"b", b"v")
+        await asyncio.sleep(30)
+    assert len(slow.leases[1]) == 2
+    assert runtimes.events(broker) == [(b"a", b"v"), (b"b", b"v")]
+
+
 async def test_partition_that_fails_in_a_rebalance_is_restored_after_it() -> None:
     """Its claim would take it from the member that has got it meanwhile."""
     broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()

@@ -91,9 +91,11 @@ def test_newcomer_gets_what_a_member_has_once_that_has_released_it() -> None:
     owner.hold(TopicPartition(_TOPIC, number) for number in range(4))
     first = owner.assign(_Cluster(), {"owner": owner.metadata([_TOPIC]), "newcomer": newcomer.metadata([_TOPIC])})
     assert [len(_numbers(first[member])) for member in ("owner", "newcomer")] == [2, 0]
+    assert [first[member].user_data for member in ("owner", "newcomer")] == [assignor.HANDING_OVER, b""]
     owner.hold(first["owner"].partitions())
     second = owner.assign(_Cluster(), {"owner": owner.metadata([_TOPIC]), "newcomer": newcomer.metadata([_TOPIC])})
     assert (second["owner"].partitions(), len(_numbers(second["newcomer"]))) == (first["owner"].partitions(), 2)
+    assert [one.user_data for one in second.values()] == [b"", b""]
 
 
 def test_member_of_an_earlier_version_has_let_go_before_it_joins() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.cluster import ClusterMetadata
@@ -21,6 +22,12 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 from aiokafka.protocol import struct, types
 
 from mrs_relay.kafka import shares
+
+HANDING_OVER: Final = b"hands over"
+"""
+Beside the share of a member that is to hand partitions over: no member has them until it releases them. One that comes
+back in its place without a rebalance, by its instance id, learns so that nothing else will begin one.
+"""
 
 
 class _Declined(struct.Struct):  # type: ignore[misc] # the library ships no types
@@ -74,7 +81,9 @@ class Assignor(sticky.StickyPartitionAssignor):  # type: ignore[misc] # the same
         moved = shares.respecting({member: frozenset(one.partitions()) for member, one in assigned.items()}, declined)
         moved = shares.handed_over(moved, held)
         return {
-            member: ConsumerProtocolMemberAssignment(cls.version, _by_topic(share), b"")
+            member: ConsumerProtocolMemberAssignment(
+                cls.version, _by_topic(share), HANDING_OVER if held[member] - share else b""
+            )
             for member, share in moved.items()
         }
 

@@ -142,9 +142,9 @@ class KafkaGroupConsumer:
     def decline(self, positions: frozenset[records.Position]) -> None:
         """Ask the group to assign partitions to another member; joins again for those not declined before."""
         declined = self._assignor.declined.union(TopicPartition(*position) for position in positions)
-        if declined != self._assignor.declined:
+        if declined != self._assignor.declined and self._membership is not None:
             self._assignor.declined = declined
-            self._started._coordinator.request_rejoin()  # noqa: SLF001 - the library joins again for its own reasons alone
+            self._membership.share_again()
 
     def release(self, positions: frozenset[records.Position]) -> None:
         """Let the group give partitions to others that the last assignment has taken from us."""

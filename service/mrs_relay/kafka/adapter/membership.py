@@ -71,8 +71,9 @@ class Membership:
         self._staying = False
         self._fenced = False
         self._joins = 0
+        self._is_joining = False
+        self._asked_again = False
         self._handing_over: frozenset[TopicPartition] = frozenset()
-        self._reported: frozenset[TopicPartition] = frozenset()
         self._assignor: type[assignor.Assignor] = coordinator._assignors[0]  # noqa: SLF001 - the same
 
         self._send_usual = coordinator._send_req  # noqa: SLF001 - the same
@@ -82,11 +83,11 @@ class Membership:
 
         coordinator._send_req = self._send  # noqa: SLF001 - the same
         coordinator._maybe_leave_group = self._leave  # noqa: SLF001 - the same
+        coordinator._do_rejoin_group = self._rejoin  # noqa: SLF001 - the same
+        coordinator._on_join_complete = self._complete  # noqa: SLF001 - the same
         if kafka.transactional:
             self._assignor.hands_over = True
             coordinator._on_join_prepare = self._prepare  # noqa: SLF001 - the same
-            coordinator._do_rejoin_group = self._rejoin  # noqa: SLF001 - the same
-            coordinator._on_join_complete = self._complete  # noqa: SLF001 - the same
 
     def check(self) -> None:
         """
@@ -106,12 +107,17 @@ class Membership:
         member = self._coordinator
         if isinstance(request, group.JoinGroupRequest | group_requests.LeaveGroup):
             self._substitute.rest()
-        self._joins += isinstance(request, group.JoinGroupRequest)
+        if isinstance(request, group.JoinGroupRequest):
+            self._joins += 1
+            self._is_joining = True
+        is_commit = isinstance(request, commit.OffsetCommitRequest)
+        if is_commit and self._is_joining:  # it may arrive in the next generation
+            raise kafka_errors.RebalanceInProgressError
         sent_as = member.member_id, self._joins
 
         if self._instance_id is not None and isinstance(request, group.HeartbeatRequest):
             request = group_requests.Heartbeat(member.group_id, member.generation, member.member_id, self._instance_id)
-        elif self._instance_id is not None and isinstance(request, commit.OffsetCommitRequest):
+        elif self._instance_id is not None and is_commit:
             request = group_requests.OffsetCommit(request, self._instance_id)
 
         reply = await self._send_usual(request)
@@ -120,9 +126,14 @@ class Membership:
             self._fenced = self._fenced or (bool(sent_as[0]) and sent_as == (member.member_id, self._joins))
             self._substitute.rest()
         elif isinstance(request, group.SyncGroupRequest) and reply.error_code == 0:
+            self._is_joining = False
             self._substitute.stand_in_for(member.generation, member.member_id)
         elif isinstance(request, group.HeartbeatRequest | group_requests.Heartbeat):
             self._substitute.beaten()
+
+        if is_commit and sent_as != (member.member_id, self._joins):
+            # A refusal of the generation that we have left: the library would give up our place in the present one.
+            raise kafka_errors.RebalanceInProgressError
         return reply
 
     async def _prepare(self, previous: subscription_state.Assignment | None) -> None:
@@ -141,7 +152,7 @@ class Membership:
             # The group has gone on without us: others may have our partitions already.
             self._staying = False
             await self._revoke(subscription.assignment)
-        self._reported = frozenset(self._assignor.member_assignment or ())
+        self._asked_again = False
         return bool(await self._rejoin_usual(subscription))
 
     async def _revoke(self, previous: subscription_state.Assignment | None) -> None:
@@ -153,7 +164,13 @@ class Membership:
     def release(self, partitions: frozenset[TopicPartition]) -> None:
         """Let the group give partitions to others that the last assignment has taken from us."""
         self._handing_over -= partitions
-        self._assignor.hold(self._coordinator._subscription.assigned_partitions() | self._handing_over)  # noqa: SLF001 - where the library keeps it
+        gone = partitions - self._coordinator._subscription.assigned_partitions()  # noqa: SLF001 - where the library keeps it
+        self._assignor.hold(frozenset(self._assignor.member_assignment or ()) - gone)
+        self.share_again()
+
+    def share_again(self) -> None:
+        """Join again, for what we report to the leader has changed; also if we are joining now, with the old report."""
+        self._asked_again = True
         self._coordinator.request_rejoin()
 
     async def _complete(self, generation: int, member_id: str, protocol: str, encoded: bytes) -> None:
@@ -161,19 +178,21 @@ class Membership:
         member = self._coordinator
         state = member._subscription  # noqa: SLF001 - where the library keeps it
         current = None if state.subscription is None else state.subscription.assignment
+        assigned = ConsumerProtocol.ASSIGNMENT.decode(encoded)
+        if self._asked_again:
+            member.request_rejoin()  # the library has forgotten the request that came while it joined
         if not self._staying or current is None or not current.active:
+            if assigned.user_data == assignor.HANDING_OVER:
+                member.request_rejoin()  # we are back in a place that was to hand partitions over: we hold none
             await self._complete_usual(generation, member_id, protocol, encoded)
             return
 
         self._staying = False
-        assigned = ConsumerProtocol.ASSIGNMENT.decode(encoded)
         before, now = frozenset(current.tps), frozenset(assigned.partitions())
         self._handing_over = (self._handing_over | before) - now
         self._assignor.hold(now | self._handing_over)
         self._change(current, now)
         state._notify_assignment_waiters()  # noqa: SLF001 - as the library does
-        if self._reported - now - self._handing_over:
-            member.request_rejoin()  # released after we had reported them to the leader: no member got them
         if not member._closing.done():  # noqa: SLF001 - the consumer waits for this task to end, and then leaves
             await self._on_assigned(now, before - now)
 
@@ -197,6 +216,7 @@ class Membership:
         member = self._coordinator
         stops = member._closing.done()  # noqa: SLF001 - else it leaves because it has not been polled for too long
         holds = stops and self._instance_id is not None and self._kafka.restart_hold_ms > 0
+        holds = holds and not self._handing_over  # they have no owner until the group shares its partitions again
         if member.generation > 0 and not self._fenced:
             with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
                 async with asyncio.timeout(_LEAVE_S):

@@ -23,13 +23,15 @@ from aiokafka import client as kafka_client
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol import api
 
-from mrs_relay import errors
 from mrs_relay.common import clock as clocks
 from mrs_relay.kafka import settings
 from mrs_relay.kafka.adapter import connection, group_requests, login
 
 _LATE_PART: Final = 3
 """A third of a session without an answered heartbeat makes the loop late; two thirds are left for the thread."""
+
+_ELSEWHERE: Final = frozenset({15, 16})
+"""Kafka's error codes of a broker that does not coordinate the group: unavailable, not the coordinator."""
 
 _UNRECOGNISED: Final = frozenset({22, 25, group_requests.FENCED_INSTANCE_ID})
 """Kafka's error codes for a member that the group does not know: illegal generation, unknown member, fenced."""
@@ -106,7 +108,7 @@ class StandIn:
                 continue
             try:
                 asyncio.run(self._stand_in())
-            except (kafka_errors.KafkaError, errors.RelayError, OSError, TimeoutError, AssertionError) as error:
+            except Exception as error:  # noqa: BLE001 - a thread that has ended would be missed at the next stall
                 log.warning("heartbeat_failed", error=repr(error))
 
     async def _stand_in(self) -> None:
@@ -137,8 +139,10 @@ class StandIn:
 
 
 async def _sent(client: kafka_client.AIOKafkaClient, node_id: int, request: api.Request) -> bool:
-    """Send one heartbeat; False if the group does not know the member."""
+    """Send one heartbeat; False if the group does not know the member. Raises KafkaError: look up the coordinator."""
     if not await client.ready(node_id):
         raise kafka_errors.NodeNotReadyError(f"no connection to broker {node_id}")
     reply = await client.send(node_id, request)
+    if reply.error_code in _ELSEWHERE:
+        raise kafka_errors.for_code(reply.error_code)(f"broker {node_id}")
     return reply.error_code not in _UNRECOGNISED

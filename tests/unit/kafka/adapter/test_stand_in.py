@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import errors as kafka_errors
 from aiokafka.protocol import commit
 from tests.support import clocks, runtimes
 
@@ -67,6 +70,45 @@ def test_thread_can_be_left_out(time: clocks.HandClock) -> None:
     made.stand_in_for(7, "member")
     time.pass_s(5)
     assert made.due() is None
+
+
+def test_thread_goes_on_after_any_failure(time: clocks.HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing starts it again, and the next stall needs it."""
+    made = stand_in.StandIn(runtimes.kafka_settings(heartbeat_interval_ms=100), time)
+    begun, again = [], threading.Event()
+
+    async def _fails() -> None:
+        begun.append(1)
+        if len(begun) > 1:
+            again.set()
+        raise ValueError
+
+    monkeypatch.setattr(made, "_stand_in", _fails)
+    try:
+        made.stand_in_for(7, "member")
+        time.pass_s(5)
+        assert again.wait(20)
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize(("code", "known"), [(0, True), (27, True), (25, False), (15, None), (16, None)])
+async def test_coordinator_that_has_moved_is_looked_up_again(code: int, *, known: bool | None) -> None:
+    """Its former broker answers all the same, and counts no heartbeat."""
+
+    async def _ready(_node: int) -> bool:
+        return True
+
+    async def _send(_node: int, _request: object) -> SimpleNamespace:
+        return SimpleNamespace(error_code=code)
+
+    client: Any = SimpleNamespace(ready=_ready, send=_send)
+    sending = stand_in._sent(client, 1, group_requests.Heartbeat("group", 7, "member", None))
+    if known is None:
+        with pytest.raises(kafka_errors.KafkaError):
+            await sending
+    else:
+        assert await sending is known
 
 
 def test_old_broker_gets_requests_without_instance_id() -> None:
