@@ -33,8 +33,8 @@ _TROUBLES: dict[str, dict[str, str]] = {
     "MrsRelayQuotaExhausted": {"mrs_relay_budget_needed": "1x100"},
     "MrsRelayRequestsWaitLong": {'mrs_relay_oldest_waiting_seconds{cluster="c"}': "4000x100"},
     "MrsRelayJobStuck": {'mrs_relay_jobs_overdue{state="cancelling"}': "2x100"},
-    "MrsRelayOutcomeUnknown": {'mrs_relay_events_total{state="unknown"}': "_x50 1x50"},
-    "MrsRelayDeadLetters": {"mrs_relay_dead_letters_total": "_x50 1x50"},
+    "MrsRelayOutcomeUnknown": {'mrs_relay_events_total{state="unknown"}': "_x65 1x35"},
+    "MrsRelayDeadLetters": {"mrs_relay_dead_letters_total": "_x65 1x35"},
     "MrsRelayInternalErrors": {"mrs_relay_partition_crashes_total": "0x70 1x30"},
     "MrsRelayLoopSlow": {
         'mrs_relay_loop_delay_seconds_bucket{le="0.5"}': "0x100",
@@ -88,4 +88,4 @@ def test_each_alert_fires_for_its_trouble_alone(alert: str, tmp_path: pathlib.Pa
     """Each is tried, also those that no test of a whole relay plays."""
     shown = {**_TROUBLES[alert], **({} if alert == "MrsRelayAbsent" else {_SCRAPED: "1x100"})}
     series = [{"series": name, "values": values} for name, values in shown.items()]
-    promtool.expect(tmp_path, series, {alert}, step_s=15, at_s=1200)
+    promtool.expect(tmp_path, series, {alert}, step_s=15, at_s=1440)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,54 @@ def test_each_setting_of_the_files_is_one_that_the_relay_knows(
         named = values["kafka"].get("security", {}).get("passwordSecret")
         assert str(found.kafka.security.password_file) == ("/etc/mrs-relay/kafka-password/value" if named else "None")
     assert len(texts) == 1 + values.get("web", {}).get("enabled", True)
+
+
+def _settings_of(manifests: list[dict[str, Any]], role: str) -> dict[str, Any]:
+    (text,) = [
+        one["data"]["settings.toml"]
+        for one in _of(manifests, "ConfigMap")
+        if "settings.toml" in one["data"] and one["metadata"]["name"].endswith("-web") is (role == "web")
+    ]
+    return tomllib.loads(text)
+
+
+def test_the_web_role_is_a_user_of_its_own_and_its_replicas_share_the_key_of_logins() -> None:
+    """The relay's user may neither read events nor set controls, and a login must hold at each replica."""
+    manifests = helm.manifests(chart_values.SECURED)
+    assert _settings_of(manifests, "relay")["kafka"]["security"]["username"] == "relay"
+    web = _settings_of(manifests, "web")
+    assert web["kafka"]["security"]["username"] == "relay-web"
+    assert web["api"]["access"]["session_key_file"] == "/etc/mrs-relay/web-session-key/value"
+
+    secrets = {
+        one["kind"]: {each["name"]: each.get("secret") for each in _pod(one)["volumes"]}
+        for one in manifests
+        if one["kind"] in {"StatefulSet", "Deployment"}
+    }
+    assert secrets["StatefulSet"]["kafka-password"]["secretName"] == "kafka-relay"
+    assert secrets["Deployment"]["kafka-password"]["secretName"] == "kafka-web"
+    assert secrets["Deployment"]["web-session-key"]["secretName"] == "relay-session"
+
+
+def test_the_service_may_have_a_port_that_a_pod_without_rights_cannot_take() -> None:
+    """Ports below 1024 need a capability that the pods do not have."""
+    values = chart_values.FEWEST | {"web": {**chart_values.FEWEST["web"], "service": {"port": 443}}}
+    manifests = helm.manifests(values)
+    (web,) = _of(manifests, "Deployment")
+    (service,) = [one for one in _of(manifests, "Service") if one["metadata"]["name"].endswith("-web")]
+    assert service["spec"]["ports"] == [{"name": "api", "port": 443, "targetPort": "api"}]
+    assert _pod(web)["containers"][0]["ports"] == [{"name": "api", "containerPort": 8081}]
+    assert _settings_of(manifests, "web")["api"]["port"] == 8081
+
+
+def test_what_the_settings_say_is_not_lost_to_a_default_of_the_values() -> None:
+    """A web role that may only read stays one, and a longer shutdown gets its time."""
+    manifests = helm.manifests(
+        chart_values.FEWEST | {"settings": {"api": {"read_only": True}, "kafka": {"shutdown_s": 90}}}
+    )
+    assert _settings_of(manifests, "web")["api"]["read_only"] is True
+    (worker,) = _of(manifests, "StatefulSet")
+    assert _pod(worker)["terminationGracePeriodSeconds"] > 90
 
 
 def test_no_secret_stands_in_a_manifest() -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.looptime
 _FREE: dict[str, Any] = {"mrs": {"budgets": False}}
 _STATE = {"error_code": "12000062", "error_msg": "The cluster state does not allow this"}
 _STEP_S = 15
+_RUNS = {"series": 'mrs_relay_build_info{version="1"}', "values": "1x200"}
 _BEFORE_S = 120
 _WITHIN_S = 300
 """The time in which the right alert must fire."""
@@ -99,6 +100,25 @@ async def test_a_partition_whose_ledger_was_cut_is_parked_and_an_alert_says_so(t
         async with measured.measured(relay, replica=1) as seen:
             await measured.record(recording, seen, promtool.names(), origin_s, _WITHIN_S + _STEP_S)
     promtool.expect(tmp_path, recording.written(), {"MrsRelayPartitionParked"}, step_s=_STEP_S, at_s=_WITHIN_S)
+
+
+def test_a_partition_that_fails_between_its_restores_is_reported(tmp_path: pathlib.Path) -> None:
+    """It waits for half a minute after each restore, which takes a minute until it fails."""
+    where = 'topic="mrs.requests", partition="0"'
+    fails = {"waiting": "0 0 0 0 1 1 " * 6, "restoring": "1 1 1 1 0 0 " * 6}
+    series = [
+        {"series": f'mrs_relay_partition_state{{{where}, state="{state}"}}', "values": values}
+        for state, values in fails.items()
+    ]
+    promtool.expect(
+        tmp_path, [_RUNS, *series], {"MrsRelayPartitionNotWorking"}, step_s=_STEP_S, at_s=_BEFORE_S + _WITHIN_S
+    )
+
+
+def test_a_group_that_is_rebalanced_for_half_an_hour_is_reported(tmp_path: pathlib.Path) -> None:
+    """By a pod that is started again every five minutes."""
+    series = {"series": "mrs_relay_rebalances_total", "values": " ".join(str(5 * (step // 20)) for step in range(160))}
+    promtool.expect(tmp_path, [_RUNS, series], {"MrsRelayRebalancesOften"}, step_s=_STEP_S, at_s=2_370)
 
 
 async def test_a_consumer_that_hears_nothing_while_kafka_answers_is_reported(

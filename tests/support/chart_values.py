@@ -31,6 +31,8 @@ SECURED: Final[dict[str, Any]] = {
     "web": {
         "addresses": ["https://relay.example"],
         "tokensSecret": {"name": "relay-tokens", "key": "tokens"},
+        "sessionKeySecret": {"name": "relay-session", "key": "key"},
+        "kafka": {"username": "relay-web", "passwordSecret": {"name": "kafka-web", "key": "password"}},
         "tlsSecret": "relay-tls",
         "databaseSecret": {"name": "relay-database", "key": "address"},
     },

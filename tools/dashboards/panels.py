@@ -166,7 +166,7 @@ _KAFKA: Final = {
         _durations("Time of a commit", "mrs_relay_commit_seconds", "instance"),
         _rate("Commits that failed", "mrs_relay_commit_failures_total", "instance"),
         _durations("Time of a restore", "mrs_relay_restore_seconds", "instance"),
-        _total("Jobs in the ledger", "mrs_relay_ledger_jobs", "state", stacked=True),
+        _total("Jobs in memory", "mrs_relay_ledger_jobs", "state", stacked=True),
     ),
     "Web role": (
         _total("Records behind", "mrs_relay_web_behind_records", "topic", where=""),

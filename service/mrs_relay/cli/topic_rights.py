@@ -67,12 +67,16 @@ def strimzi_acls(rules: Sequence[acl_plan.Acl]) -> list[dict[str, Any]]:
 
 
 def strimzi_topics(kafka: kafka_settings.KafkaSettings) -> list[dict[str, Any]]:
-    """Return the topics as Strimzi's KafkaTopic has them: the ones that `topics create` makes."""
+    """
+    Return the topics as Strimzi's KafkaTopic has them: the ones that `topics create` makes.
+
+    Where the brokers choose the number of replicas, it is left out: Strimzi refuses -1.
+    """
     return [
         {
             "topicName": spec.name,
             "partitions": spec.partitions,
-            "replicas": spec.replication_factor,
+            **({"replicas": spec.replication_factor} if spec.replication_factor > 0 else {}),
             "config": dict(spec.configs),
         }
         for spec in topic_setup.plan(kafka, partitions=kafka.partitions)

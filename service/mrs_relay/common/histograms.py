@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +18,9 @@ LONG_S: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0,
 
 DELAYS_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """Bounds for delays of the event loop, in seconds."""
+
+_TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-")
+"""The beginning of a `traceparent`. Source: W3C Trace Context, 3.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Histogram:
         return bucket
 
     def add_traced(self, took_s: float, traceparent: str | None, at_ms: int) -> None:
-        """Count one whose request has a trace, or none."""
+        """Count one whose request has a trace, or none; a `traceparent` that is malformed counts as none."""
         bucket = self.add(took_s)
-        if traceparent is not None and len(parts := traceparent.split("-")) > 1:
-            self.exemplars[bucket] = Exemplar(parts[1], took_s, at_ms / 1000)
+        if traceparent is not None and (trace := _TRACE.match(traceparent)) is not None:
+            self.exemplars[bucket] = Exemplar(trace[1], took_s, at_ms / 1000)

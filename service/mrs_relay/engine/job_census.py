@@ -44,7 +44,8 @@ class Census:
     Attributes:
         states: jobs in memory by state.
         overdue: those that should have left their state, see `overdue`.
-        oldest_waiting_ms: cluster -> arrival of the request that has waited longest and may go, epoch milliseconds.
+        oldest_waiting_ms: cluster -> since when the request that has waited longest might have been submitted, epoch
+            milliseconds: its arrival, its `not_before`, or the moment of its next attempt.
     """
 
     states: Counter[jobs.State] = field(default_factory=Counter)
@@ -144,8 +145,9 @@ class _Counting:
     def _look_at_waiting(self, job: jobs.Job) -> None:
         if job.not_before_ms <= self._now_ms:
             oldest_ms = self._census.oldest_waiting_ms
-            if job.arrived_ms < oldest_ms.get(job.cluster, self._now_ms + 1):
-                oldest_ms[job.cluster] = job.arrived_ms
+            since_ms = max(job.arrived_ms, job.not_before_ms)
+            if since_ms < oldest_ms.get(job.cluster, self._now_ms + 1):
+                oldest_ms[job.cluster] = since_ms
         if job.queue_deadline_ms:
             self._note_if_overdue(job, self._now_ms)
 

@@ -105,7 +105,7 @@ class Snapshot:
         controls_rejected: records of the control topic that are no controls, since the start.
         draining: jobs under way by the scope of each drain.
         loop_delay: how late the event loop ran what was due.
-        certificates: TLS file, by its setting -> when the first certificate in it expires, seconds since the epoch.
+        certificates: setting that names a file of TLS -> when the file expires, see `certificates.expiries`.
         at_ms: the moment, epoch milliseconds.
     """
 

@@ -97,7 +97,7 @@ def _jobs(tenants: Labelled, own: Sequence[str], now_ms: int) -> Iterator[core.M
     oldest = Values(
         "gauge",
         "mrs_relay_oldest_waiting_seconds",
-        "Age of the request that has waited longest for its submission, by cluster; empty: none is chosen yet.",
+        "Longest wait of a request that may be submitted, by cluster; empty: none is chosen yet.",
         [*own, "cluster"],
         max,
     )

@@ -55,6 +55,19 @@ async def test_the_longest_wait_is_that_of_requests_that_may_go() -> None:
     assert waited_ms == {"c-1": 5_000, "c-2": 2_000, "": 3_000}
 
 
+async def test_a_wait_that_the_request_asked_for_does_not_count() -> None:
+    """Neither that until its `not_before`, nor the run before its next attempt."""
+    queued = jobs.State.QUEUED
+    held = _held(
+        _job(queued, "planned", not_before_ms=_NOW_MS - 2_000),
+        _job(queued, "again", cluster="c-2", attempt=2, not_before_ms=_NOW_MS - 1_000),
+    )
+    census = job_census.JobCensus({0: held}, _SETTINGS, clock.LoopClock())
+    await census.count()
+    waited_ms = {cluster: _NOW_MS - since_ms for cluster, since_ms in census.last.oldest_waiting_ms.items()}
+    assert waited_ms == {"c-1": 2_000, "c-2": 1_000}
+
+
 async def test_a_job_that_does_not_leave_its_state_becomes_overdue_from_one_count_to_the_next() -> None:
     """States without a moment of their own count from the first look; a job that moved begins again."""
     held = {0: _held(_job(jobs.State.CANCELLING))}

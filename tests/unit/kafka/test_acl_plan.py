@@ -66,3 +66,9 @@ def test_strimzis_resources_are_the_same_topics_and_rights() -> None:
     rules = user["spec"]["authorization"]["acls"]
     assert {rule["resource"]["patternType"] for rule in rules} == {"literal", "prefix"}
     assert user["metadata"] == {"name": "relay", "labels": {"strimzi.io/cluster": "cluster"}}
+    assert {one["spec"]["replicas"] for one in topics} == {3}
+
+
+def test_strimzi_is_given_no_number_of_replicas_that_the_brokers_choose() -> None:
+    """Its schema begins at 1, Kafka's own -1 is refused."""
+    assert not any("replicas" in one for one in topic_rights.strimzi_topics(_KAFKA))

@@ -55,13 +55,19 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 
 {{- define "mrs-relay.api" -}}
-{{- $api := dict "host" "0.0.0.0" "port" .Values.web.service.port "read_only" .Values.web.readOnly -}}
+{{- $api := dict "host" "0.0.0.0" "port" 8081 -}}
+{{- if .Values.web.readOnly }}{{ $_ := set $api "read_only" true }}{{ end -}}
 {{- with .Values.web.addresses }}{{ $_ := set $api "addresses" . }}{{ end -}}
-{{- if .Values.web.tokensSecret.name }}{{ $_ := set $api "access" (dict "tokens_file" "/etc/mrs-relay/web-tokens/value") }}{{ end -}}
+{{- $access := dict -}}
+{{- if .Values.web.tokensSecret.name }}{{ $_ := set $access "tokens_file" "/etc/mrs-relay/web-tokens/value" }}{{ end -}}
+{{- if .Values.web.sessionKeySecret.name }}{{ $_ := set $access "session_key_file" "/etc/mrs-relay/web-session-key/value" }}{{ end -}}
+{{- if $access }}{{ $_ := set $api "access" $access }}{{ end -}}
 {{- if .Values.web.tlsSecret -}}
 {{- $_ := set $api "tls" (dict "certificate" "/etc/mrs-relay/web-certificate/tls.crt" "key" "/etc/mrs-relay/web-certificate/tls.key") -}}
 {{- end -}}
-{{- dict "api" $api | toJson -}}
+{{- $made := dict "api" $api -}}
+{{- with .Values.web.kafka.username }}{{ $_ := set $made "kafka" (dict "security" (dict "username" .)) }}{{ end -}}
+{{- toJson $made -}}
 {{- end }}
 
 {{/* Secrets as folders of files: Kubernetes swaps a link when one changes, and the relay reads it again. */}}
@@ -100,8 +106,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- dict "kafka-password" .Values.kafka.security.passwordSecret "kafka-authority" .Values.kafka.security.authoritySecret "kafka-certificate" .Values.kafka.security.certificateSecret "mrs-credentials" .Values.mrs.credentialsSecret "mrs-authority" .Values.mrs.authoritySecret | toJson -}}
 {{- end }}
 
+{{/* A user of its own at Kafka has its secrets where the settings name those of the workers. */}}
 {{- define "mrs-relay.webSecrets" -}}
-{{- dict "kafka-password" .Values.kafka.security.passwordSecret "kafka-authority" .Values.kafka.security.authoritySecret "kafka-certificate" .Values.kafka.security.certificateSecret "web-tokens" .Values.web.tokensSecret "web-certificate" .Values.web.tlsSecret | toJson -}}
+{{- $password := .Values.web.kafka.passwordSecret | default .Values.kafka.security.passwordSecret -}}
+{{- $certificate := .Values.web.kafka.certificateSecret | default .Values.kafka.security.certificateSecret -}}
+{{- dict "kafka-password" $password "kafka-authority" .Values.kafka.security.authoritySecret "kafka-certificate" $certificate "web-tokens" .Values.web.tokensSecret "web-session-key" .Values.web.sessionKeySecret "web-certificate" .Values.web.tlsSecret | toJson -}}
 {{- end }}
 
 {{/* What both pods have in common. */}}
