@@ -21,6 +21,7 @@ from mrs_emulator.sql import (
     kinds,
     places,
     refusing,
+    rewriting,
     showing,
     statement,
     syntax,
@@ -76,6 +77,8 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
         raise _unread(sql, tokens, spoken, error) from error
     except sqlglot.errors.SqlglotError:
         return
+    if isinstance(tree, exp.Insert):
+        rewriting.with_inside(tree)
     _types(sql, tokens, spoken, tree)
     queries, changes = _checkers(places.Places(sql, tokens, tree), spoken, known)
     if isinstance(tree, exp.Query):

@@ -163,6 +163,8 @@ class SparkWords:
         if outputs is None or len(outputs) < 2:  # noqa: PLR2004 - one is right
             return
         compared = node.find_ancestor(exp.In)
+        if compared is not None and isinstance(compared.this, exp.Tuple):
+            return
         if compared is not None and compared.args.get("query") is not None and node in compared.args["query"].walk():
             names = ", ".join(f'"{one.name}"' for one in outputs)
             text = (
