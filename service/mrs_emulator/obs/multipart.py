@@ -45,6 +45,7 @@ class Multipart:
     def _copy(self, request: wire.Request, source: str, now_ms: int) -> wire.Reply:
         """Receive a part from an object, whole or a range of it."""
         upload, number = self._upload(request), _part_number(request)
+        heads.kept(request)  # refuses what is not played
         fresh = self._objects.incoming()
         file, found = self._objects.open(*heads.copy_source(source))
         try:

@@ -113,7 +113,10 @@ class HiveWords:
         """Both sides have as many columns."""
         if len(left) != len(right):
             self.fail("SemanticException Schema of both sides of union should match.")
-        if any(one and other and _is_nested(one) != _is_nested(other) for one, other in zip(left, right, strict=True)):
+        if any(
+            one and other and kinds.is_nested(one) != kinds.is_nested(other)
+            for one, other in zip(left, right, strict=True)
+        ):
             raise refusing.not_played(f"{node.key.upper()} of columns of other types", "cast them")
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
@@ -173,7 +176,7 @@ class HiveWords:
 
     def _both(self, node: exp.Expr, kind: words.Kind) -> None:
         left, right = kind(node.this), kind(node.expression)
-        if left and right and _is_nested(right) and not _is_nested(left):
+        if left and right and kinds.is_nested(right) and not kinds.is_nested(left):
             name = _COMPARED[type(node)]
             said = f"The 2nd argument of {name} is expected to a primitive type, but list is found"
             self.fail(
@@ -188,7 +191,7 @@ class HiveWords:
 
     def _cast(self, node: exp.Expr, kind: words.Kind) -> None:
         of = kind(node.this)
-        if of and _is_nested(of):
+        if of and kinds.is_nested(of):
             raise refusing.not_played(f"CAST of {of}", "cast its elements")
 
     def _function(self, node: exp.Expr, kind: words.Kind) -> None:
@@ -231,11 +234,7 @@ class HiveWords:
         if name in {"sum", "avg"} and not (kinds.is_number(of) or of == "string"):
             text = f"Only numeric or string type arguments are accepted but {of} is passed."
             self.fail(f"UDFArgumentTypeException {text}")
-        if name == "length" and (_is_nested(of) or isinstance(node.expressions[0], exp.Null)):
+        if name == "length" and (kinds.is_nested(of) or isinstance(node.expressions[0], exp.Null)):
             raise refusing.not_played(f"length of {of}", "use size")
-        if name == "explode" and not _is_nested(of):
+        if name == "explode" and not kinds.is_nested(of):
             self.fail("UDFArgumentException explode() takes an array or a map as a parameter")
-
-
-def _is_nested(name: str) -> bool:
-    return name.startswith(("array", "map", "struct"))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mrs_emulator.obs import errors, keys, listing, markup, multipart, store, uploads, wire
+from mrs_emulator.obs import errors, keys, listing, markup, multipart, objects, store, uploads, wire
 
 _ODD = ["", ".", "..", "a", "b", "¤", "¤e", "¤+", "¤a", "a¤2e", "\\", "\x00", "\x7f", "é" * 150, "%2e%2e", " ", "~"]
 SEGMENTS = st.sampled_from(_ODD) | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -223,3 +223,20 @@ def test_upload_that_ends_while_it_is_completed_is_not_there(tmp_path: Path) -> 
         under_way.complete(begun, [(1, part.etag)])
     assert list(place.walk("bucket", "")) == []
     assert list(place.own("incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("header", ["x-amz-copy-source-if-match", "x-obs-copy-source-if-none-match", "x-amz-tagging"])
+def test_copy_does_nothing_by_half(tmp_path: Path, header: str) -> None:
+    """A condition or an order that is not played refuses the copy, of an object and of a part."""
+    place = store.Store(lambda: tmp_path)
+    place.create_bucket("bucket")
+    _put(place, "source", b"abc")
+    begun = uploads.Uploads(place).begin("bucket", "whole", {}, 0)
+    body = wire.Body(tmp_path / "none", 0, b"", "")
+    headers = {"x-amz-copy-source": "/bucket/source", header: "other"}
+    with pytest.raises(errors.ObsError, match="NotImplemented"):
+        objects.Objects(place).put(wire.request("PUT", "/bucket/copy", headers, ()), body)
+    path = f"/bucket/whole?partNumber=1&uploadId={begun.upload_id}"
+    with pytest.raises(errors.ObsError, match="NotImplemented"):
+        multipart.Multipart(place).put(wire.request("PUT", path, headers, ()), body, 0)
+    assert list(place.walk("bucket", "")) == ["source"]
