@@ -45,11 +45,12 @@ SPARK = [
 PRESTO = [
     "select customer_id, grouping(customer_id) as g, count(*) as n from orders group by rollup (customer_id)",
     "select * from orders natural join customers",
+    "select id /* not `id` */ from orders where cast(id as varchar) <> '`'",
 ]
 _STATEMENTS: dict[statement.Dialect, list[str]] = {
     "spark": [*EVERYWHERE, *HIVE_AND_SPARK, *SPARK],
     "hive": [*EVERYWHERE, *HIVE_AND_SPARK],
-    "presto": [one.replace("`", '"') for one in (*EVERYWHERE, *PRESTO)],
+    "presto": [*(one.replace("`", '"') for one in EVERYWHERE), *PRESTO],
 }
 
 
@@ -75,6 +76,7 @@ async def test_right_statements_run(spoken: statement.Dialect) -> None:
     ("spoken", "text", "error"),
     [
         ("hive", "select grouping__id from orders", "not played: the column grouping__id; leave it out"),
+        ("presto", "select `id` from orders where day is null or 'x' = 'y'", "line 1:8: backquoted identifiers"),
         ("spark", "select case from orders", "not played: a statement where CASE has no END before FROM"),
         ("spark", "select case when id > 1 then 2 from orders", "Syntax error at or near 'id'"),
         (
