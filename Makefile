@@ -103,7 +103,7 @@ operations: venv ## write docs/operations.md, docs/reference.md and docs/metrics
 
 ORACLES := .cache/oracles
 oracles: venv ## record again what Spark, Hive and Presto answer to the emulator's SQL (fetches 1 GB; needs Maven and a JDK 17; ten minutes)
-	test -d $(ORACLES)/bin || { python3 -m venv $(ORACLES) && $(ORACLES)/bin/pip install -q -r tools/oracles/requirements.txt; }
+	test -e $(ORACLES)/installed || { python3 -m venv $(ORACLES) && $(ORACLES)/bin/pip install -q -r tools/oracles/requirements.txt && touch $(ORACLES)/installed; }
 	PYTHONPATH=. $(ORACLES)/bin/python -m tools.oracles.spark tests/unit/emulator
 	PYTHONPATH=. $(BIN)/python -m tools.oracles.presto $(ORACLES)/presto tests/unit/emulator
 	PYTHONPATH=. $(BIN)/python -m tools.oracles.hive $(ORACLES)/hive tests/unit/emulator

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
 from tests.support import overview
 from tools.foreign import page, playing, run, scenario
 
@@ -49,3 +52,16 @@ async def test_call_that_is_wrong_missing_or_not_answered_is_a_failure() -> None
         "v1.Unsaved": "KeyError: 'never'",
         "v1.Forgotten": "no step calls it",
     }
+
+
+async def test_name_of_no_client_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip of the pen runs nothing, and must not look like a run in which all is right."""
+    assert await run.main(["pyhton"]) == 2
+    assert "no client 'pyhton'; there are python, java" in capsys.readouterr().err
+
+
+async def test_client_that_does_not_start_is_a_failure_of_its_own() -> None:
+    """The others run all the same."""
+    broken = run.Client("Broken", lambda: [sys.executable, "-c", "raise SystemExit(3)"], ())
+    played = await run.played(broken)
+    assert [row.error for row in played.failed] == ["the program ended with code 3"]

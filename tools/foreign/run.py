@@ -2,7 +2,7 @@
 `make foreign-clients`: run all clients, print the table, write docs/foreign-clients.md.
 
 The exit code is 1 when a client cannot be installed, a call fails, or a client has a method of the API overview that no
-step calls. Names of clients as arguments run those alone, and leave the page as it is.
+step calls. Names of clients as arguments run those alone, and leave the page as it is; 2 says that one is no client.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ async def played(client: Client) -> playing.Played:
         try:
             player = playing.Player(client.title, program, live.emulator)
             return await player.play(client.steps, known if client.of_overview else None)
+        except (RuntimeError, TimeoutError) as error:  # it ended before it said what it is
+            return playing.Played(client.title, "not started", {"": playing.Row("", error=str(error) or "no answer")})
         finally:
             await program.end()
 
@@ -101,6 +103,9 @@ def shown(found: Sequence[playing.Played]) -> table.Table:
 
 async def main(names: Sequence[str]) -> int:
     """Run the clients named, or all; the exit code."""
+    if unknown := [name for name in names if name not in CLIENTS]:
+        print(f"foreign: no client {unknown[0]!r}; there are {', '.join(CLIENTS)}", file=sys.stderr)
+        return 2
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     found = [await played(client) for name, client in CLIENTS.items() if not names or name in names]
     out = console.Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)

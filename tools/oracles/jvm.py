@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 import subprocess
 from typing import IO, Self
 
@@ -85,8 +86,11 @@ def _prepared(folder: pathlib.Path, cache: pathlib.Path) -> tuple[pathlib.Path, 
     """The folders of the jars and of the compiled classes."""
     jars, classes = cache / "jars", cache / "classes"
     if not jars.exists():
-        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars.resolve()}"]
+        fresh = cache / "jars.fresh"  # a run that is cut short leaves no folder that looks whole
+        shutil.rmtree(fresh, ignore_errors=True)
+        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fresh.resolve()}"]
         subprocess.run(["mvn", "-q", "-B", "-f", folder / "pom.xml", *goal], check=True)  # noqa: S607
+        fresh.rename(jars)
     sources = sorted(folder.glob("*.java"))
     compiler = ["javac", "-nowarn", "-proc:none", "-cp", f"{jars}/*", "-d", str(classes)]
     subprocess.run([*compiler, *sources], check=True)

@@ -35,7 +35,8 @@ Spark's texts stand without the plan that Spark prints behind some of them. Text
 of rows that no query of the tables reaches, are not played.
 
 Known to differ: the type of a quotient or average of decimal *columns* is double in Spark and Hive (literals and casts
-have the engine's decimal type), and rows without ORDER BY may come in another order.
+have the engine's decimal type), rows without ORDER BY may come in another order, and the columns of `*` over a join
+with USING stand in the order of the first table, not those of USING first.
 """
 
 

@@ -58,6 +58,9 @@ class Gate:
             return self._own(request, own, now_ms)
         if self._checks or "authorization" in request.headers:
             raise errors.ObsError("AccessDenied")
+        sent_by_page = "origin" in request.headers or request.headers.get("sec-fetch-site", "none") != "none"
+        if sent_by_page and request.verb not in {"GET", "HEAD"}:
+            raise errors.ObsError("AccessDenied", "pages in a browser may not write without a signature")
         declared = v4.payload_hash(request)
         framing = chunks.Framing() if declared.startswith(v4.CHUNKED) else None
         return Admitted("x-amz-", self._owner, None, framing)
@@ -68,7 +71,7 @@ class Gate:
         if "host" not in claim.names:
             raise errors.ObsError("AccessDenied", "the header Host must be signed")
         derived = v4.signing_key(key.secret, claim.scope)
-        if not hmac.compare_digest(v4.signature(request, claim, derived), claim.signature):
+        if not hmac.compare_digest(v4.signature(request, claim, derived).encode(), claim.signature.encode()):
             raise errors.ObsError("SignatureDoesNotMatch")
 
         declared = v4.payload_hash(request)

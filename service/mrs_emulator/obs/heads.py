@@ -17,7 +17,8 @@ _KEPT = frozenset(
 _META_MAX_BYTES = 8 * 1024
 _META = re.compile(r"x-(?:obs|amz)-(?P<name>meta-.+)")
 _NOT_PLAYED = re.compile(
-    r"x-(?:obs|amz)-(?:server-side-encryption.*|tagging|object-lock.*|website-redirect-location|grant-.*|fetch-.*)"
+    r"x-(?:obs|amz)-(?:server-side-encryption.*|tagging|object-lock.*|website-redirect-location|grant-.*|fetch-.*"
+    r"|copy-source-(?:if|server)-.*)"
     r"|if-(?:none-)?match"
 )
 _OWN_ACLS = frozenset({"private", "bucket-owner-full-control"})

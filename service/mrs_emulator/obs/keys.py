@@ -20,6 +20,7 @@ _PIECE_MAX_BYTES = 200
 _EMPTY = f"{MARK}e"
 _CUT = f"{MARK}+"
 _UNSAFE = re.compile(rf"[\x00-\x1f\x7f\\{MARK}]")
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # so Python shows a file name that is no UTF-8
 _ESCAPED = re.compile(rf"{MARK}([0-9a-f]{{2}})")
 _BUCKET = re.compile(r"(?=[a-z0-9.-]{3,63}\Z)(?!.*\.\.|.*\.-|.*-\.)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])\Z")
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
@@ -46,6 +47,8 @@ def key(names: list[str]) -> str | None:
     if names and names[-1] == SELF:
         names = names[:-1]
     joined = "/".join(names).replace(f"{_CUT}/", "")
+    if _NO_TEXT.search(joined):
+        return None
     segments = ["" if one == _EMPTY else _ESCAPED.sub(_unescaped, one) for one in joined.split("/")]
     found = "/".join(segments)
     return found if names and parts(found) == names else None

@@ -33,11 +33,12 @@ def read(body: bytes, name: str) -> ET.Element:
     Raises:
         ObsError: MalformedXML, it is none, declares a type of its own, or has another root.
     """
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise errors.ObsError("MalformedXML")
     try:
-        root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities to expand
-    except ET.ParseError as error:
+        text = body.decode("utf-8-sig")  # in another encoding a document type would not be seen
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise errors.ObsError("MalformedXML")
+        root = ET.fromstring(text)  # noqa: S314 - without a document type there are no entities to expand
+    except (UnicodeDecodeError, ET.ParseError) as error:
         raise errors.ObsError("MalformedXML") from error
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]

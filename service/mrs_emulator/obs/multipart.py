@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from typing import BinaryIO
 
 from mrs_emulator.obs import buckets, errors, heads, markup, store, uploads, wire
 
 _XML = {"Content-Type": markup.CONTENT_TYPE}
 _XML_MAX_BYTES = 4 << 20
+_COPY_BYTES = 1 << 20
 
 
 class Multipart:
@@ -41,16 +44,17 @@ class Multipart:
 
     def _copy(self, request: wire.Request, source: str, now_ms: int) -> wire.Reply:
         """Receive a part from an object, whole or a range of it."""
-        upload = self._upload(request)
-        file, found = self._objects.open(*heads.copy_source(source))
-        with file:
-            start, length = heads.stretch(request.header("copy-source-range") or "", found.size) or (0, found.size)
-            file.seek(start)
-            data = file.read(length)
+        upload, number = self._upload(request), _part_number(request)
+        heads.kept(request)  # refuses what is not played
         fresh = self._objects.incoming()
-        fresh.write_bytes(data)
-        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        self._uploads.put(upload, uploads.Part(_part_number(request), etag, length, now_ms), fresh)
+        file, found = self._objects.open(*heads.copy_source(source))
+        try:
+            with file:
+                start, length = heads.stretch(request.header("copy-source-range") or "", found.size) or (0, found.size)
+                etag = _copied(file, start, length, fresh)
+            self._uploads.put(upload, uploads.Part(number, etag, length, now_ms), fresh)
+        finally:
+            fresh.unlink(missing_ok=True)
         elements = [("LastModified", buckets.moment(now_ms)), ("ETag", f'"{etag}"')]
         return wire.Reply(200, _XML, markup.document("CopyPartResult", elements))
 
@@ -118,6 +122,18 @@ class Multipart:
 
     def _upload(self, request: wire.Request) -> uploads.Upload:
         return self._uploads.upload(request.bucket, request.key, request.parameter("uploadId") or "")
+
+
+def _copied(file: BinaryIO, start: int, length: int, fresh: Path) -> str:
+    """Copy a stretch of a file, a piece at a time; return its digest."""
+    digest = hashlib.md5(usedforsecurity=False)
+    file.seek(start)
+    with fresh.open("wb") as target:
+        while length and (data := file.read(min(length, _COPY_BYTES))):
+            digest.update(data)
+            target.write(data)
+            length -= len(data)
+    return digest.hexdigest()
 
 
 def _part_number(request: wire.Request) -> int:

@@ -53,13 +53,14 @@ class Objects:
 
     def _copy(self, request: wire.Request, source: str) -> wire.Reply:
         self._objects.bucket(request.bucket)
+        kept = heads.kept(request)
         replaces = (request.header("metadata-directive") or "COPY").upper() == "REPLACE"
         fresh = self._objects.incoming()
         file, found = self._objects.open(*heads.copy_source(source))
         try:
             with file, fresh.open("wb") as target:
                 shutil.copyfileobj(file, target, _COPY_BYTES)
-            about = store.About(_digest(fresh, found), heads.kept(request) if replaces else found.headers)
+            about = store.About(_digest(fresh, found), kept if replaces else found.headers)
             self._objects.put(request.bucket, request.key, fresh, about)
         finally:
             fresh.unlink(missing_ok=True)

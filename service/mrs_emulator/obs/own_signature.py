@@ -123,7 +123,9 @@ def _parameters(request: wire.Request, claim: Claim) -> str:
 
 
 def _signed(secret: str, text: str) -> str:
-    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
+    return base64.b64encode(
+        hmac.new(secret.encode(), text.encode(errors="surrogateescape"), hashlib.sha1).digest()
+    ).decode()
 
 
 def _of_query(kind: str, access_key: str, query: dict[str, str]) -> Claim:

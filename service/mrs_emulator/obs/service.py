@@ -119,6 +119,9 @@ def operation(request: wire.Request) -> str:
     has = {name for name, _ in request.query}
     for verb, parameter, found in _OF_OBJECT if request.key else _OF_BUCKET:
         if verb == request.verb and (not parameter or parameter in has):
+            meant = {parameter, "partNumber"} if found == "UploadPart" else {parameter}
+            if left := [name for name in has - meant if name.lower() in _PLAYED]:
+                raise errors.not_played(f"{verb} with the sub-resource {min(left)}")
             return found
     raise errors.ObsError("MethodNotAllowed")
 

@@ -151,12 +151,13 @@ class Store:
         Raises:
             ObsError: NoSuchBucket, NoSuchKey.
         """
-        path = self.locate(bucket, key)
-        try:
-            file = path.open("rb")
-        except _NO_FILE as error:
-            raise errors.ObsError("NoSuchKey", Key=key) from error
-        return file, self._found(bucket, key, os.fstat(file.fileno()))
+        with self._lock:  # while an object is put, the file is there before what is known of it
+            path = self.locate(bucket, key)
+            try:
+                file = path.open("rb")
+            except _NO_FILE as error:
+                raise errors.ObsError("NoSuchKey", Key=key) from error
+            return file, self._found(bucket, key, os.fstat(file.fileno()))
 
     def look(self, bucket: str, key: str) -> Found:
         """

@@ -124,6 +124,8 @@ class Uploads:
                     with (self._folder(upload.upload_id) / f"{one.number}.part").open("rb") as part:
                         shutil.copyfileobj(part, whole, _COPY_BYTES)
             self._objects.put(upload.bucket, upload.key, fresh, store.About(etag, upload.headers))
+        except FileNotFoundError as error:  # it was completed or aborted meanwhile
+            raise errors.ObsError("NoSuchUpload", UploadId=upload.upload_id) from error
         finally:
             fresh.unlink(missing_ok=True)
         self.abort(upload)

@@ -93,7 +93,7 @@ def signing_key(secret: str, scope: str) -> bytes:
 def signature(request: wire.Request, claim: Claim, key: bytes) -> str:
     """The signature that the request should have."""
     canonical = canonical_request(request, claim)
-    hashed = hashlib.sha256(canonical.encode()).hexdigest()
+    hashed = hashlib.sha256(canonical.encode(errors="surrogateescape")).hexdigest()  # a header may be no UTF-8
     to_sign = f"{ALGORITHM}\n{claim.at}\n{claim.scope}\n{hashed}"
     return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
 

@@ -75,7 +75,7 @@ def masked(sql: str, tokens: Sequence[Any]) -> str:
     for index, (before, token, following) in enumerate(zip([None, *tokens], tokens, tokens[1:], strict=False)):
         is_word = token.token_type == sqlglot.TokenType.VAR or token.text.lower() in _WORDS
         is_call = (
-            is_word and not _names_columns(tokens, index + 1) and following.token_type == sqlglot.TokenType.L_PAREN
+            is_word and following.token_type == sqlglot.TokenType.L_PAREN and not _names_columns(tokens, index + 1)
         )
         is_name = before is not None and (before.text.upper() in _NAMING or before.token_type in _ENDING)
         if is_call and not is_name and token.text.lower() not in _KEPT and sql[token.start].isascii():

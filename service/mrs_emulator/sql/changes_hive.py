@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from mrs_emulator.sql import catalogue, checking, refusing, wording_hive
+from mrs_emulator.sql import catalogue, checking, kinds, refusing, wording_hive
 
 _TASK: Final = "Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. "
 
@@ -152,7 +152,7 @@ class HiveChanges:
                 )
         rows = self._queries.query(tree.expression)
         for name, one in zip(found.columns, rows or (), strict=False):
-            is_nested = one.kind is not None and one.kind.startswith(("array", "map", "struct"))
+            is_nested = one.kind is not None and kinds.is_nested(one.kind)
             if not named and is_nested and not self._says.type_name(found.columns[name]).startswith(str(one.kind)[:3]):
                 raise refusing.not_played(f"INSERT of {one.kind} into the column {name}", "insert a value of its type")
         wanted = len(named) or len(found.columns)

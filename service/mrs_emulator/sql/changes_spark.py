@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from mrs_emulator.sql import catalogue, checking, scopes, wording_spark
+from mrs_emulator.sql import catalogue, checking, kinds, scopes, wording_spark
 
 _CHOOSE: Final = (
     "\nChoose a different name, drop or replace the existing object, or add the IF NOT EXISTS clause to tolerate "
@@ -179,7 +179,7 @@ class SparkChanges:
             self._fits(table, name, self._says.type_name(found.columns[name.lower()]), one.kind)
 
     def _fits(self, table: exp.Table, name: str, wanted: str, given: str | None) -> None:
-        if given and given.startswith(("array", "map", "struct")) and not wanted.startswith(("array", "map", "struct")):
+        if given and kinds.is_nested(given) and not kinds.is_nested(wanted):
             self._says.fail(
                 "[INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST] Cannot write incompatible data for the table "
                 f"`spark_catalog`.`{table.db or self._known.current()}`.`{table.name}`: Cannot safely cast `{name}` "

@@ -107,6 +107,7 @@ class Checker:
 
     def _outputs(self, node: exp.Select, scope: scopes.Scope, named: Mapping[str, Outputs]) -> Outputs:
         found: list[scopes.Output] | None = []
+        above = scopes.Scope(scope.outer, scope.sources, scope.merged)  # in Spark with the aliases before a column
         for one in node.expressions:
             if one.is_star and not isinstance(one, exp.Count):
                 if not scope.sources:
@@ -114,7 +115,9 @@ class Checker:
                 stars = scope.outputs(one.table if isinstance(one, exp.Column) else None)
                 found = None if stars is None or found is None else found + [output for _, output in stars]
                 continue
-            self._expression(one.unalias(), scope, named)
+            self._expression(one.unalias(), above, named)
+            if self._spoken == "spark" and one.alias:
+                above.aliases[one.alias.lower()] = scopes.Output(one.alias, None)
             name = one.alias or (one.name if isinstance(one, exp.Column) else self._says.column_name(one))
             if found is not None:
                 found.append(scopes.Output(name, self.kind(one, scope)))
@@ -132,9 +135,12 @@ class Checker:
             scope.sources.append(self._source(join.this, scope, named))
             scope.merged |= {one.name.lower() for one in join.args.get("using") or []}
             if str(join.args.get("method")).upper() == "NATURAL":
-                scope.merged |= {one.name.lower() for one in scope.sources[-1].columns or () if one.name}
+                names = [one.name.lower() for one in scope.sources[-1].columns or () if one.name]
+                scope.merged |= {name for name in names if any(one.find(name) for one in scope.sources[:-1])}
             if join.args.get("on") is not None:
                 self._expression(join.args["on"], scope, named)
+            if join.kind in {"SEMI", "ANTI"}:  # the right side is seen by ON only
+                scope.sources.pop()
         for lateral in node.args.get("laterals") or []:
             scope.sources.append(self._lateral(lateral, scope, named))
 

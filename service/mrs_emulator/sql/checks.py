@@ -21,6 +21,7 @@ from mrs_emulator.sql import (
     kinds,
     places,
     refusing,
+    rewriting,
     showing,
     statement,
     syntax,
@@ -76,6 +77,8 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
         raise _unread(sql, tokens, spoken, error) from error
     except sqlglot.errors.SqlglotError:
         return
+    if isinstance(tree, exp.Insert):
+        rewriting.with_inside(tree)
     _types(sql, tokens, spoken, tree)
     queries, changes = _checkers(places.Places(sql, tokens, tree), spoken, known)
     if isinstance(tree, exp.Query):
@@ -136,14 +139,16 @@ def _type_place(tokens: Sequence[Any], index: int) -> str | None:
 
 
 def _tokens(sql: str, spoken: statement.Dialect) -> list[Any]:
-    if spoken == "presto" and "`" in sql and "'" not in sql:
-        text = "backquoted identifiers are not supported; use double quotes to quote identifiers"
-        line, column = places.line_column(sql, sql.index("`"))
-        raise failures.SqlRefused(f"line {line}:{column}: {text}", line=line, column=column)
     try:
-        return list(sqlglot.tokenize(sql, read=spoken))
+        tokens = list(sqlglot.tokenize(sql, read=spoken))
     except sqlglot.errors.SqlglotError as error:
         raise unclosed(sql, spoken) from error
+    backquote = next((token.start for token in tokens if sql[token.start] == "`"), None)
+    if spoken == "presto" and backquote is not None:  # in comments and texts it is a letter like others
+        text = "backquoted identifiers are not supported; use double quotes to quote identifiers"
+        line, column = places.line_column(sql, backquote)
+        raise failures.SqlRefused(f"line {line}:{column}: {text}", line=line, column=column)
+    return tokens
 
 
 def _special(sql: str, tokens: Sequence[Any], spoken: statement.Dialect) -> None:

@@ -19,7 +19,7 @@ try:
     import sqlglot
     from sqlglot import exp
 
-    from mrs_emulator.sql import checks, kinds, meaning, shapes
+    from mrs_emulator.sql import checks, kinds, meaning, rewriting, shapes
 except ImportError:  # the extra `emulator` is not installed; `sql.py` says so before anything here is called
     AVAILABLE = False
 else:
@@ -246,10 +246,8 @@ def _insert(tree: exp.Insert) -> statement.Statement:
     if table is None or tree.expression is None:
         raise refusing.not_played("INSERT into anything but a table", "insert into a table")
     fixed, dynamic = shapes.partition(table)
+    rewriting.with_inside(tree)
     rows = tree.expression
-    for key in ("with_", "with"):  # sqlglot renamed the member
-        if tree.args.get(key):
-            rows.set(key, tree.args[key].pop())
     if fixed:
         added = [exp.alias_(value.copy(), name) for name, value in fixed]
         rows = exp.select("*", *added).from_(exp.Subquery(this=rows, alias=exp.to_identifier("__rows")))

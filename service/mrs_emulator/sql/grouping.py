@@ -84,7 +84,7 @@ def _alone(node: exp.Expr, groups: set[str], scope: scopes.Scope) -> Iterator[ex
     if isinstance(node, exp.Filter) and calls.is_aggregate(node.this):
         return
     if isinstance(node, exp.Column):
-        if node.is_star or scope.found(node):
+        if node.is_star or scope.has(node):  # a column of a query around it is the same for all rows
             yield node
         return
     if isinstance(node, exp.Star):

@@ -61,6 +61,11 @@ def is_number(name: str) -> bool:
     return base(name) in {*_WHOLE, "double", "real", "float", "decimal"}
 
 
+def is_nested(name: str) -> bool:
+    """Whether a type has parts of its own."""
+    return name.startswith(("array", "map", "struct"))
+
+
 def _literal(node: exp.Literal, spoken: statement.Dialect) -> str | None:
     if node.is_string:
         return f"varchar({len(node.name)})" if spoken == "presto" else "string"

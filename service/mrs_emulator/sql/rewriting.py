@@ -52,6 +52,13 @@ def named(name: str, least: int, most: int | None = None) -> Rewrite:
     return rewrite
 
 
+def with_inside(tree: exp.Insert) -> None:
+    """Move the common tables before an INSERT into the query that names them."""
+    for key in ("with_", "with"):  # sqlglot renamed the member
+        if tree.args.get(key) and tree.expression is not None:
+            tree.expression.set(key, tree.args[key].pop())
+
+
 def only(node: exp.Expr, *keys: str) -> None:
     """
     Make sure that a function has no other arguments than these.

@@ -70,12 +70,19 @@ class Scope:
 
         The part before a dot is a relation, or a column that has fields.
         """
-        parts = [one.name.lower() for one in column.parts]
-        here = self._qualified(parts) if len(parts) > 1 else []
-        here = here or self._plain(parts[0], is_struct=len(parts) > 1)
+        here = self._here(column)
         if not here and self.outer is not None:
             return self.outer.found(column)
         return here
+
+    def has(self, column: exp.Column) -> bool:
+        """Whether a name means a column of this query, not of one around it."""
+        return bool(self._here(column))
+
+    def _here(self, column: exp.Column) -> list[tuple[Source, Output]]:
+        parts = [one.name.lower() for one in column.parts]
+        here = self._qualified(parts) if len(parts) > 1 else []
+        return here or self._plain(parts[0], is_struct=len(parts) > 1)
 
     def _qualified(self, parts: Sequence[str]) -> list[tuple[Source, Output]]:
         name = parts[-1]
@@ -93,8 +100,19 @@ class Scope:
         return [(source, Output(column.name, None)) for source, column in found] if is_struct else found
 
     def outputs(self, qualifier: str | None = None) -> list[tuple[Source, Output]] | None:
-        """The columns of `*` or of a qualified `*`; None where they are not known."""
+        """The columns of `*`, those that USING made one first, or of a qualified `*`; None where they are not known."""
         chosen = [one for one in self.sources if qualifier is None or one.name.lower() == qualifier.lower()]
         if not chosen or any(one.columns is None for one in chosen):
             return None
-        return [(source, column) for source in chosen for column in source.columns or ()]
+        found = [(source, column) for source in chosen for column in source.columns or ()]
+        if qualifier is not None or not self.merged:
+            return found
+        merged: dict[str | None, tuple[Source, Output]] = {}
+        rest = []
+        for source, column in found:
+            name = column.name and column.name.lower()
+            if name in self.merged:
+                merged.setdefault(name, (source, column))
+            else:
+                rest.append((source, column))
+        return [*merged.values(), *rest]

@@ -12,8 +12,8 @@ from mrs_emulator.sql import kinds, statement
 
 _GRAMMAR: Mapping[statement.Dialect, frozenset[str]] = {
     "hive": frozenset({"date", "timestamp"}),
-    "presto": frozenset({"format"}),
-    "spark": frozenset(),
+    "presto": frozenset({"format", "grouping"}),
+    "spark": frozenset({"percentile_cont", "percentile_disc", "timestampadd", "timestampdiff"}),
 }
 """Functions that the grammar has and the lists have not."""
 
@@ -98,7 +98,13 @@ _GENERIC = re.compile(r"[A-Z]\d?")
 _WIDER = ("tinyint", "smallint", "integer", "bigint", "decimal", "real", "double")
 
 _KNOWN = frozenset([*_WIDER, "varchar", "char", "boolean", "date", "timestamp", "varbinary", "array", "map", "row"])
-_INTO = frozenset([("date", "timestamp"), ("char", "varchar"), ("varchar", "char"), ("varchar", "json")])
+_ZONED = "timestamp with time zone"
+_INTO = frozenset(
+    [
+        *(("date", "timestamp"), ("date", _ZONED), ("timestamp", _ZONED)),
+        *(("char", "varchar"), ("varchar", "char"), ("varchar", "json")),
+    ]
+)
 _VARIADIC = frozenset("concat concat_ws format greatest least map_concat".split())  # noqa: SIM905 - a list of words
 
 

@@ -15,6 +15,18 @@ from typing import Any
 import sqlglot
 
 _TYPE = sqlglot.TokenType
+_QUOTED = frozenset(
+    [
+        _TYPE.STRING,
+        _TYPE.IDENTIFIER,
+        _TYPE.RAW_STRING,
+        _TYPE.NATIONAL_STRING,
+        _TYPE.HEX_STRING,
+        _TYPE.BIT_STRING,
+        _TYPE.BYTE_STRING,
+        _TYPE.UNICODE_STRING,
+    ]
+)
 _STATEMENTS = frozenset(
     [
         "ALTER",
@@ -104,32 +116,46 @@ class Found:
     index: int
 
 
-def find(tokens: Sequence[Any]) -> Found | None:  # noqa: PLR0911 - a table of situations
+def find(tokens: Sequence[Any]) -> Found | None:
     """The first slip that the words show."""
-    texts = [token.text.upper() if token.token_type != _TYPE.STRING else "''" for token in tokens] + ["<EOF>"]
+    texts = _words(tokens)
     if texts[0] not in _STATEMENTS:
         return Found(Slip.STATEMENT, 0)
-    depth, cases = 0, 0
+    depth = 0
+    cases: list[int] = []
     for index, text in enumerate(texts):
         before = texts[index - 1] if index else ""
         if slip := _after(before, text, texts, index):
             return Found(slip, index)
-        if text == "FROM" and cases:
-            return Found(Slip.NO_END, index)
-        if (
-            text == "FROM"
-            and depth
-            and "SELECT" not in texts[_opening(texts, index) : index]
-            and not _special(texts, index)
-        ):
-            return Found(Slip.OPEN, index)
+        if text == "FROM" and (slip := _at_from(texts, index, depth, cases)):
+            return Found(slip, index)
         depth += {"(": 1, ")": -1}.get(text, 0)
-        cases += {"CASE": 1, "END": -1}.get(text, 0)
+        if text == "CASE":
+            cases.append(depth)
+        elif text == "END":
+            cases = cases[:-1]
         if depth < 0:
             return Found(Slip.CLOSED, index)
         if not depth and _is_second_alias(tokens, index):
             return Found(Slip.SECOND_ALIAS, index)
     return None
+
+
+def _at_from(texts: Sequence[str], index: int, depth: int, cases: Sequence[int]) -> Slip | None:
+    """What is open at a FROM; `cases` are the depths of brackets at which CASE stands open."""
+    if _special(texts, index):
+        return None
+    if cases and depth <= cases[-1]:  # deeper, it is the FROM of a query in brackets
+        return Slip.NO_END
+    return Slip.OPEN if depth and "SELECT" not in texts[_opening(texts, index) : index] else None
+
+
+def _words(tokens: Sequence[Any]) -> list[str]:
+    """The words of a statement; what is quoted, or stands behind a dot, is a text or a name whatever it says."""
+    found = [token.text.upper() if token.token_type not in _QUOTED else "''" for token in tokens]
+    pairs = zip(["", *found], found, strict=False)
+    names = ["''" if before == "." and text.isalpha() else text for before, text in pairs]
+    return [*names, "<EOF>"]
 
 
 def _after(before: str, text: str, texts: Sequence[str], index: int) -> Slip | None:

@@ -31,11 +31,12 @@ _HIVE_MISSING: Final[Mapping[syntax.Slip, str]] = {_S.NO_BY: "BY", _S.OPEN: ")",
 
 def spark(sql: str, tokens: Sequence[Any], found: syntax.Found) -> failures.SqlRefused:
     """Spark's error at a slip; where it takes the next keyword for a name, the statement is not played."""
-    if found.slip in _LACKING or found.slip is _S.LIMIT:
+    whens = [place for place, token in enumerate(tokens) if token.text.upper() == "WHEN"]
+    if found.slip in _LACKING or found.slip is _S.LIMIT or (found.slip is _S.NO_END and not whens):
         return refusing.not_played(f"a statement where {found.slip.value}", "add what is missing")
     index = found.index
     if found.slip is _S.NO_END:  # CASE is then a column, WHEN its alias
-        index = next(place for place, token in enumerate(tokens) if token.text.upper() == "WHEN") + 1
+        index = whens[0] + 1
     is_extra = index == len(tokens) - 1 and found.slip in {_S.NO_BY, _S.SECOND_ALIAS}
     offset, text = _at(sql, tokens, index)
     return spark_near(sql, offset, text, f": extra input '{text}'" if is_extra else "")

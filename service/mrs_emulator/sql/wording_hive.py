@@ -15,6 +15,8 @@ from mrs_emulator.core import failures
 from mrs_emulator.sql import calls, kinds, places, refusing, scopes, signatures, words
 
 _ERROR: Final = "FAILED: SemanticException [Error {code}]: {text}"
+_VIRTUAL: Final = frozenset({"grouping__id", "input__file__name", "block__offset__inside__file"})
+"""Columns that no table has and each query may name."""
 _COMPARED: Final[Mapping[type[exp.Expr], str]] = {exp.EQ: "EQUAL ", exp.GT: "GREATER THAN", exp.LT: "LESS THAN"}
 
 
@@ -70,6 +72,8 @@ class HiveWords:
     def no_column(self, node: exp.Column, scope: scopes.Scope) -> None:
         """There is no such column, or no such table."""
         parts = [part.name.lower() for part in node.parts]
+        if parts[-1] in _VIRTUAL:
+            raise refusing.not_played(f"the column {parts[-1]}", "leave it out")
         at = self._where.start(node)
         if len(parts) > 1 and any(source.name.lower() == parts[0] for source in scope.sources):
             self.fail(f"Invalid column reference '{parts[-1]}'", 10002, self._where.start(node.this))
@@ -99,15 +103,20 @@ class HiveWords:
         text = f"Not yet supported place for UDAF '{calls.name(node)}'"
         self.fail(text, 10128, self._where.start_of_call(node))
 
-    def position(self, _node: exp.Expr, _count: int | None, clause: str) -> None:
-        """A number in GROUP BY or ORDER BY is a constant, unless a setting says otherwise."""
+    def position(self, node: exp.Expr, count: int | None, clause: str) -> None:
+        """A number in ORDER BY is that of a column; in GROUP BY it is a constant, unless a setting says otherwise."""
+        if clause == "ORDER BY" and (count is None or 1 <= int(node.name) <= count):
+            return
         raise refusing.not_played(f"{clause} a position", "name the column")
 
     def set_operation(self, node: exp.SetOperation, left: Sequence[str | None], right: Sequence[str | None]) -> None:
         """Both sides have as many columns."""
         if len(left) != len(right):
             self.fail("SemanticException Schema of both sides of union should match.")
-        if any(one and other and _is_nested(one) != _is_nested(other) for one, other in zip(left, right, strict=True)):
+        if any(
+            one and other and kinds.is_nested(one) != kinds.is_nested(other)
+            for one, other in zip(left, right, strict=True)
+        ):
             raise refusing.not_played(f"{node.key.upper()} of columns of other types", "cast them")
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
@@ -150,7 +159,9 @@ class HiveWords:
             return
         of = kind(node.this)
         branches = {
-            kinds.is_number(one) for part in ("true", "false") if (one := kind(node.args.get(part) or exp.Var()))
+            kinds.is_number(one)
+            for part in ("true", "false")
+            if (one := kind(node.args.get(part) or exp.Var())) not in {None, "unknown"}
         }
         if len(branches) > 1 and not isinstance(node.parent, exp.Case):
             raise refusing.not_played("if() of values of different types", "cast them")
@@ -165,7 +176,7 @@ class HiveWords:
 
     def _both(self, node: exp.Expr, kind: words.Kind) -> None:
         left, right = kind(node.this), kind(node.expression)
-        if left and right and _is_nested(right) and not _is_nested(left):
+        if left and right and kinds.is_nested(right) and not kinds.is_nested(left):
             name = _COMPARED[type(node)]
             said = f"The 2nd argument of {name} is expected to a primitive type, but list is found"
             self.fail(
@@ -180,7 +191,7 @@ class HiveWords:
 
     def _cast(self, node: exp.Expr, kind: words.Kind) -> None:
         of = kind(node.this)
-        if of and _is_nested(of):
+        if of and kinds.is_nested(of):
             raise refusing.not_played(f"CAST of {of}", "cast its elements")
 
     def _function(self, node: exp.Expr, kind: words.Kind) -> None:
@@ -223,11 +234,7 @@ class HiveWords:
         if name in {"sum", "avg"} and not (kinds.is_number(of) or of == "string"):
             text = f"Only numeric or string type arguments are accepted but {of} is passed."
             self.fail(f"UDFArgumentTypeException {text}")
-        if name == "length" and (_is_nested(of) or isinstance(node.expressions[0], exp.Null)):
+        if name == "length" and (kinds.is_nested(of) or isinstance(node.expressions[0], exp.Null)):
             raise refusing.not_played(f"length of {of}", "use size")
-        if name == "explode" and not _is_nested(of):
+        if name == "explode" and not kinds.is_nested(of):
             self.fail("UDFArgumentException explode() takes an array or a map as a parameter")
-
-
-def _is_nested(name: str) -> bool:
-    return name.startswith(("array", "map", "struct"))

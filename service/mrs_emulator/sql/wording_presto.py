@@ -84,7 +84,8 @@ class PrestoWords:
         """A column stands beside aggregates; in HAVING Presto names the whole condition."""
         having = node.find_ancestor(exp.Having)
         named: exp.Expr = having.this if having is not None and having.parent is select else node
-        shown = node.sql("presto") if named is node else f"({named.sql('presto')})"
+        shown = calls.shown(named, "presto")
+        shown = shown if named is node else f"({shown})"
         self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(named))
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:

@@ -149,7 +149,7 @@ class SparkWords:
             )
         ordinals = ("first", "second", "third")
         for ordinal, one, other in zip(ordinals, left, right, strict=False):
-            if one and other and _is_nested(one) != _is_nested(other):
+            if one and other and kinds.is_nested(one) != kinds.is_nested(other):
                 self.fail(
                     f"[INCOMPATIBLE_COLUMN_TYPE] {name} can only be performed on tables with compatible column "
                     "types. The "
@@ -163,6 +163,8 @@ class SparkWords:
         if outputs is None or len(outputs) < 2:  # noqa: PLR2004 - one is right
             return
         compared = node.find_ancestor(exp.In)
+        if compared is not None and isinstance(compared.this, exp.Tuple):
+            return
         if compared is not None and compared.args.get("query") is not None and node in compared.args["query"].walk():
             names = ", ".join(f'"{one.name}"' for one in outputs)
             text = (
@@ -217,7 +219,7 @@ class SparkWords:
 
     def _both(self, node: exp.Expr, kind: words.Kind) -> None:
         left, right = kind(node.this), kind(node.expression)
-        if left and right and _is_nested(left) != _is_nested(right):
+        if left and right and kinds.is_nested(left) != kinds.is_nested(right):
             self._differ(node, left, right)
 
     def _differ(self, node: exp.Expr, left: str, right: str) -> None:
@@ -229,7 +231,7 @@ class SparkWords:
 
     def _cast(self, node: exp.Expr, kind: words.Kind) -> None:
         of, wanted = kind(node.this), kinds.named(node.args["to"], "spark")
-        if of and _is_nested(of) and not _is_nested(wanted) and wanted != "string":
+        if of and kinds.is_nested(of) and not kinds.is_nested(wanted) and wanted != "string":
             text = f'cannot cast "{_type(of)}" to "{_type(wanted)}".'
             self._mismatch("CAST_WITHOUT_SUGGESTION", node, text, self._where.start(node))
 
@@ -290,10 +292,6 @@ def _quoted(parts: Sequence[str]) -> str:
 def _type(name: str) -> str:
     """A type as Spark's errors write it."""
     return name.upper()
-
-
-def _is_nested(name: str) -> bool:
-    return name.startswith(("array", "map", "struct"))
 
 
 def _shown(node: exp.Expr) -> str:

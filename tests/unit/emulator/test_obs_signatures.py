@@ -16,7 +16,7 @@ import pytest
 from mrs_emulator.core import ids
 from mrs_emulator.core import settings as emulator_settings
 from mrs_emulator.iam import accounts
-from mrs_emulator.obs import access, chunks, errors, own_signature, v4, wire
+from mrs_emulator.obs import access, chunks, errors, own_signature, service, v4, wire
 
 AK = "AKIAIOSFODNN7EXAMPLE"
 SK = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -197,3 +197,50 @@ def test_date_of_version_4_may_be_an_http_date() -> None:
     claim = v4.read(wire.request("GET", "/test.txt", headers, DOMAINS))
     assert claim is not None
     assert claim.signed_ms == NOW_MS
+
+
+def test_page_in_a_browser_writes_nothing_without_a_signature() -> None:
+    """Where signatures are not checked, a form of any page could send what deletes objects."""
+    chosen = emulator_settings.EmulatorSettings()
+    free = access.Gate(accounts.Accounts(chosen, ids.Ids(1)), "owner", checks=False)
+    for page in ({"origin": "http://elsewhere"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+        with pytest.raises(errors.ObsError, match="AccessDenied"):
+            free.admit(wire.request("POST", "/bucket?delete", page, DOMAINS), NOW_MS)
+        assert free.admit(wire.request("GET", "/bucket", page, DOMAINS), NOW_MS).owner == "owner"
+    assert free.admit(wire.request("POST", "/bucket?delete", {}, DOMAINS), NOW_MS).owner == "owner"
+
+
+def test_bytes_that_are_no_text_are_refused_like_others() -> None:
+    """In a signature, and in a header that is signed."""
+    host = {"host": READ["host"]}
+    assert refusal("GET", PRESIGNED.replace("aeeed9", "%C3%A9"), host) == "SignatureDoesNotMatch"
+    assert refusal("GET", "/test.txt", READ | {"range": "bytes=\udce9"}) == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("PUT", "/bucket?versioning"),
+        ("PUT", "/bucket?location"),
+        ("DELETE", "/bucket?uploads"),
+        ("DELETE", "/bucket?delete"),
+        ("PUT", "/bucket/key?uploads"),
+        ("PUT", "/bucket/key?partNumber=1"),
+        ("GET", "/bucket/key?partNumber=1"),
+    ],
+)
+def test_sub_resource_with_another_verb_is_no_other_operation(verb: str, path: str) -> None:
+    """To turn on versions makes no bucket, and to delete what a bucket has beside objects deletes no bucket."""
+    with pytest.raises(errors.ObsError, match="NotImplemented"):
+        service.operation(wire.request(verb, path, {}, DOMAINS))
+
+
+def test_each_operation_keeps_its_name() -> None:
+    """A part names an upload and a number."""
+    for verb, path, name in (
+        ("PUT", "/b/k?uploadId=1&partNumber=2&x-id=UploadPart", "UploadPart"),
+        ("GET", "/b/k?uploadId=1&part-number-marker=2", "ListParts"),
+        ("POST", "/b/k?uploads", "InitiateMultipartUpload"),
+        ("GET", "/b?list-type=2&prefix=delete", "ListObjects"),
+    ):
+        assert service.operation(wire.request(verb, path, {}, DOMAINS)) == name

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mrs_emulator.obs import errors, keys, listing, store
+from mrs_emulator.obs import errors, keys, listing, markup, multipart, objects, store, uploads, wire
 
 _ODD = ["", ".", "..", "a", "b", "¤", "¤e", "¤+", "¤a", "a¤2e", "\\", "\x00", "\x7f", "é" * 150, "%2e%2e", " ", "~"]
 SEGMENTS = st.sampled_from(_ODD) | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -141,3 +144,99 @@ def test_pages_hold_each_entry_once_and_in_order(found: set[str], prefix: str, d
 def test_page_without_room_is_empty() -> None:
     """max-keys=0 is allowed."""
     assert listing.page(["a"], "", "", "", 0) == listing.Page((), (), "")
+
+
+def test_file_name_that_is_no_text_hides_no_others(tmp_path: Path) -> None:
+    """It is no key; the other files of its bucket are listed all the same."""
+    place = store.Store(lambda: tmp_path)
+    place.create_bucket("bucket")
+    _put(place, "a", b"")
+    (tmp_path / "bucket" / os.fsdecode(b"caf\xe9")).write_bytes(b"")
+    assert list(place.walk("bucket", "")) == ["a"]
+
+
+def test_reader_sees_a_tag_that_belongs_to_the_bytes(tmp_path: Path) -> None:
+    """Also while the object is put again and again."""
+    place = store.Store(lambda: tmp_path)
+    place.create_bucket("bucket")
+    _put(place, "a", b"0")
+    ended = threading.Event()
+
+    def write() -> None:
+        for number in range(300):
+            _put(place, "a", b"1" * (number % 7 + 1))
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while not ended.is_set():
+            data, etag = _read(place, "a")
+            assert etag == f"tag of {data!r}"
+    finally:
+        writer.join()
+
+
+def test_document_in_another_encoding_is_refused() -> None:
+    """A document type in it would not be seen."""
+    text = '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE Delete [<!ENTITY a "b">]><Delete>&a;</Delete>'
+    for body in (text.encode("utf-16"), text.replace("UTF-16", "UTF-8").encode()):
+        with pytest.raises(errors.ObsError, match="MalformedXML"):
+            markup.read(body, "Delete")
+    assert markup.read("\ufeff<Delete>é</Delete>".encode(), "Delete").text == "é"
+
+
+def _part_copy(number: str, upload_id: str, source: str) -> wire.Request:
+    path = f"/bucket/whole?partNumber={number}&uploadId={upload_id}"
+    return wire.request("PUT", path, {"x-amz-copy-source": source, "x-amz-copy-source-range": "bytes=1-3"}, ())
+
+
+def test_part_that_cannot_be_copied_leaves_no_file(tmp_path: Path) -> None:
+    """Neither a wrong number nor a missing source leaves anything of what was to be copied."""
+    place = store.Store(lambda: tmp_path)
+    place.create_bucket("bucket")
+    _put(place, "source", b"abcdef")
+    parts = multipart.Multipart(place)
+    begun = uploads.Uploads(place).begin("bucket", "whole", {}, 0)
+    body = wire.Body(tmp_path / "none", 0, b"", "")
+    for number, source in (("0", "/bucket/source"), ("1", "/bucket/none")):
+        with pytest.raises(errors.ObsError):
+            parts.put(_part_copy(number, begun.upload_id, source), body, 0)
+    parts.put(_part_copy("1", begun.upload_id, "/bucket/source"), body, 0)
+    assert list(place.own("incoming").iterdir()) == []
+    (part,) = uploads.Uploads(place).parts(begun)
+    assert (part.size, part.etag) == (3, hashlib.md5(b"bcd", usedforsecurity=False).hexdigest())
+
+
+def test_upload_that_ends_while_it_is_completed_is_not_there(tmp_path: Path) -> None:
+    """Two that complete it at once: the later one finds no upload, and makes no half object."""
+    place = store.Store(lambda: tmp_path)
+    place.create_bucket("bucket")
+    under_way = uploads.Uploads(place)
+    begun = under_way.begin("bucket", "whole", {}, 0)
+    fresh = place.incoming()
+    fresh.write_bytes(b"abc")
+    part = uploads.Part(1, hashlib.md5(b"abc", usedforsecurity=False).hexdigest(), 3, 0)
+    under_way.put(begun, part, fresh)
+    (place.own("uploads", begun.upload_id) / "1.part").unlink()
+    with pytest.raises(errors.ObsError, match="NoSuchUpload"):
+        under_way.complete(begun, [(1, part.etag)])
+    assert list(place.walk("bucket", "")) == []
+    assert list(place.own("incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("header", ["x-amz-copy-source-if-match", "x-obs-copy-source-if-none-match", "x-amz-tagging"])
+def test_copy_does_nothing_by_half(tmp_path: Path, header: str) -> None:
+    """A condition or an order that is not played refuses the copy, of an object and of a part."""
+    place = store.Store(lambda: tmp_path)
+    place.create_bucket("bucket")
+    _put(place, "source", b"abc")
+    begun = uploads.Uploads(place).begin("bucket", "whole", {}, 0)
+    body = wire.Body(tmp_path / "none", 0, b"", "")
+    headers = {"x-amz-copy-source": "/bucket/source", header: "other"}
+    with pytest.raises(errors.ObsError, match="NotImplemented"):
+        objects.Objects(place).put(wire.request("PUT", "/bucket/copy", headers, ()), body)
+    path = f"/bucket/whole?partNumber=1&uploadId={begun.upload_id}"
+    with pytest.raises(errors.ObsError, match="NotImplemented"):
+        multipart.Multipart(place).put(wire.request("PUT", path, headers, ()), body, 0)
+    assert list(place.walk("bucket", "")) == ["source"]
