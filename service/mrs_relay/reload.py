@@ -20,6 +20,7 @@ import structlog
 from mrs_relay import errors
 from mrs_relay import settings as all_settings
 from mrs_relay.client import auditing
+from mrs_relay.common import faults
 from mrs_relay.messages import audit
 
 _log = structlog.get_logger(__name__)
@@ -158,6 +159,9 @@ class Reloader:
             read = await asyncio.to_thread(self._load)
         except errors.SettingsError as error:
             _log.error("settings_not_reloaded", error=str(error), via=via)
+            return True
+        except Exception as error:  # noqa: BLE001 - a file that makes a library fail must not end the looks
+            _log.exception("settings_not_reloaded", error=faults.name(error), via=via)
             return True
 
         changes = differences(self._present, values(read))

@@ -21,7 +21,7 @@ class _Relay:
     """What a reload acts on: the settings to read, those that were taken over, and the record."""
 
     def __init__(self, present: settings.Settings, file: pathlib.Path | None = None) -> None:
-        self.read: settings.Settings | errors.SettingsError = present
+        self.read: settings.Settings | Exception = present
         self.adopted: list[settings.Settings] = []
         self.noted: list[audit.Data] = []
         self.adopted_when_noted: list[int] = []
@@ -29,7 +29,7 @@ class _Relay:
         self.reloader = reload.Reloader(present, self._load, file, self.adopted.append, self._note)
 
     def _load(self) -> settings.Settings:
-        if isinstance(self.read, errors.SettingsError):
+        if isinstance(self.read, Exception):
             raise self.read
         return self.read
 
@@ -109,6 +109,14 @@ async def test_invalid_settings_change_nothing_and_say_why() -> None:
     with structlog.testing.capture_logs() as logs:
         assert await relay.reloader.reload("file")
     assert [(one["event"], "greater than" in one["error"]) for one in logs] == [("settings_not_reloaded", True)]
+    assert (relay.adopted, relay.noted) == ([], [])
+
+
+async def test_a_file_that_makes_a_library_fail_is_named_and_changes_nothing() -> None:
+    """The next change is read again."""
+    relay = _Relay(_with({"limits": {"running": 2}}))
+    relay.read = RecursionError("maximum recursion depth exceeded")
+    assert await relay.reload() == (True, ["settings_not_reloaded"])
     assert (relay.adopted, relay.noted) == ([], [])
 
 

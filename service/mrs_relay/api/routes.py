@@ -309,7 +309,7 @@ def _messages(submitted: submissions.Submissions, repeated: retries.Retries) -> 
             repeated.retry,
             models.RequestQuery,
             models.Accepted,
-            {**_ONE, **_SENT, **wrong_state, 410: "Its message has left the topic of requests: send it anew."},
+            {**_ONE, **_SENT, **wrong_state, 410: "Its message has left the topic: send a new request."},
             verb="post",
             body=models.RetryRequest,
             headers={"Idempotency-Key": "Id of the new request; made of the old one's id and state if missing."},

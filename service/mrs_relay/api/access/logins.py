@@ -18,6 +18,7 @@ _LOCAL: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 """A path of this service, in ASCII without backslash: browsers read others, such as /\\host, as addresses."""
 
 _MOST_TARGET: Final = 1_500
+_NOT_BEGUN: Final = "this login was not begun here, or took too long; log in again"
 
 _log = structlog.get_logger(__name__)
 
@@ -143,9 +144,11 @@ class Logins:
         asking = self._asking()
         self._failures.require_few(request.remote)
         sealed = self._flow_cookie.read(request, self._own)
-        flow = None if sealed is None else self._seal.open(_FLOW, sealed, code_flow.Flow)
+        if sealed is None:  # nothing was tried: others at its address need not wait for it
+            raise problems.ProblemError(401, "unauthorized", _NOT_BEGUN)
+        flow = self._seal.open(_FLOW, sealed, code_flow.Flow)
         if flow is None or flow.until_ms <= self._time.now_ms():
-            raise self._failed(request, "this login was not begun here, or took too long; log in again")
+            raise self._failed(request, _NOT_BEGUN)
 
         try:
             owner = await asking.owner(flow, request.query)

@@ -190,6 +190,15 @@ async def test_a_login_leads_to_no_other_site() -> None:
                 assert (done.status, done.target) == (303, "/")
 
 
+async def test_answers_that_belong_to_no_login_keep_no_one_from_logging_in() -> None:
+    """Without the cookie of a login nothing is tried, so many such calls are no reason to wait."""
+    async with asked() as (_provider, browser, _stage):
+        for _ in range(12):
+            assert (await browser.ask("GET", "/login/callback?code=x&state=y", _NAVIGATION)).status == 401
+        back = await browser.at_provider()
+        assert (await browser.ask("GET", back.target, _NAVIGATION)).status == 303
+
+
 async def test_where_no_one_logs_in_at_a_provider_there_is_no_such_path(tmp_path: pathlib.Path) -> None:
     """Tokens alone are no reason to ask a provider."""
     known = access.Callers(tmp_path)
