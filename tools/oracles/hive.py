@@ -62,7 +62,8 @@ def main(cache: pathlib.Path, folder: pathlib.Path, chosen: Sequence[str] = list
     cache.mkdir(parents=True, exist_ok=True)
     head: dict[str, object] = {"engine": "Apache Hive", "version": "3.1.3"}
     with tempfile.TemporaryDirectory() as home:
-        command = ["-cp", "{classes}", "HiveLauncher", "{classes}", "{jars}", "HiveProgram", home]
+        options = [f"-Dderby.stream.error.file={home}/derby.log"]
+        command = [*options, "-cp", "{classes}", "HiveLauncher", "{classes}", "{jars}", "HiveProgram", home]
         with jvm.Program("java_hive", cache, command, cache / "hive.log") as program:
 
             def ask(statement: str) -> dict[str, Any]:
