@@ -28,10 +28,10 @@ from mrs_relay.common import clock, logs, signals, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import probe
 from mrs_relay.engine.scheduling import controls as standing
-from mrs_relay.kafka import records, supervisor, topic_io
 from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka import supervisor
 from mrs_relay.kafka.adapter import client as kafka_client
-from mrs_relay.messages import audit, envelope
+from mrs_relay.messages import audit
 from mrs_relay.mrs import client as clients
 from mrs_relay.web import health, server
 
@@ -68,7 +68,6 @@ def run(settings: all_settings.Settings, source: Source | None = None) -> int:
 
 
 _NOTE_S = 30.0
-_SOURCE = "/mrs-relay/serve"
 
 
 async def serve(settings: all_settings.Settings, source: Source | None = None) -> int:
@@ -171,18 +170,9 @@ def _reloader(
 
 async def _note(kafka: kafka_settings.KafkaSettings, time: clock.Clock, decided: audit.Data) -> None:
     """Put a change of the settings on record. Raises RelayError, TimeoutError: it is perhaps not written."""
-    broker = kafka_client.KafkaBroker(kafka)
-
-    async def send(outgoing: Sequence[records.Outgoing]) -> None:
-        async with asyncio.timeout(_NOTE_S):
-            await topic_io.send(broker, outgoing)
-
-    trail = auditing.AuditTrail(broker, kafka.topics.audit, _SOURCE, send, time, _warn)
-    await trail.write(envelope.Sender(auditing.person().authid, "system"), ("settings", decided))
-
-
-def _warn(text: str) -> None:
-    _log.warning("audit_not_kept", reason=text)
+    async with asyncio.timeout(_NOTE_S):
+        broker = kafka_client.KafkaBroker(kafka)
+        await auditing.note_settings(broker, kafka.topics.audit, time, wiring.warn_of_audit, ("settings", decided))
 
 
 def _on_signals(served: Sequence[wiring.TenantService], reloader: reload.Reloader | None) -> None:

@@ -18,9 +18,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+import structlog
+
 import mrs_relay
 from mrs_relay import errors, tenants
 from mrs_relay import settings as all_settings
+from mrs_relay.client import auditing
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import control_reader, relay, status_publisher, status_report, views
@@ -36,7 +39,7 @@ from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_records, hooks, runtime, supervisor
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import settings as kafka_settings
-from mrs_relay.messages import status
+from mrs_relay.messages import audit, status
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs.operations import registry
@@ -48,6 +51,8 @@ Brokers = Callable[[kafka_settings.KafkaSettings], brokers.Broker]
 """Make the Kafka broker for a tenant's settings."""
 
 _E = TypeVar("_E", bound=errors.RelayError)
+
+_log = structlog.get_logger(__name__)
 
 _DUE_UNITS: Final = 512
 """Ended jobs are forgotten in so many groups: each up to a 512th of `remember_s` late."""
@@ -270,6 +275,11 @@ def _served(
         connection.scheduler.look_again()
 
     context = _context(settings, one, connection, share, reader)
+    accepted = _AcceptedLoss(one, broker, context.time)
+
+    async def before_join() -> None:
+        await reader.require()
+        await accepted.note()
 
     def begin() -> runtime.Runtime[contexts.Notice]:
         return runtime.Runtime(
@@ -277,7 +287,7 @@ def _served(
             broker,
             _handler(context),
             context.time,
-            hooks=hooks.Hooks(note_share, reader.require),
+            hooks=hooks.Hooks(note_share, before_join),
             cold=_cold_rule(context),
         )
 
@@ -288,6 +298,39 @@ def _served(
     connection.quota.boards.append(supervised)
     connection.sending.share_between(len(connection.quota.boards))
     return TenantService(one, connection, context, supervised)
+
+
+class _AcceptedLoss:
+    """Puts on record, once, that a tenant's partitions may go on without state that is gone."""
+
+    def __init__(self, one: tenants.ResolvedTenant, broker: brokers.Broker, time: clock.Clock) -> None:
+        self._kafka = one.kafka
+        self._tenant = one.name
+        self._broker = broker
+        self._time = time
+        self._is_noted = not one.kafka.accept_loss
+
+    async def note(self) -> None:
+        """Write the record before a partition begins; raises StreamError: it is perhaps not written."""
+        if self._is_noted:
+            return
+        topics = self._kafka.topics
+        decided = audit.Data(
+            action="loss.accept",
+            via="settings",
+            place=auditing.host(),
+            tenant=self._tenant,
+            what={"requests": topics.requests, "ledger": topics.ledger},
+            after={"kafka.accept_loss": True},
+        )
+        subject = topics.requests, decided
+        await auditing.note_settings(self._broker, topics.audit, self._time, warn_of_audit, subject)
+        self._is_noted = True
+
+
+def warn_of_audit(text: str) -> None:
+    """Log that decisions are not kept."""
+    _log.warning("audit_not_kept", reason=text)
 
 
 def _handler(context: contexts.TenantContext) -> Callable[[leases.Lease[contexts.Notice]], Awaitable[None]]:

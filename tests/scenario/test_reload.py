@@ -8,6 +8,7 @@ import pytest
 from tests.support import service_harness, tenants
 
 from mrs_relay import settings, wiring
+from mrs_relay.messages import audit
 
 pytestmark = pytest.mark.looptime
 
@@ -82,3 +83,25 @@ async def test_slots_change_for_all_clusters() -> None:
         _adopt(here, with_slots(1))
         await asyncio.sleep(60)
         assert tenants.count(here, "a", "submitted") == 3
+
+
+async def test_an_accepted_loss_is_on_record_once_before_any_partition_goes_on() -> None:
+    """Who runs the relay has decided it by its settings; each tenant's topics are named."""
+    chosen = tenants.tenants(kafka={"accept_loss": True})
+    async with service_harness.start(chosen, emulated=_EMULATED) as here:
+        tenants.put(here, "a", tenants.job("r-1"))
+        await tenants.until(here, "a", "succeeded", 1, 60)
+        decided = [audit.read(one.value) for one in here.broker.committed("mrs.audit")]
+        found = {one.data.tenant: one.data for one in decided}
+        assert len(decided) == len(found) == 2
+        assert (found["a"].action, found["a"].via) == ("loss.accept", "settings")
+        assert found["a"].what == {"requests": "a.requests", "ledger": "a.requests.ledger"}
+        assert found["a"].after == {"kafka.accept_loss": True}
+
+
+async def test_where_no_loss_is_accepted_nothing_is_on_record() -> None:
+    """The usual start."""
+    async with service_harness.start(tenants.tenants(), emulated=_EMULATED) as here:
+        tenants.put(here, "a", tenants.job("r-1"))
+        await tenants.until(here, "a", "succeeded", 1, 60)
+        assert here.broker.committed("mrs.audit") == []

@@ -8,6 +8,7 @@ deployment without the topic, as after an upgrade, decides as before: a warning 
 from __future__ import annotations
 
 import asyncio
+import functools
 import getpass
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ from mrs_relay.messages import audit, envelope
 
 _AGAIN_S: Final = 60.0
 _SUBJECT: Final = 300
+_RELAY: Final = "/mrs-relay/serve"
 
 Send = Callable[[Sequence[records.Outgoing]], Awaitable[None]]
 """Writes records and waits until Kafka has them."""
@@ -40,7 +42,7 @@ class AuditTrail:
 
     def __init__(
         self,
-        kafka: topic_io.TopicClient,
+        kafka: topic_io.TopicWriter,
         topic: str,
         source: str,
         send: Send,
@@ -93,6 +95,23 @@ class AuditTrail:
                         f"topic {self._topic} is missing, so decisions are not kept; `mrs-relay topics create` makes it"
                     )
         return self._exists
+
+
+async def note_settings(
+    kafka: topic_io.TopicWriter,
+    topic: str,
+    time: clock.Clock,
+    warn: Callable[[str], None],
+    decided: tuple[str, audit.Data],
+) -> None:
+    """
+    Write what a relay decides by its settings, as a decision of who runs it.
+
+    Raises:
+        StreamError: it is perhaps not written.
+    """
+    trail = AuditTrail(kafka, topic, _RELAY, functools.partial(topic_io.send, kafka), time, warn)
+    await trail.write(envelope.Sender(person().authid, "system"), decided)
 
 
 def person() -> envelope.Sender:

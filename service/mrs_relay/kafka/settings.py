@@ -246,7 +246,8 @@ class KafkaSettings(group.Group):
     Go on where a ledger was deleted, cut or set back, where requests were deleted before they were read, or where the
     requests topic was deleted and created again: then from the new one's beginning. Without it
     such a partition stays put and says so, because jobs would be forgotten, or started twice, without a word. Set it
-    for one start, after looking what MRS still runs (`mrs-relay orphans`).
+    for one start, after looking what MRS still runs (`mrs-relay orphans`); it is kept among the decisions (`mrs-relay
+    audit`).
     """
 
     fenced_limit: int = Field(default=5, ge=2)

@@ -48,17 +48,21 @@ class TopicReader(Protocol):
         """Whether the topic has more partitions by now than are read, as far as is known."""
 
 
-class TopicClient(Protocol):
-    """The part of a broker that this module uses."""
-
-    def topic(self, name: str, partitions: int) -> AbstractAsyncContextManager[TopicReader]:
-        """Return a reader of a topic that exists; entering it raises StreamDown."""
+class TopicWriter(Protocol):
+    """The part of a broker by which records are written."""
 
     def producer(self, transactional_id: str | None, *, idempotent: bool) -> broker.Producer:
         """Return a producer, not yet started."""
 
     def admin(self) -> AbstractAsyncContextManager[broker.Admin]:
         """Return an admin client; entering it raises StreamDown."""
+
+
+class TopicClient(TopicWriter, Protocol):
+    """The part of a broker that this module uses."""
+
+    def topic(self, name: str, partitions: int) -> AbstractAsyncContextManager[TopicReader]:
+        """Return a reader of a topic that exists; entering it raises StreamDown."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -257,7 +261,7 @@ class _Goal:
         return None if empty_answers > 1 else _Goal(self.end, position, answer, empty_answers)
 
 
-async def send(kafka: TopicClient, outgoing: Sequence[records.Outgoing]) -> None:
+async def send(kafka: TopicWriter, outgoing: Sequence[records.Outgoing]) -> None:
     """
     Write records and wait until all replicas have them.
 
@@ -289,7 +293,7 @@ async def reading(kafka: TopicClient, topic: str) -> AsyncIterator[tuple[TopicRe
         yield reader, await reader.bounds()
 
 
-async def _existing(kafka: TopicClient, topics: set[str]) -> Mapping[str, int]:
+async def _existing(kafka: TopicWriter, topics: set[str]) -> Mapping[str, int]:
     """Return partition counts by topic; the question creates no topic."""
     async with kafka.admin() as admin:
         counts = await admin.partition_counts()
