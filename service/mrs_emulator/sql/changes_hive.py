@@ -10,51 +10,13 @@ from typing import Final
 
 from sqlglot import exp
 
-from mrs_emulator.sql import catalogue, checking, kinds, refusing, wording_hive
+from mrs_emulator.sql import catalogue, changes, kinds, refusing, wording_hive
 
 _TASK: Final = "Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. "
 
 
-class HiveChanges:
-    """
-    Checks of statements that are no queries.
-
-    Args:
-        known: what tables there are.
-        says: Hive's words.
-        queries: checks queries.
-    """
-
-    def __init__(self, known: catalogue.Catalogue, says: wording_hive.HiveWords, queries: checking.Checker) -> None:
-        self._known = known
-        self._says = says
-        self._queries = queries
-
-    def check(self, tree: exp.Expr) -> None:
-        """
-        Check a statement.
-
-        Raises:
-            SqlRefused: the first mistake.
-        """
-        match tree:
-            case exp.Create():
-                self._create(tree)
-            case exp.Drop():
-                self._drop(tree)
-            case exp.Alter():
-                self._alter(tree)
-            case exp.Insert():
-                self._insert(tree)
-            case exp.TruncateTable() if isinstance(tree.expressions[0], exp.Table):
-                self._there(tree.expressions[0])
-            case exp.Use():
-                self.listed(tree.this.name)
-            case exp.Delete() | exp.Update():
-                text = (
-                    "Attempt to do update or delete using transaction manager that does not support these operations."
-                )
-                self._says.fail(text, 10294)
+class HiveChanges(changes.Changes[wording_hive.HiveWords]):
+    """What Hive checks, in its words."""
 
     def described(self, table: exp.Table) -> None:
         """A table that DESCRIBE or SHOW COLUMNS names."""
@@ -67,20 +29,27 @@ class HiveChanges:
 
     def _there(self, table: exp.Table, *, with_database: bool = False) -> None:
         if self._relation(table) is None:
-            database = f"{table.db or self._known.current()}." if with_database or table.db else ""
+            database = f"{self._database(table)}." if with_database or table.db else ""
             self._says.fail(f"Table not found {database}{table.name}", 10001)
 
-    def _relation(self, table: exp.Table) -> catalogue.Relation | None:
-        return self._known.relation(table.db or self._known.current(), table.name)
-
     def _named(self, table: exp.Table) -> str:
-        return f"{table.db or self._known.current()}.{table.name}".lower()
+        return f"{self._database(table)}.{table.name}".lower()
 
-    def _create(self, tree: exp.Create) -> None:
-        kind = str(tree.args.get("kind")).upper()
-        schema = tree.this if isinstance(tree.this, exp.Schema) else None
-        table = schema.this if schema is not None else tree.this
-        if not isinstance(table, exp.Table) or kind in {"SCHEMA", "DATABASE"}:
+    def _other(self, tree: exp.Expr) -> None:
+        match tree:
+            case exp.TruncateTable() if isinstance(tree.expressions[0], exp.Table):
+                self._there(tree.expressions[0])
+            case exp.Use():
+                self.listed(tree.this.name)
+            case exp.Delete() | exp.Update():
+                text = (
+                    "Attempt to do update or delete using transaction manager that does not support these operations."
+                )
+                self._says.fail(text, 10294)
+
+    def _create(self, tree: exp.Create, made: changes.Created) -> None:
+        kind, table, columns = made
+        if not isinstance(table, exp.Table) or changes.is_database(kind):
             if self._known.has_database(table.name) and not tree.args.get("exists"):
                 self._says.fail(f"{_TASK}Database {table.name} already exists")
             return
@@ -89,7 +58,7 @@ class HiveChanges:
         if table.db:
             self.listed(table.db)
         seen: set[str] = set()
-        for one in schema.expressions if schema else ():
+        for one in columns:
             if one.name.lower() in seen:
                 self._says.fail(f"Duplicate column name: {one.name.lower()}", 10036)
             seen.add(one.name.lower())
@@ -99,12 +68,9 @@ class HiveChanges:
                 text = f"AlreadyExistsException(message:Table hive.{self._named(table)} already exists)"
             self._says.fail(_TASK + text)
 
-    def _drop(self, tree: exp.Drop) -> None:
-        kind = str(tree.args.get("kind")).upper()
-        table = (tree.args.get("tables") or [tree.this])[0]
-        if tree.args.get("exists") or not isinstance(table, exp.Table):
-            return
-        if kind in {"SCHEMA", "DATABASE"}:
+    def _drop(self, gone: changes.Dropped) -> None:
+        kind, table = gone
+        if changes.is_database(kind):
             self.listed(table.name)
             return
         found = self._relation(table)
@@ -129,11 +95,8 @@ class HiveChanges:
                         f"{_TASK}Unable to alter table. new table {self._named(action.this)} already exists"
                     )
 
-    def _insert(self, tree: exp.Insert) -> None:
-        named = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
-        table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-        if not isinstance(table, exp.Table) or tree.expression is None:
-            return
+    def _insert(self, filled: changes.Inserted) -> None:
+        table, named, query = filled
         self._queries.table(table)
         found = self._relation(table)
         if found is None:
@@ -150,11 +113,11 @@ class HiveChanges:
                     f"columns of {self._named(table)} nor dynamic partition columns.. Error encountered near "
                     f"token '{one.name}'"
                 )
-        rows = self._queries.query(tree.expression)
-        for name, one in zip(found.columns, rows or (), strict=False):
-            is_nested = one.kind is not None and kinds.is_nested(one.kind)
-            if not named and is_nested and not self._says.type_name(found.columns[name]).startswith(str(one.kind)[:3]):
-                raise refusing.not_played(f"INSERT of {one.kind} into the column {name}", "insert a value of its type")
+        rows = self._queries.query(query)
+        for name, put in zip(found.columns, rows or (), strict=False):
+            is_nested = put.kind is not None and kinds.is_nested(put.kind)
+            if not named and is_nested and not self._says.type_name(found.columns[name]).startswith(str(put.kind)[:3]):
+                raise refusing.not_played(f"INSERT of {put.kind} into the column {name}", "insert a value of its type")
         wanted = len(named) or len(found.columns)
         if rows is not None and len(rows) != wanted:
             text = "Cannot insert into target table because column number/types are different"

@@ -10,44 +10,13 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from mrs_emulator.sql import catalogue, checking, kinds, wording_presto
+from mrs_emulator.sql import changes, kinds, wording_presto
 
 _START = 0
 
 
-class PrestoChanges:
-    """
-    Checks of statements that are no queries.
-
-    Args:
-        known: what tables there are.
-        says: Presto's words.
-        queries: checks queries.
-    """
-
-    def __init__(self, known: catalogue.Catalogue, says: wording_presto.PrestoWords, queries: checking.Checker) -> None:
-        self._known = known
-        self._says = says
-        self._queries = queries
-
-    def check(self, tree: exp.Expr) -> None:
-        """
-        Check a statement.
-
-        Raises:
-            SqlRefused: the first mistake.
-        """
-        match tree:
-            case exp.Create():
-                self._create(tree)
-            case exp.Drop():
-                self._drop(tree)
-            case exp.Alter():
-                self._alter(tree)
-            case exp.Insert():
-                self._insert(tree)
-            case exp.Use():
-                self._use(tree)
+class PrestoChanges(changes.Changes[wording_presto.PrestoWords]):
+    """What Presto checks, in its words."""
 
     def described(self, table: exp.Table) -> None:
         """A table that DESCRIBE or SHOW COLUMNS names."""
@@ -70,14 +39,13 @@ class PrestoChanges:
         name = f"hive.{(database or self._known.current()).lower()}.{table.lower()}"
         self._says.fail(f"{what} '{name}' does not exist", at)
 
-    def _relation(self, table: exp.Table) -> catalogue.Relation | None:
-        return self._known.relation(table.db or self._known.current(), table.name)
+    def _other(self, tree: exp.Expr) -> None:
+        if isinstance(tree, exp.Use):
+            self._use(tree)
 
-    def _create(self, tree: exp.Create) -> None:
-        kind = str(tree.args.get("kind")).upper()
-        schema = tree.this if isinstance(tree.this, exp.Schema) else None
-        table = schema.this if schema is not None else tree.this
-        if kind in {"SCHEMA", "DATABASE"}:
+    def _create(self, tree: exp.Create, made: changes.Created) -> None:
+        kind, table, columns = made
+        if changes.is_database(kind):
             name = table.db or table.name
             if self._known.has_database(name) and not tree.args.get("exists"):
                 self._says.fail(f"Schema 'hive.{name.lower()}' already exists", _START)
@@ -88,9 +56,9 @@ class PrestoChanges:
         if table.db and not self._known.has_database(table.db):
             self._says.fail(f"Schema {table.db.lower()} not found")
         if self._relation(table) is not None and not tree.args.get("exists"):
-            name = f"hive.{(table.db or self._known.current()).lower()}.{table.name.lower()}"
+            name = f"hive.{self._database(table).lower()}.{table.name.lower()}"
             self._says.fail(f"Table '{name}' already exists", _START)
-        self._columns([one for one in schema.expressions if isinstance(one, exp.ColumnDef)] if schema else [])
+        self._columns([one for one in columns if isinstance(one, exp.ColumnDef)])
         if tree.expression is not None:
             found = self._queries.query(tree.expression)
             for index, one in enumerate(found or (), 1):
@@ -108,12 +76,9 @@ class PrestoChanges:
             if isinstance(kind, exp.DataType) and kind.this == exp.DataType.Type.USERDEFINED:
                 self._says.fail(f"Unknown type '{kinds.named(kind, 'presto')}' for column '{name}'", at)
 
-    def _drop(self, tree: exp.Drop) -> None:
-        kind = str(tree.args.get("kind")).upper()
-        table = (tree.args.get("tables") or [tree.this])[0]
-        if tree.args.get("exists") or not isinstance(table, exp.Table):
-            return
-        if kind in {"SCHEMA", "DATABASE"}:
+    def _drop(self, gone: changes.Dropped) -> None:
+        kind, table = gone
+        if changes.is_database(kind):
             name = table.db or table.name
             if not self._known.has_database(name):
                 self._says.fail(f"Schema 'hive.{name.lower()}' does not exist", _START)
@@ -138,12 +103,9 @@ class PrestoChanges:
                     name = f"hive.{(action.this.db or self._known.current()).lower()}.{action.this.name.lower()}"
                     self._says.fail(f"Target table '{name}' already exists", _START)
 
-    def _insert(self, tree: exp.Insert) -> None:
-        named = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
-        table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-        if not isinstance(table, exp.Table) or tree.expression is None:
-            return
-        rows = self._queries.query(tree.expression)
+    def _insert(self, filled: changes.Inserted) -> None:
+        table, named, query = filled
+        rows = self._queries.query(query)
         found = self._relation(table)
         if found is None:
             self._no_table(table.db, table.name, None)

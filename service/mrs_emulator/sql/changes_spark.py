@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from mrs_emulator.sql import catalogue, checking, kinds, scopes, wording_spark
+from mrs_emulator.sql import catalogue, changes, kinds, scopes, wording_spark
 
 _CHOOSE: Final = (
     "\nChoose a different name, drop or replace the existing object, or add the IF NOT EXISTS clause to tolerate "
@@ -25,43 +25,8 @@ _NO_SCHEMA: Final = (
 )
 
 
-class SparkChanges:
-    """
-    Checks of statements that are no queries.
-
-    Args:
-        known: what tables there are.
-        says: Spark's words.
-        queries: checks queries.
-    """
-
-    def __init__(self, known: catalogue.Catalogue, says: wording_spark.SparkWords, queries: checking.Checker) -> None:
-        self._known = known
-        self._says = says
-        self._queries = queries
-
-    def check(self, tree: exp.Expr) -> None:
-        """
-        Check a statement.
-
-        Raises:
-            SqlRefused: the first mistake.
-        """
-        match tree:
-            case exp.Create():
-                self._create(tree)
-            case exp.Drop():
-                self._drop(tree)
-            case exp.Alter():
-                self._alter(tree)
-            case exp.Insert():
-                self._insert(tree)
-            case exp.TruncateTable() if isinstance(tree.expressions[0], exp.Table):
-                self._queries.table(tree.expressions[0])
-            case exp.Use():
-                self.listed(tree.this.name)
-            case exp.Delete() | exp.Update():
-                self._unsupported(tree)
+class SparkChanges(changes.Changes[wording_spark.SparkWords]):
+    """What Spark checks, in its words."""
 
     def described(self, table: exp.Table) -> None:
         """A table that DESCRIBE or SHOW COLUMNS names."""
@@ -72,11 +37,8 @@ class SparkChanges:
         if not self._known.has_database(database):
             self._says.fail(f"[SCHEMA_NOT_FOUND] The schema `{database}`{_NO_SCHEMA}")
 
-    def _relation(self, table: exp.Table) -> catalogue.Relation | None:
-        return self._known.relation(table.db or self._known.current(), table.name)
-
     def _exists(self, table: exp.Table, catalog: str = "") -> None:
-        name = f"{catalog}`{table.db or self._known.current()}`.`{table.name}`"
+        name = f"{catalog}`{self._database(table)}`.`{table.name}`"
         text = f"[TABLE_OR_VIEW_ALREADY_EXISTS] Cannot create table or view {name} because it already exists."
         self._says.fail(text + _CHOOSE)
 
@@ -93,11 +55,18 @@ class SparkChanges:
             'catalog implementation which is configured by "spark.sql.catalog".'
         )
 
-    def _create(self, tree: exp.Create) -> None:
-        kind = str(tree.args.get("kind")).upper()
-        schema = tree.this if isinstance(tree.this, exp.Schema) else None
-        table = schema.this if schema is not None else tree.this
-        if kind in {"SCHEMA", "DATABASE"}:
+    def _other(self, tree: exp.Expr) -> None:
+        match tree:
+            case exp.TruncateTable() if isinstance(tree.expressions[0], exp.Table):
+                self._queries.table(tree.expressions[0])
+            case exp.Use():
+                self.listed(tree.this.name)
+            case exp.Delete() | exp.Update():
+                self._unsupported(tree)
+
+    def _create(self, tree: exp.Create, made: changes.Created) -> None:
+        kind, table, columns = made
+        if changes.is_database(kind):
             if self._known.has_database(table.name) and not tree.args.get("exists"):
                 self._says.fail(
                     f"[SCHEMA_ALREADY_EXISTS] Cannot create schema `{table.name}` because it already "
@@ -112,7 +81,7 @@ class SparkChanges:
         if table.db:
             self.listed(table.db)
         seen: set[str] = set()
-        for one in schema.expressions if schema else ():
+        for one in columns:
             if isinstance(one, exp.ColumnDef):
                 self._duplicate(one.name, seen)
                 seen.add(one.name.lower())
@@ -127,18 +96,15 @@ class SparkChanges:
                 "the existing column."
             )
 
-    def _drop(self, tree: exp.Drop) -> None:
-        kind = str(tree.args.get("kind")).upper()
-        table = (tree.args.get("tables") or [tree.this])[0]
-        if tree.args.get("exists") or not isinstance(table, exp.Table):
-            return
-        if kind in {"SCHEMA", "DATABASE"}:
+    def _drop(self, gone: changes.Dropped) -> None:
+        kind, table = gone
+        if changes.is_database(kind):
             self.listed(table.name)
             return
         found = self._relation(table)
         if found is None:
             self._says.fail(wording_spark.missing(table, self._known))
-        name = f"spark_catalog.{table.db or self._known.current()}.{table.name}"
+        name = f"spark_catalog.{self._database(table)}.{table.name}"
         if kind == "VIEW" and not found.is_view:
             self._wrong(f"DROP VIEW requires a VIEW. But {name} is a MANAGED. Use DROP TABLE instead.")
         if kind == "TABLE" and found.is_view:
@@ -158,12 +124,9 @@ class SparkChanges:
                 case exp.AlterRename() if self._relation(action.this) is not None:
                     self._exists(action.this)
 
-    def _insert(self, tree: exp.Insert) -> None:
-        named = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
-        table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-        if not isinstance(table, exp.Table) or tree.expression is None:
-            return
-        rows = self._queries.query(tree.expression)
+    def _insert(self, filled: changes.Inserted) -> None:
+        table, named, query = filled
+        rows = self._queries.query(query)
         self._queries.table(table)
         found = self._relation(table)
         if found is None:
@@ -182,7 +145,7 @@ class SparkChanges:
         if given and kinds.is_nested(given) and not kinds.is_nested(wanted):
             self._says.fail(
                 "[INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST] Cannot write incompatible data for the table "
-                f"`spark_catalog`.`{table.db or self._known.current()}`.`{table.name}`: Cannot safely cast `{name}` "
+                f"`spark_catalog`.`{self._database(table)}`.`{table.name}`: Cannot safely cast `{name}` "
                 f'"{given.upper()}" to "{wanted.upper()}".'
             )
 
@@ -190,7 +153,7 @@ class SparkChanges:
         for one in table.args["partition"].expressions:
             name = one.this.name if isinstance(one, exp.EQ) else one.name
             if name.lower() not in found.columns:
-                whole = f"`spark_catalog`.`{table.db or self._known.current()}`.`{table.name}`"
+                whole = f"`spark_catalog`.`{self._database(table)}`.`{table.name}`"
                 self._says.fail(f"{name} is not a valid partition column in table {whole}.")
 
     def _named(self, names: list[str], found: catalogue.Relation, table: exp.Table) -> None:
@@ -201,7 +164,7 @@ class SparkChanges:
                 self._says.no_insert_column(name, scopes.Scope(None, [source]))
 
     def _arity(self, table: exp.Table, columns: list[str], rows: tuple[scopes.Output, ...]) -> None:
-        name = f"`spark_catalog`.`{table.db or self._known.current()}`.`{table.name}`"
+        name = f"`spark_catalog`.`{self._database(table)}`.`{table.name}`"
         few = len(rows) < len(columns)
         kind = "NOT_ENOUGH_DATA_COLUMNS" if few else "TOO_MANY_DATA_COLUMNS"
         given = ", ".join(f"`{one.name or f'col{index}'}`" for index, one in enumerate(rows, 1))

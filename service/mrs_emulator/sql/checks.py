@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -14,6 +14,7 @@ from mrs_emulator.core import failures
 from mrs_emulator.sql import (
     calls,
     catalogue,
+    changes,
     changes_hive,
     changes_presto,
     changes_spark,
@@ -42,19 +43,6 @@ _COLUMN_TYPE = "column type"
 _SHOWN = frozenset({"SHOW", "DESC", "DESCRIBE"})
 
 
-class Changes(Protocol):
-    """Checks of statements that are no queries."""
-
-    def check(self, tree: exp.Expr) -> None:
-        """Check a statement."""
-
-    def described(self, table: exp.Table) -> None:
-        """A table that DESCRIBE or SHOW COLUMNS names."""
-
-    def listed(self, database: str) -> None:
-        """A database that is named."""
-
-
 def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
     """
     Look for the mistakes that the engine would find in a statement; what cannot be parsed is left to the translation.
@@ -80,16 +68,16 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
     if isinstance(tree, exp.Insert):
         rewriting.with_inside(tree)
     _types(sql, tokens, spoken, tree)
-    queries, changes = _checkers(places.Places(sql, tokens, tree), spoken, known)
+    queries, others = _checkers(places.Places(sql, tokens, tree), spoken, known)
     if isinstance(tree, exp.Query):
         queries.query(tree)
     else:
-        changes.check(tree)
+        others.check(tree)
 
 
 def _checkers(
     where: places.Places, spoken: statement.Dialect, known: catalogue.Catalogue
-) -> tuple[checking.Checker, Changes]:
+) -> tuple[checking.Checker, changes.Changes[Any]]:
     """The checks of queries and of other statements, in the words of an engine."""
     if spoken == "presto":
         presto = wording_presto.PrestoWords(where)
@@ -209,14 +197,14 @@ def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> N
     """The table or database that SHOW or DESCRIBE names must be there."""
     what, database, name = showing.named(sql)
     tokens = sqlglot.tokenize(sql, read=spoken)
-    _, changes = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)
+    _, others = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)
     if what == "table" and name is not None:
         table = exp.to_table(f"{database}.{name}" if database else name)
         named = re.search(rf"(?<![\w]){re.escape(database or name)}(?!\w)", sql)
         (table.args.get("db") or table.this).meta["start"] = named.start() if named else 0
-        changes.described(table)
+        others.described(table)
     elif what == "database" and database is not None:
-        changes.listed(database)
+        others.listed(database)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from sqlglot import exp
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import calls, kinds, places, refusing, scopes, signatures, words
+from mrs_emulator.sql import calls, kinds, refusing, scopes, signatures, words
 
 _ERROR: Final = "FAILED: SemanticException [Error {code}]: {text}"
 _VIRTUAL: Final = frozenset({"grouping__id", "input__file__name", "block__offset__inside__file"})
@@ -20,33 +20,21 @@ _VIRTUAL: Final = frozenset({"grouping__id", "input__file__name", "block__offset
 _COMPARED: Final[Mapping[type[exp.Expr], str]] = {exp.EQ: "EQUAL ", exp.GT: "GREATER THAN", exp.LT: "LESS THAN"}
 
 
-class HiveWords:
-    """
-    Hive's words.
-
-    Args:
-        where: where the parts of the statement are.
-    """
-
-    def __init__(self, where: places.Places) -> None:
-        self._where = where
+class HiveWords(words.Placed):
+    """Hive's words."""
 
     def fail(self, text: str, code: int | None = None, offset: int | None = None) -> NoReturn:
         """Raise an error of Hive, with its code and place if it has them."""
         line = column = None
         if offset is not None:
-            line, column = places.line_column(self._where.sql, offset)
+            line, column = self._line_column(offset)
             text = f"Line {line}:{column - 1} {text}"
         said = f"FAILED: {text}" if code is None else _ERROR.format(code=code, text=text)
         raise failures.SqlRefused(said, line=line, column=column)
 
-    def start(self, node: exp.Expr) -> int | None:
-        """Where a part is."""
-        return self._where.start(node)
-
     def line_column(self, node: exp.Expr) -> tuple[int, int]:
         """Line of a part from 1, and column from 0."""
-        line, column = places.line_column(self._where.sql, self._where.start(node) or 0)
+        line, column = self._line_column(self._where.start(node) or 0)
         return line, column - 1
 
     def type_name(self, duckdb_type: str) -> str:

@@ -12,7 +12,7 @@ from typing import NoReturn
 from sqlglot import exp
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import calls, kinds, places, refusing, scopes, signatures, words
+from mrs_emulator.sql import calls, kinds, refusing, scopes, signatures, words
 
 _COMPARED: Mapping[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -27,27 +27,15 @@ _MOMENTS = frozenset({"date", "timestamp", "timestamp with time zone"})
 _TEXTS = frozenset({"varchar", "char"})
 
 
-class PrestoWords:
-    """
-    Presto's words.
-
-    Args:
-        where: where the parts of the statement are.
-    """
-
-    def __init__(self, where: places.Places) -> None:
-        self._where = where
+class PrestoWords(words.Placed):
+    """Presto's words."""
 
     def fail(self, text: str, offset: int | None = None) -> NoReturn:
         """Raise an error of Presto, at a place if it names one."""
         if offset is None:
             raise failures.SqlRefused(text)
-        line, column = places.line_column(self._where.sql, offset)
+        line, column = self._line_column(offset)
         raise failures.SqlRefused(f"line {line}:{column}: {text}", line=line, column=column)
-
-    def start(self, node: exp.Expr) -> int | None:
-        """Where a part is."""
-        return self._where.start(node)
 
     def type_name(self, duckdb_type: str) -> str:
         """A type of DuckDB as Presto writes it."""

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from sqlglot import exp
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import calls, catalogue, kinds, places, scopes, signatures, words
+from mrs_emulator.sql import calls, catalogue, kinds, scopes, signatures, words
 
 _SUGGESTED: Final = 5
 _COMPARED: Final = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Add, exp.Sub, exp.Mul, exp.Div)
@@ -23,22 +23,14 @@ _ELSE: Final = (
 )
 
 
-class SparkWords:
-    """
-    Spark's words.
-
-    Args:
-        where: where the parts of the statement are.
-    """
-
-    def __init__(self, where: places.Places) -> None:
-        self._where = where
+class SparkWords(words.Placed):
+    """Spark's words."""
 
     def fail(self, text: str, offset: int | None = None) -> NoReturn:
         """Raise an error of Spark, at a place if it names one."""
         if offset is None:
             raise failures.SqlRefused(text)
-        line, column = places.line_column(self._where.sql, offset)
+        line, column = self._line_column(offset)
         raise failures.SqlRefused(f"{text}; line {line} pos {column - 1}", line=line, column=column)
 
     def type_name(self, duckdb_type: str) -> str:

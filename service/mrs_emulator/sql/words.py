@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlglot import exp
 
-from mrs_emulator.sql import scopes
+from mrs_emulator.sql import places, scopes
 
 Kind = Callable[[exp.Expr], str | None]
 
@@ -56,3 +56,22 @@ class Words(Protocol):
 
     def applied(self, node: exp.Expr, kind: Kind) -> None:
         """An operator or a function, and the types of its operands."""
+
+
+class Placed:
+    """
+    Words about parts of one statement.
+
+    Args:
+        where: where the parts of the statement are.
+    """
+
+    def __init__(self, where: places.Places) -> None:
+        self._where = where
+
+    def start(self, node: exp.Expr) -> int | None:
+        """Return where a part is."""
+        return self._where.start(node)
+
+    def _line_column(self, offset: int) -> tuple[int, int]:
+        return places.line_column(self._where.sql, offset)
