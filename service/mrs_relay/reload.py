@@ -8,7 +8,6 @@ needs a restart is named. `app` starts it; `wiring.adopt` takes the new values o
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import pathlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -20,7 +19,7 @@ import structlog
 from mrs_relay import errors
 from mrs_relay import settings as all_settings
 from mrs_relay.client import auditing
-from mrs_relay.common import faults
+from mrs_relay.common import faults, tasks
 from mrs_relay.messages import audit
 
 _log = structlog.get_logger(__name__)
@@ -133,9 +132,7 @@ class Reloader:
         """Wait for a request or a change of the file, until cancelled."""
         is_left = False
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await self._asked.wait()
+            await tasks.sleep_until(self._asked, _LOOK_S)
             stamp = await asyncio.to_thread(self._stamp)
             is_asked = self._asked.is_set()
 

@@ -8,6 +8,7 @@ all of its tasks when it closes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
@@ -56,3 +57,10 @@ class TaskSupervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def sleep_until(event: asyncio.Event, most_s: float) -> None:
+    """Sleep until an event is set, for `most_s` seconds at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(most_s):
+            await event.wait()

@@ -13,14 +13,13 @@ Source: aiokafka issues 625, 847, 1154; aiokafka 0.14, consumer/fetcher.py (`fet
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.common import backoff
+from mrs_relay.common import backoff, tasks
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records, settings
 
@@ -227,9 +226,7 @@ class Attempts:
                 log.warning("kafka_unreachable", error=str(error), retry_in_s=round(delay_s, 1))
 
                 # A stop ends the wait at once.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay_s):
-                        await self._stopping.wait()
+                await tasks.sleep_until(self._stopping, delay_s)
         return None
 
 

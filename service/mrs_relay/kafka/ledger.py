@@ -24,7 +24,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import cold_records, ledger_format, log_reading, records
+from mrs_relay.kafka import cold_records, ledger_format, log_reading, records, settings
 
 _EMPTY_READS = 5
 """A single empty read may come from a slow connection, or from a leader that moves."""
@@ -56,6 +56,24 @@ class Options:
     accept_loss: bool = False
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
     cold: cold_records.ColdRule | None = None
+
+
+def options(
+    kafka: settings.KafkaSettings,
+    abilities: brokers.Abilities,
+    limits_bytes: Mapping[str, int],
+    cold: cold_records.ColdRule | None,
+) -> Options:
+    """Return the options of a runtime, by its settings and by what the broker reports of itself and of its topics."""
+    return Options(
+        topic=kafka.topics.ledger,
+        idempotent=abilities.idempotence,
+        limits_bytes=limits_bytes,
+        default_limit_bytes=kafka.record_bytes,
+        restore_timeout_s=kafka.restore_timeout_s,
+        accept_loss=kafka.accept_loss,
+        cold=cold,
+    )
 
 
 @dataclass(frozen=True, slots=True)

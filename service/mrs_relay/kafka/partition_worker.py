@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.common import backoff, faults
+from mrs_relay.common import backoff, faults, tasks
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import lease as leases
@@ -290,9 +290,7 @@ class PartitionWorker(Generic[T]):
         while (missing := leaders.awaited(self.position, failed=self.failures > 0)) and not self._leaving.is_set():
             self.error = missing
             self._enter(State.WAITING)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(leading.LOOK_S):
-                    await self._leaving.wait()
+            await tasks.sleep_until(self._leaving, leading.LOOK_S)
 
     async def _try_once(self) -> None:
         self._enter(State.RESTORING)
@@ -392,9 +390,7 @@ class PartitionWorker(Generic[T]):
 
     async def _pause(self) -> None:
         self._enter(State.WAITING)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._backoff.delay_s(self.failures)):
-                await self._leaving.wait()
+        await tasks.sleep_until(self._leaving, self._backoff.delay_s(self.failures))
 
     def _enter(self, state: State) -> None:
         if state is not self.state:

@@ -7,13 +7,13 @@ Only partitions whose inbox accepts records are polled. Errors of one partition 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import structlog
 
 from mrs_relay import errors
+from mrs_relay.common import tasks
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import consumer_health, partition_worker, records
 
@@ -96,9 +96,7 @@ class RecordPoller(Generic[T]):
 
             # All inboxes are full or no partition runs: wait for a change.
             if not wanted:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S):
-                        await self._room.wait()
+                await tasks.sleep_until(self._room, _POLL_S)
 
     def _deliver(
         self,

@@ -135,7 +135,7 @@ class Runtime(Generic[T]):
             connected=self._health.connected,
             joined=self._joined,
             stopping=self._stopping.is_set(),
-            partitions=tuple(self._describe(worker) for worker in shares),
+            partitions=tuple(statuses.describe(worker, self._consumer) for worker in shares),
             error=str(self._fatal) if self._fatal is not None else self._health.error or self._topic_monitor.problem,
             silent_s=self._health.silent_s,
         )
@@ -243,15 +243,7 @@ class Runtime(Generic[T]):
         if report is None:
             return False
 
-        limits = ledgers.Options(
-            topic=self._kafka.topics.ledger,
-            idempotent=report.abilities.idempotence,
-            limits_bytes=report.limits_bytes,
-            default_limit_bytes=self._kafka.record_bytes,
-            restore_timeout_s=self._kafka.restore_timeout_s,
-            accept_loss=self._kafka.accept_loss,
-            cold=self._cold,
-        )
+        limits = ledgers.options(self._kafka, report.abilities, report.limits_bytes, self._cold)
         consumer = await attempts.repeat(lambda: self._join(limits))
         if consumer is None:
             return False
@@ -388,10 +380,6 @@ class Runtime(Generic[T]):
         worker = partition_workers.PartitionWorker(position, self._common, running)
         self._workers[position] = worker
         self._tasks[position] = self._task_supervisor.start(worker.run(), name=str(position))
-
-    def _describe(self, worker: partition_workers.PartitionWorker[T]) -> statuses.Partition:
-        end = self._consumer.end_offset(worker.position) if self._consumer is not None else None
-        return statuses.describe(worker, end)
 
     def _look_again(self) -> None:
         if self.status().ready:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mrs_relay.kafka import partition_worker
+from mrs_relay.kafka import broker, partition_worker
 
 T = TypeVar("T")
 
@@ -49,9 +49,10 @@ class Partition:
     restored: float | None = None
 
 
-def describe(worker: partition_worker.PartitionWorker[T], end: int | None) -> Partition:
-    """Describe a worker's partition; `end` is that of its readable records, None when unknown."""
+def describe(worker: partition_worker.PartitionWorker[T], consumer: broker.GroupConsumer | None) -> Partition:
+    """Describe a worker's partition; the consumer, if there is one, knows the end of its readable records."""
     lease, done_to = worker.lease, worker.lag_offset
+    end = consumer.end_offset(worker.position) if consumer is not None else None
     return Partition(
         topic=worker.position.topic,
         partition=worker.position.partition,

@@ -11,7 +11,6 @@ background, with growing waits, until it works.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
@@ -87,9 +86,7 @@ class Supervisor(Generic[T]):
             self._runtime = self._made()
 
             # A stop ends the wait at once.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay_s):
-                    await self._stopping.wait()
+            await tasks.sleep_until(self._stopping, delay_s)
 
     @property
     def topic(self) -> str:

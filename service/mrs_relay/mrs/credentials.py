@@ -225,9 +225,7 @@ class Keeper:
             if self._asked.is_set():
                 await asyncio.sleep(wait_s)
             else:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._asked.wait()
+                await tasks.sleep_until(self._asked, wait_s)
 
     async def _reloaded(self) -> bool:
         """Read the file again if it has changed; an unusable one changes nothing. Returns whether it was read."""

@@ -143,3 +143,14 @@ async def test_error_in_the_body_of_the_crew_ends_its_tasks() -> None:
     with pytest.raises(ValueError, match="body"):
         await body()
     assert (len(owner.task_supervisor), owner.errors) == (0, [])
+
+
+@pytest.mark.looptime
+async def test_a_sleep_ends_with_its_event_or_with_its_time(looptime: float) -> None:
+    """Whichever comes first."""
+    event = asyncio.Event()
+    await tasks.sleep_until(event, 5)
+    assert looptime == 5
+    asyncio.get_running_loop().call_later(2, event.set)
+    await tasks.sleep_until(event, 5)
+    assert looptime == 7

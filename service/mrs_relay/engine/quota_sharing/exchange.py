@@ -10,7 +10,6 @@ reports that and then spends its static share, the part that its partitions are 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Final, Protocol
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.common import clock
+from mrs_relay.common import clock, tasks
 from mrs_relay.engine.quota_sharing import book, coordinator, notes
 from mrs_relay.kafka import status
 from mrs_relay.mrs import limits
@@ -136,9 +135,7 @@ class QuotaExchange:
 
             # A demand or a change of the assignment ends the wait early.
             await asyncio.sleep(_LEAST_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout((_BUSY_S if busy else _IDLE_S) - _LEAST_S):
-                    await self._wake.wait()
+            await tasks.sleep_until(self._wake, (_BUSY_S if busy else _IDLE_S) - _LEAST_S)
 
     def failed(self, _task: str, error: BaseException) -> None:
         """Spend the static share for good, because a bug has ended the exchange."""
