@@ -206,11 +206,11 @@ async def resident(count: int) -> float:
 def remembered(count: int) -> float:
     """Bytes for each request that has ended within the last week, as Python's allocator counts them."""
     place = records.Position("mrs.requests", 0)
-    nobody = cast("brokers.Broker", None)  # nothing is read back
+    no_broker = cast("brokers.Broker", None)  # nothing is read back
     rule = cold_records.ColdRule(lambda _value: None, WEEK_MS // 512)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    cold = cold_records.ColdRecords(place, place, nobody, rule, 60.0)
+    cold = cold_records.ColdRecords(place, place, no_broker, rule, 60.0)
     for number in range(count):
         due_ms = START_MS + number * WEEK_MS // count
         cold.put(b"/billing/nightly order-2026-11-24-%08d" % number, 7 * number, due_ms)

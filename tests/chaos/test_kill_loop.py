@@ -37,7 +37,7 @@ async def test_troubles_on_three_brokers_lose_double_and_repeat_nothing(tmp_path
 @pytest.mark.kafka
 @pytest.mark.timeout(600)
 async def test_a_stream_of_events_outlives_the_kills_of_relays_and_of_replicas_that_serve_it(tmp_path: Path) -> None:
-    """The reader goes from replica to replica, and gets each event once and in order."""
+    """The reader changes from replica to replica, and gets each event once and in order."""
     found = await chaos.play(_COUNT_WITH_WEB, tmp_path, 1, chaos.Options(names=["short"], web="sqlite"))
     assert list(found.faults) == [], f"{found.table}\nlogs and history are in {tmp_path}"
     assert found.numbers[chaos_web.KILLED] > 0

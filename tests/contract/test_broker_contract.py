@@ -161,7 +161,7 @@ class TestWriting:
                 await reader.read(0.5)
 
     async def test_reader_finds_single_records_by_the_offsets_of_their_blocks(self, place: broker_places.Place) -> None:
-        """Forwards and backwards, at the offsets that the producer was told."""
+        """Forwards and backwards, at the offsets that the producer was given."""
         await place.create()
         position = records.Position(place.topic, 0)
         blocks = [block for number in range(4) for block in await place.send(*[f"{number}-{one}" for one in range(30)])]

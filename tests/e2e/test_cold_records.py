@@ -1,4 +1,4 @@
-"""Records that a real Kafka alone holds are read back by the offsets that its replies to the writes have told."""
+"""Records that a real Kafka alone holds are read back by the offsets that its replies to the writes have named."""
 
 from __future__ import annotations
 

@@ -99,8 +99,8 @@ async def test_after_a_takeover_and_a_compaction_ended_requests_are_recognised(
         here.put(service.job("r-3"))
         await _ended(here, "new")
         assert len(here.created()) == 21
-        told = Counter(request for request, _ in {(event.request_id, event.sequence) for event in _successes(here)})
-        assert [told[f"r-{number}"] for number in range(20)] == [2, 2, 2, 4, *[2] * 16]
+        seen = Counter(request for request, _ in {(event.request_id, event.sequence) for event in _successes(here)})
+        assert [seen[f"r-{number}"] for number in range(20)] == [2, 2, 2, 4, *[2] * 16]
         assert len(in_memory) == 2
         assert in_memory[-1] == {}
 

@@ -1,7 +1,7 @@
 """
 Replicas of `mrs-relay web` in the kill loop: killed, frozen and ended under one reader of their stream of events.
 
-The reader goes to the other replica whenever its stream breaks off. In the end it must have got each event of the
+The reader changes to the other replica whenever its stream breaks off. In the end it must have got each event of the
 topic once, each request's in order, and each replica must show every request in the state of its last event.
 """
 

@@ -1,4 +1,4 @@
-"""Replicas of `mrs-relay web` as processes, and a reader of the stream of events that goes from one to the next."""
+"""Replicas of `mrs-relay web` as processes, and a reader of the stream of events that changes from one to the next."""
 
 from __future__ import annotations
 

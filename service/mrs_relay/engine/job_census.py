@@ -101,7 +101,7 @@ class _Counting:
     """
     One count under way; `known_ms` is the `since_ms` of the count before.
 
-    States are told apart by their identity: looking an enum up by its hash would be most of the work.
+    States are distinguished by their identity: looking an enum up by its hash would be most of the work.
     """
 
     def __init__(self, settings: engine_settings.EngineSettings, now_ms: int, known_ms: Mapping[_Timed, int]) -> None:

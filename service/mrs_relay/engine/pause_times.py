@@ -12,7 +12,7 @@ OTHER: Final = "other"
 """Stands for all clusters beyond the bound."""
 
 _MOST: Final = 100
-"""Clusters that are told apart: each is a label of a metric for as long as the process lives."""
+"""Clusters that are distinguished: each is a label of a metric for as long as the process lives."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """
 Write events, and what they say of their requests: one statement for all rows of a kind. `store` calls it.
 
-The present rows are read first. A request that is not there yet is written whole; of one that goes on, only what an
+The present rows are read first. A request that is not there yet is written whole; of one that continues, only what an
 event changes is written, because each column that is written costs the indexes in which it is.
 """
 

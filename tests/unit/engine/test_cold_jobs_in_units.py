@@ -84,8 +84,8 @@ class _Partition:
             unit = unit_of_work.UnitOfWork(self.base, self.context, self.lease, lambda _key, _job: False)
             for key, fact in unit.read(rest):
                 unit.decide(key, fact)
-            told = [json.loads(sent.value or b"{}") for sent in unit.outgoing()]
-            self.units.append([f"{event['id']} {event['state']}" for event in map(_request_of, told)])
+            published = [json.loads(sent.value or b"{}") for sent in unit.outgoing()]
+            self.units.append([f"{event['id']} {event['state']}" for event in map(_request_of, published)])
             list(unit.apply())
             await self.base.recall(unit.cold)
             rest = unit.rest

@@ -122,7 +122,7 @@ async def test_deletion_of_a_key_in_memory_counts_against_its_older_cold_records
 
 
 async def test_record_that_is_gone_is_no_answer() -> None:
-    """A record that the index has and the ledger lacks: the partition is read again, nobody is told `unknown`."""
+    """A record that the index has and the ledger lacks: the partition is read again, and nothing becomes unknown."""
     broker = _broker()
     ledger = await _first(broker)
     await _write(ledger, a="cold 1", b="live")
@@ -232,7 +232,7 @@ async def _due(ledger: ledgers.Ledger, now_ms: int, most: int = 100) -> list[byt
 
 @_COLLIDING
 async def test_keys_that_are_due_are_read_and_stay(fingerprint: Fingerprint) -> None:
-    """They are due again later, in case nobody could forget them; those that were forgotten are not."""
+    """They are due again later, in case they could not be forgotten; those that were forgotten are not."""
     broker = _broker()
     ledger = await _first(broker, fingerprint)
     await _write(ledger, a="cold 1000", b="cold 2000", c="cold 5000", live="x")

@@ -1,4 +1,4 @@
-"""Which jobs leave memory, told by the job itself and by its ledger record alone."""
+"""Which jobs leave memory, decided by the job itself and by its ledger record alone."""
 
 from __future__ import annotations
 
