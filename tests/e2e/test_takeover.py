@@ -17,6 +17,7 @@ from tests.support import brokers, child, history, service
 _ROOT = Path(__file__).resolve().parents[2]
 _IDS = [f"r-{number}" for number in range(24)]
 _LATER = [f"later-{number}" for number in range(24)]
+_BUSY = 12  # requests that wait for their POST: more than a relay has in flight at once
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -151,13 +152,24 @@ async def test_a_rebalance_in_the_middle_of_posts_starts_no_job_twice(
     await asyncio.to_thread(here.create_topics, 4)
     mrs.fault(action="latency", operation="CreateExecuteJob", seconds=1.5, count=None)
     first = here.start_relay("first")
-    sending = asyncio.create_task(here.send(_requests()))
+    ids: list[str] = []
+
+    async def send_until_both_own_partitions() -> None:
+        while "partition_owned" not in second.log.read_text():
+            if len(ids) - len(mrs.effects()) < _BUSY:
+                more = [f"r-{len(ids) + number}" for number in range(4)]
+                await here.send(_requests(more))
+                ids.extend(more)
+            await asyncio.sleep(0.05)
+
+    await here.send(_requests())
+    ids.extend(_IDS)
     await _until(lambda: len(mrs.effects()) >= 1)
     second = here.start_relay("second")
-    await _until(lambda: "partition_owned" in second.log.read_text())
-    assert len(mrs.effects()) < len(_IDS)
-    await sending
-    await _all_ended(here, mrs, guarantee)
+    async with asyncio.timeout(60):
+        await send_until_both_own_partitions()
+    assert len(mrs.effects()) < len(ids)
+    await _all_ended(here, mrs, guarantee, ids)
     assert (await asyncio.to_thread(second.stop), await asyncio.to_thread(first.stop)) == (0, 0)
 
 
