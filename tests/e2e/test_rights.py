@@ -69,13 +69,17 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[secured.S
         asyncio.run(create())
         mine = _single(acl_plan.acls(_settings(kafka, _ALL), "relay"))
         lacking = dict(zip(lacking, mine, strict=True))
-        for rule in mine:
-            (text,) = topic_rights.commands([rule], kafka.node.bootstrap, f"User:{_ALL}")
-            words = shlex.split(text.partition("\n")[2])[3:]
-            others = [name for name, without in lacking.items() if without != rule]
-            principals = [word for name in others for word in ("--allow-principal", f"User:{name}")]
-            kafka.node.tool("org.apache.kafka.tools.AclCommand", *words, *principals)
+        kafka.node.tools(_allowing(rule, lacking) for rule in mine)
         yield kafka, lacking
+
+
+def _allowing(rule: acl_plan.Acl, lacking: dict[str, acl_plan.Acl]) -> list[str]:
+    """Return the printed command for a rule, which holds for all users but the one who lacks it."""
+    (text,) = topic_rights.commands([rule], "any", f"User:{_ALL}")
+    words = shlex.split(text.partition("\n")[2])[3:]
+    others = [name for name, without in lacking.items() if without != rule]
+    principals = [word for name in others for word in ("--allow-principal", f"User:{name}")]
+    return ["org.apache.kafka.tools.AclCommand", *words, *principals]
 
 
 def _environment(kafka: secured.Secured, user: str) -> dict[str, str]:

@@ -124,9 +124,9 @@ async def test_misconfigured_topics_are_all_named_at_once(kafka: nodes.KafkaNode
     assert {name for name, one in found.items() if one["verdict"] == "problem"} - {"mrs"} == errors
     assert {"dead_letter_limit", "ledger_limit"} <= found.keys()
     assert code != 0
-    for name in errors:
-        command = found[name]["remedy"].split("`")[1].removeprefix("kafka-configs.sh --bootstrap-server ").split()
-        await asyncio.to_thread(kafka.tool, "kafka.admin.ConfigCommand", *command[1:])
+    remedies = [found[name]["remedy"].split("`")[1].split() for name in errors]
+    assert {words[0] for words in remedies} == {"kafka-configs.sh"}
+    await asyncio.to_thread(kafka.tools, [["kafka.admin.ConfigCommand", *words[3:]] for words in remedies])
     _, mended = await asyncio.to_thread(_check, chosen)
     assert not errors & mended.keys()
     assert {"requests_short_retention"} <= mended.keys()

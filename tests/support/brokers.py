@@ -16,7 +16,7 @@ import struct
 import subprocess
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -212,11 +212,22 @@ class KafkaNode(Node):
         Raises:
             ChildFailed: it failed.
         """
-        command = [*self._java("-XX:TieredStopAtLevel=1"), main, "--bootstrap-server", self.bootstrap, *arguments]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise child.ChildFailed(f"{main} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return _printed([*self._java(*QUICK_JVM), main, "--bootstrap-server", self.bootstrap, *arguments])
+
+    def tools(self, commands: Iterable[Sequence[str]]) -> str:
+        """
+        Run some of Kafka's own tools one after the other, each by its class and arguments; returns what they print.
+
+        They share one Java, as its start costs much more than what they do.
+
+        Raises:
+            BrokerMissing: there is no Java with a compiler. ChildFailed: one failed, and the next ones did not run.
+        """
+        if (compiler := java.find_compiler()) is None:
+            raise BrokerMissing(f"no Java {java.LEAST_VERSION} or newer with its compiler: install a JDK")
+        lines = ["\t".join([main, "--bootstrap-server", self.bootstrap, *words]) for main, *words in commands]
+        program = [*self._java(*QUICK_JVM), str(_KAFKA_CONFIG / "Tools.java")]
+        return _printed([str(compiler), *program[1:]], "\n".join(lines))
 
     def _command(self) -> list[str]:
         if not self._data.exists():
@@ -244,16 +255,7 @@ class KafkaNode(Node):
     def _format(self) -> None:
         storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}"]
         storage_tool += ["-c", str(self._properties), *self._format_options]
-        done = subprocess.run(
-            [*self._java("-XX:TieredStopAtLevel=1"), *storage_tool],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.log.write_text(done.stdout + done.stderr)
-        if done.returncode:
-            raise child.ChildFailed(f"Kafka's StorageTool failed:\n{done.stdout}{done.stderr}")
+        self.log.write_text(_printed([*self._java(*QUICK_JVM), *storage_tool]))
 
     def _java(self, *jvm: str) -> list[str]:
         archive = archive_of(self._parts.libs)
@@ -379,6 +381,14 @@ def _run(node: _AnyNode) -> Iterator[_AnyNode]:
         yield node
     finally:
         node.close()
+
+
+def _printed(command: Sequence[str], text: str = "") -> str:
+    """Run a program to its end, with a text as its input; returns what it prints."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise child.ChildFailed(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
 
 
 def _answers(port: int) -> bool:
