@@ -54,7 +54,7 @@ async def test_overwritten_records_leave_the_disk_within_the_limit(tmp_path: Pat
             runtime_process.worker_settings(node.bootstrap, name, "exactly-once") for name in ("b", "u")
         )
         async with contextlib.AsyncExitStack() as stack:
-            changes, writers = [], []
+            changes = []
             for kafka in (bounded, unbounded):
                 async with client.KafkaBroker(kafka).admin() as admin:
                     await topic_setup.create(admin, kafka)
@@ -63,8 +63,10 @@ async def test_overwritten_records_leave_the_disk_within_the_limit(tmp_path: Pat
                 config = ["--add-config", f"max.compaction.lag.ms={lag_ms},{_HURRIED}"]
                 changes.append(["kafka.admin.ConfigCommand", "--alter", *entity, *config])
             await asyncio.to_thread(node.tools, changes)
-            for kafka in (bounded, unbounded):
-                writers.append(await stack.enter_async_context(_opened(client.KafkaBroker(kafka), kafka)))
+            writers = [
+                await stack.enter_async_context(_opened(client.KafkaBroker(kafka), kafka))
+                for kafka in (bounded, unbounded)
+            ]
             gone_s = await _gone_after(tmp_path, writers, bounded.topics.ledger)
         print(f"limit {_LAG_S} s: {gone_s}")  # noqa: T201 - the figures of docs/data-at-rest.md; see them with `-s`
         assert gone_s["overwritten value"] < _LAG_S + 20

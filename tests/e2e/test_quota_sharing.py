@@ -6,10 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-import pytest
-from tests.support import brokers, service
-
-pytestmark = pytest.mark.timeout(200)
+from tests.support import brokers, service, waiting
 
 _SETTINGS = {"MRS__BUDGETS": "true", "ENGINE__SLOTS_PER_CLUSTER": "0", "ENGINE__POLL_INTERVAL_S": "20"}
 
@@ -26,9 +23,7 @@ async def test_one_hot_key_gets_the_quota_of_all_replicas(kafka: brokers.Node, t
         here.create_topics(4)
         relays = [here.start_relay(str(number)) for number in range(3)]
         try:
-            async with asyncio.timeout(120):
-                while not _shared([relay.log.read_text() for relay in relays]):
-                    await asyncio.sleep(0.5)
+            await waiting.until(lambda: _shared([relay.log.read_text() for relay in relays]))
             await here.send([(service.CLUSTER.encode(), service.job(f"r-{number}")) for number in range(120)])
             await asyncio.sleep(12)  # notes travel, grants follow, and what was saved up is spent
             begin_s, begun = time.monotonic(), len(mrs.effects())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import child, secured, service
+from tests.support import child, secured, service, waiting
 
 from mrs_relay.cli import topic_rights
 from mrs_relay.kafka import settings
@@ -99,7 +99,7 @@ async def test_the_printed_rights_are_enough(
         relay = deployment.start_relay("all")
         try:
             await deployment.send([(b"k", service.job("r-1"))])
-            events = await deployment.until_ended(["r-1"], 90)
+            events = await deployment.until_ended(["r-1"])
             assert events[-1].state == "succeeded", relay.log.read_text()
         finally:
             assert await asyncio.to_thread(relay.stop, 30) == 0
@@ -144,7 +144,7 @@ def _of_a_relay(kafka: secured.Secured, user: str, workdir: Path) -> str:
     )
     relay: child.Child = deployment.start_relay(user)
     try:
-        ends_s = time.monotonic() + 40
+        ends_s = time.monotonic() + waiting.LIMIT_S
         while "a right on" not in (said := relay.log.read_text()) and time.monotonic() < ends_s and relay.alive:
             time.sleep(0.2)
         return said
