@@ -77,7 +77,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[brokers.KafkaNode]:
     """One real Kafka for the whole session; a test that kills its broker starts one of its own instead."""
-    with brokers.start_kafka(tmp_path_factory.mktemp("kafka"), brokers.QUICK_JVM) as node:
+    with brokers.start_kafka(tmp_path_factory.mktemp("kafka"), brokers.QUICK_JVM, brokers.IMPATIENT) as node:
         pytestconfig.stash.setdefault(_LOGS, []).append(node)
         yield node
 

@@ -258,49 +258,36 @@ async def test_ledger_whose_beginning_was_deleted_stops_the_partition(kafka: nod
     assert (found.state, "begins at offset 3" in (found.error or "")) == (partition_worker.State.UNREADABLE, True)
 
 
-@contextlib.contextmanager
-def _eager(workdir: Path) -> Iterator[nodes.KafkaNode]:
-    """A Kafka that compacts every half second."""
-    node = nodes.KafkaNode(workdir, jvm=nodes.QUICK_JVM)
-    node.add({"log.cleaner.backoff.ms": "500"})
-    try:
-        node.start()
-        yield node
-    finally:
-        node.close()
-
-
 @_BOTH
-async def test_compacted_ledger_is_whole(tmp_path: Path, guarantee: str) -> None:
+async def test_compacted_ledger_is_whole(kafka: nodes.KafkaNode, guarantee: str) -> None:
     """Compaction takes records away but leaves the log's beginning at 0, on which the check for deletions relies."""
-    with _eager(tmp_path) as node:
-        stage = await _stage(node.bootstrap, guarantee)
-        ledger = records.Position(stage.kafka.topics.ledger, 0)
-        # The library replaces all of a topic's settings, not only those that it is given.
-        eager = {
-            "cleanup.policy": "compact",
-            "segment.ms": "500",
-            "min.cleanable.dirty.ratio": "0.01",
-            "min.compaction.lag.ms": "0",
-        }
-        async with stage.administering() as admin:
-            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ledger.topic, eager)])
-        for number in range(4):  # each owner writes a claim, so that the first record of all can go, too
-            async with stage.running():
-                await stage.send(20, 1)
-                await stage.until_told(20 * (number + 1))
-                await asyncio.sleep(0.7)
-
-        async def compacted() -> bool:
-            return (await _first_record(stage, ledger)).offset > 0
-
-        await waiting.until(compacted)
-        async with stage.broker.reader(ledger, None) as reader:
-            assert reader.beginning == 0
-        async with stage.running() as work:
+    stage = await _stage(kafka.bootstrap, guarantee)
+    ledger = records.Position(stage.kafka.topics.ledger, 0)
+    # The library replaces all of a topic's settings, not only those that it is given.
+    eager = {
+        "cleanup.policy": "compact",
+        "segment.ms": "500",
+        "min.cleanable.dirty.ratio": "0.01",
+        "min.compaction.lag.ms": "0",
+    }
+    async with stage.administering() as admin:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ledger.topic, eager)])
+    for number in range(4):  # each owner writes a claim, so that the first record of all can go, too
+        async with stage.running():
             await stage.send(20, 1)
-            await stage.until_told(100)
-            assert work.status().partitions[0].state is partition_worker.State.RUNNING
+            await stage.until_told(20 * (number + 1))
+            await asyncio.sleep(0.7)
+
+    async def compacted() -> bool:
+        return (await _first_record(stage, ledger)).offset > 0
+
+    await waiting.until(compacted)
+    async with stage.broker.reader(ledger, None) as reader:
+        assert reader.beginning == 0
+    async with stage.running() as work:
+        await stage.send(20, 1)
+        await stage.until_told(100)
+        assert work.status().partitions[0].state is partition_worker.State.RUNNING
 
 
 async def _first_record(stage: Stage, position: records.Position) -> records.Record:

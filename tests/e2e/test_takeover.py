@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
 import time
@@ -178,18 +177,6 @@ async def test_a_rebalance_in_the_middle_of_posts_starts_no_job_twice(
     assert (await asyncio.to_thread(second.stop), await asyncio.to_thread(first.stop)) == (0, 0)
 
 
-@contextlib.contextmanager
-def _impatient(workdir: Path) -> Iterator[brokers.KafkaNode]:
-    """A Kafka that looks for transactions that ran out of time every half second instead of every ten."""
-    node = brokers.KafkaNode(workdir, jvm=brokers.QUICK_JVM)
-    node.add({"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"})
-    try:
-        node.start()
-        yield node
-    finally:
-        node.close()
-
-
 async def _all_decided(here: service.Deployment) -> bool:
     """Whether nothing undecided stands in the way of the ledger's readers."""
     ends = []
@@ -204,21 +191,21 @@ async def _all_decided(here: service.Deployment) -> bool:
     return ends[0] == ends[1]
 
 
-@pytest.mark.kafka
-async def test_a_transaction_that_runs_out_of_time_is_made_again_whole(mrs: service.Emulator, tmp_path: Path) -> None:
+async def test_a_transaction_that_runs_out_of_time_is_made_again_whole(
+    kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path
+) -> None:
     """A relay stands still in mid-transaction within its session: Kafka aborts it, and nothing is doubled."""
-    with _impatient(tmp_path) as kafka:
-        here = _deployment(kafka, mrs, tmp_path, "exactly-once", KAFKA__SESSION_TIMEOUT_MS="90000")
-        await asyncio.to_thread(here.create_topics, 1)
-        times = {"TRANSACTION_TIMEOUT_MS": "3000", "COMMIT_TIMEOUT_S": "2.5", "REQUEST_TIMEOUT_MS": "1500"}
-        relay = _armed(here, **{f"KAFKA__{name}": one for name, one in times.items()})
-        await relay.order("between records and commit", partitions=1)
-        sending = asyncio.create_task(here.send(_requests()))
-        await relay.until_frozen()
-        await waiting.until(lambda: _all_decided(here))  # although the relay stands still
-        relay.go_on()
-        await sending
-        await _all_ended(here, mrs, "exactly-once")
-        log = relay.process.log.read_text()
-        assert ("partition_failed" in log, "partitions_revoked" in log.split("partition_failed")[1]) == (True, False)
-        assert await asyncio.to_thread(relay.process.stop) == 0
+    here = _deployment(kafka, mrs, tmp_path, "exactly-once", KAFKA__SESSION_TIMEOUT_MS="90000")
+    await asyncio.to_thread(here.create_topics, 1)
+    times = {"TRANSACTION_TIMEOUT_MS": "3000", "COMMIT_TIMEOUT_S": "2.5", "REQUEST_TIMEOUT_MS": "1500"}
+    relay = _armed(here, **{f"KAFKA__{name}": one for name, one in times.items()})
+    await relay.order("between records and commit", partitions=1)
+    sending = asyncio.create_task(here.send(_requests()))
+    await relay.until_frozen()
+    await waiting.until(lambda: _all_decided(here))  # although the relay stands still
+    relay.go_on()
+    await sending
+    await _all_ended(here, mrs, "exactly-once")
+    log = relay.process.log.read_text()
+    assert ("partition_failed" in log, "partitions_revoked" in log.split("partition_failed")[1]) == (True, False)
+    assert await asyncio.to_thread(relay.process.stop) == 0
