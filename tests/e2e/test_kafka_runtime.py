@@ -43,7 +43,7 @@ class Stage:
         self._workdir = workdir
         self._workers: list[child.Child] = []
 
-    def worker(self, session_ms: int = runtime_process.SESSION_MS) -> child.Child:
+    def worker(self, session_ms: int = 3_000) -> child.Child:
         """Start one more worker process."""
         arguments = [self.kafka.bootstrap_servers, self.name, self.kafka.guarantee, str(session_ms)]
         log = self._workdir / f"{self.name}-{len(self._workers)}.log"

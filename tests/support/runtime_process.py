@@ -18,10 +18,8 @@ from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import records, runtime, settings
 from mrs_relay.kafka.adapter import client
 
-SESSION_MS = 6_000
 
-
-def worker_settings(bootstrap: str, name: str, guarantee: str, session_ms: int = SESSION_MS) -> settings.KafkaSettings:
+def worker_settings(bootstrap: str, name: str, guarantee: str, session_ms: int = 6_000) -> settings.KafkaSettings:
     """Settings that notice a dead member soon."""
     return settings.KafkaSettings.model_validate(
         {
