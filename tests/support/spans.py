@@ -69,4 +69,4 @@ def linked(span: sdk.ReadableSpan) -> list[int]:
 def texts(spans: list[sdk.ReadableSpan]) -> Iterator[str]:
     """All that spans say."""
     for span in spans:
-        yield span.to_json()
+        yield f"{span.name} {said(span)} {span.status.description}"
