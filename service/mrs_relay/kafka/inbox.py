@@ -103,6 +103,10 @@ class Inbox(Generic[T]):
         """Number of records and notices that wait."""
         return len(self._records) + len(self._notices)
 
+    def waiting_records(self, offset: int) -> Sequence[records.Record]:
+        """Return the records that wait, from an offset on; they stay."""
+        return [record for record in self._records if record.offset >= offset]
+
     def put(self, notice: T) -> None:
         """Add a notice; never blocks, never refuses. Also possible after `close`, while the handler still takes."""
         self._notices.append(notice)
