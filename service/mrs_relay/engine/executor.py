@@ -24,6 +24,7 @@ from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
 from mrs_relay.engine.scheduling import entries, waits
 from mrs_relay.engine.work import kinds
+from mrs_relay.kafka import cold_records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
 
@@ -93,7 +94,10 @@ class CommandExecutor:
         self._context.controls.join(self, self._context.quota.policy.tenant, restored)
         self._expiry.start()
         self._rejections.start(rejected)
-        self._others.start(self._await_index(restored), name="await the index")
+        self._cold_expiry.look_in_time()
+        if self._lease.cold is not None and not self._lease.cold.is_complete:
+            self._lease.inbox.hold_records()  # a new request and a repeated one look the same
+            self._others.start(self._await_index(self._lease.cold, restored), name="await the index")
         now_ms = self._context.time.now_ms()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
@@ -146,15 +150,13 @@ class CommandExecutor:
                 self._next_commit_s = asyncio.get_running_loop().time() + self._context.commit_interval_s
                 return batch
 
-    async def _await_index(self, in_memory: Mapping[jobs.LedgerKey, jobs.Job]) -> None:
-        """Stop jobs ahead of their cancels' turn until messages can be taken, then begin to forget."""
-        if self._lease.cold is not None:
-            await early_cancels.EarlyCancels(self._lease.inbox, self._context, in_memory).look_until(self._lease.cold)
+    async def _await_index(self, cold: cold_records.ColdRecords, in_memory: Mapping[jobs.LedgerKey, jobs.Job]) -> None:
+        """Let messages wait until all remembered requests are indexed, but for the cancels of jobs under way."""
+        await early_cancels.EarlyCancels(self._lease.inbox, self._context, in_memory).look_until(cold)
+        self._lease.inbox.release_records()
         self._cold_expiry.look_in_time()
 
     def _most_records(self) -> int:
-        if self._lease.cold is not None and not self._lease.cold.is_complete:
-            return 0  # a new request and a repeated one look the same before all remembered ones are indexed
         most, room = self._context.settings.batch_records, self._context.scheduler.room(self)
         return most if room is None else room
 
