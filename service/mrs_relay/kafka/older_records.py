@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.common import tasks
+from mrs_relay.common import histograms, tasks
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_records, ledger_format, log_reading, records
 from mrs_relay.kafka import lease as leases
@@ -126,14 +126,26 @@ async def index(broker: brokers.Broker, older: Older, cold: cold_records.ColdRec
 
 
 @contextlib.asynccontextmanager
-async def indexing(work: Coroutine[Any, Any, None], lease: leases.Lease[T]) -> AsyncIterator[None]:
+async def indexing(
+    work: Callable[[], Awaitable[None]], lease: leases.Lease[T], begun_s: float, restores: histograms.Histogram
+) -> AsyncIterator[None]:
     """
     Run the indexing beside a lease's handler; the lease dies of its error.
+
+    Args:
+        work: the indexing.
+        lease: of the handler.
+        begun_s: when the restore has begun, on the event loop's clock.
+        restores: gets the duration from then to the end of the indexing.
 
     Raises:
         StreamError: that error, in place of the one by which the handler has noticed it.
     """
     failures: list[errors.StreamError] = []
+
+    async def measured() -> None:
+        await work()
+        restores.add(asyncio.get_running_loop().time() - begun_s)
 
     def failed(_name: str, error: BaseException) -> None:
         known = isinstance(error, errors.StreamError)
@@ -142,7 +154,7 @@ async def indexing(work: Coroutine[Any, Any, None], lease: leases.Lease[T]) -> A
         lease.die(failures[0])
 
     async with tasks.TaskSupervisor(failed) as supervisor:
-        supervisor.start(work, name=f"index {lease.topic}-{lease.partition}")
+        supervisor.start(measured(), name=f"index {lease.topic}-{lease.partition}")
         try:
             yield
         except errors.StreamError:

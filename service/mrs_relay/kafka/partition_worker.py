@@ -324,9 +324,9 @@ class PartitionWorker(Generic[T]):
             lease = await self._claim.open_lease(ledger, confirm=self.failures > 0)
             self._adopt(lease)
             is_restored = True
-            common.counts.restores.add(asyncio.get_running_loop().time() - begun_s)
+            common.counts.takeovers.add(asyncio.get_running_loop().time() - begun_s)
             self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
-            async with older_records.indexing(ledger.index_older(), lease):
+            async with older_records.indexing(ledger.index_older, lease, begun_s, common.counts.restores):
                 await common.handler(lease)
 
             if lease.death is not None:
