@@ -374,6 +374,7 @@ def _context(
         counts=views.Counts(),
         quota=quota.TenantQuota(one.policy, share, reader.time),
         controls=reader.controls,
+        ledger_format=one.kafka.ledger_format,
     )
 
 

@@ -46,6 +46,7 @@ class Options:
         accept_loss: continue where a part of the ledger is missing.
         owner: names this runtime in its claims; no other process has the same.
         cold: tells which values need not be held in memory; None: all are.
+        format: of the values that the handler writes.
     """
 
     topic: str
@@ -56,6 +57,7 @@ class Options:
     accept_loss: bool = False
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
     cold: cold_records.ColdRule | None = None
+    format: int = ledger_format.FORMAT
 
 
 def options(
@@ -73,6 +75,7 @@ def options(
         restore_timeout_s=kafka.restore_timeout_s,
         accept_loss=kafka.accept_loss,
         cold=cold,
+        format=kafka.ledger_format,
     )
 
 
@@ -129,6 +132,7 @@ class Ledger:
         self._next_offset: int | None = None
         self._unsettled = False
         self._outbox_left = 0
+        self._mark = options.format
         self.topic_id: str | None = None
         self.cold = self._cold(options.cold)
         self.read_part = 0.0
@@ -154,6 +158,7 @@ class Ledger:
         async with self._broker.reader(self._place, None) as reader:
             # Before we fence the owner, make sure that we can read its ledger.
             await self._catch_up(reader, replay)
+            self._mark = max(self._options.format, replay.values_format)
             if before_fencing is not None:
                 await before_fencing()
             await self._start_producer()
@@ -167,6 +172,7 @@ class Ledger:
             raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true continues without them")
 
         self._beginning = reader.beginning
+        self._mark = max(self._options.format, replay.values_format)
         self.topic_id = replay.topic_id
         self._outbox_left = replay.outbox_end
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
@@ -314,7 +320,7 @@ class Ledger:
         return f"{self._options.owner}.{uuid.uuid4().hex}"
 
     async def _claim(self, nonce: str) -> None:
-        key, value = ledger_format.claim(nonce)
+        key, value = ledger_format.claim(nonce, self._mark)
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
 
     async def _catch_up(self, reader: brokers.LogReader, replay: ledger_format.Replay) -> None:
@@ -342,7 +348,9 @@ class Ledger:
         """Return the record that ends a commit."""
         topic, end, beginning = self._input.topic, self._end, self._beginning
         offsets = {"outbox": outbox, "end": end, "beginning": beginning}
-        return self._to_ledger(*ledger_format.offsets(topic, next_offset, **offsets, topic_id=self.topic_id))
+        return self._to_ledger(
+            *ledger_format.offsets(topic, next_offset, **offsets, topic_id=self.topic_id, mark=self._mark)
+        )
 
     def _to_ledger(self, key: bytes, value: bytes | None, headers: records.Headers = ()) -> records.Outgoing:
         return records.Outgoing(self._place.topic, key, value, headers + self._token, self._place.partition)

@@ -17,6 +17,9 @@ Three rules make a replay safe. A record whose token is older than the newest cl
 replaced: it is ignored. Records that no `\0offsets` follows are the rest of an unfinished commit: they are ignored,
 too. Compaction knows neither rule, so the owner that notices such a record writes the right value of its key again. And
 a commit that is stored before the end that its writer knew was written to another log than the writer assumed.
+
+The format of claims and commits is the highest that the owner writes or that any value in the log has: a version that
+does not read it refuses the log. So a ledger has its lower format again when no such value and no such mark is left.
 """
 
 from __future__ import annotations
@@ -28,7 +31,15 @@ import msgspec
 from mrs_relay import errors
 from mrs_relay.kafka import cold_records, records
 
-FORMAT = 1
+NAMED = 1
+"""The first format: a value is a JSON object, so it begins with a brace."""
+
+PLACED = 2
+"""Values may be of any other form, too; what they mean is the handler's affair."""
+
+FORMAT = PLACED
+"""The highest format that this version reads."""
+
 CLAIM = b"\0claim"
 OFFSETS = b"\0offsets"
 _OUTBOX = b"\0outbox."
@@ -56,23 +67,30 @@ class Claim(msgspec.Struct, frozen=True):
 
     Attributes:
         nonce: `<owner>.<unique>`: the whole identifies this claim, the first part all claims of its owner.
-        format: of all records that this owner writes.
+        format: the highest of the records that this owner writes or has found.
     """
 
     nonce: str
-    format: int = FORMAT
+    format: int = NAMED
 
 
 _claim_decoder = msgspec.json.Decoder(Claim)
 
 
-def claim(nonce: str) -> tuple[bytes, bytes]:
-    """Return key and value of a claim record."""
-    return CLAIM, msgspec.json.encode(Claim(nonce))
+def claim(nonce: str, mark: int = FORMAT) -> tuple[bytes, bytes]:
+    """Return key and value of a claim record; `mark` is the format."""
+    return CLAIM, msgspec.json.encode(Claim(nonce, mark))
 
 
 def offsets(
-    topic: str, next_offset: int, *, outbox: int, end: int, beginning: int = 0, topic_id: str | None = None
+    topic: str,
+    next_offset: int,
+    *,
+    outbox: int,
+    end: int,
+    beginning: int = 0,
+    topic_id: str | None = None,
+    mark: int = FORMAT,
 ) -> tuple[bytes, bytes, records.Headers]:
     """
     Return key, value and headers of the record that ends a commit.
@@ -84,8 +102,9 @@ def offsets(
         end: offset behind the last record that the writer knew before this commit.
         beginning: of the log, if it is not 0 and that loss was accepted.
         topic_id: Kafka's id of the input topic, if it is known.
+        mark: the format.
     """
-    numbers = {_FORMAT_HEADER: FORMAT, _OUTBOX_HEADER: outbox, _END_HEADER: end}
+    numbers = {_FORMAT_HEADER: mark, _OUTBOX_HEADER: outbox, _END_HEADER: end}
     if beginning:
         numbers[_BEGINNING_HEADER] = beginning
     headers = tuple((name, str(number).encode()) for name, number in numbers.items())
@@ -137,6 +156,7 @@ class Replay:
         foreign_claims: number of claims of others after `previous_claim`.
         stale_keys: keys of ignored records, whose right value must be written again.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
+        values_format: the highest format of a value that is still in the log, overwritten or not.
     """
 
     def __init__(
@@ -151,6 +171,7 @@ class Replay:
         self.foreign_claims = 0
         self.stale_keys: set[bytes] = set()
         self.topic_id: str | None = None
+        self.values_format = NAMED
         self._position = position
         self._nonce = nonce
         self._previous_claim = previous_claim
@@ -239,6 +260,8 @@ class Replay:
 
         if key[:1] != b"\0":
             self._holds_state = True
+            if self.values_format < PLACED and record.value is not None and record.value[:1] != b"{":
+                self.values_format = PLACED
             if record.headers and self._outdated(record):
                 self.stale_keys.add(key)
             else:
@@ -272,7 +295,7 @@ class Replay:
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
     def _committed(self, record: records.Record) -> None:
-        self._require_format(_header(record.headers, _FORMAT_HEADER) or FORMAT)
+        self._require_format(_header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
         for key, value, offset in self._tentative:
