@@ -131,7 +131,7 @@ async def test_versions_take_turns_under_load_and_no_field_is_lost(formats: str)
 
 @pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 async def test_formats_of_the_ledger_take_turns_under_load(guarantee: str) -> None:
-    """Replicas that write format 1 and format 2 take each other's partitions over: each job once, its events in order."""
+    """Replicas that write format 1 and 2 take each other's partitions over: each job once, its events in order."""
     running = {"pace": {"run_s": 90.0}}
     chosen = [_settings(one, guarantee=guarantee) for one in (1, 2)]
     async with service_harness.start(chosen[0], partitions=2, emulated=running) as here:

@@ -348,9 +348,8 @@ class Ledger:
         """Return the record that ends a commit."""
         topic, end, beginning = self._input.topic, self._end, self._beginning
         offsets = {"outbox": outbox, "end": end, "beginning": beginning}
-        return self._to_ledger(
-            *ledger_format.offsets(topic, next_offset, **offsets, topic_id=self.topic_id, mark=self._mark)
-        )
+        key, value, headers = ledger_format.offsets(topic, next_offset, **offsets, topic_id=self.topic_id)
+        return self._to_ledger(key, value, ledger_format.format_header(self._mark) + headers)
 
     def _to_ledger(self, key: bytes, value: bytes | None, headers: records.Headers = ()) -> records.Outgoing:
         return records.Outgoing(self._place.topic, key, value, headers + self._token, self._place.partition)

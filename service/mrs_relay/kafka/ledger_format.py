@@ -83,14 +83,7 @@ def claim(nonce: str, mark: int = FORMAT) -> tuple[bytes, bytes]:
 
 
 def offsets(
-    topic: str,
-    next_offset: int,
-    *,
-    outbox: int,
-    end: int,
-    beginning: int = 0,
-    topic_id: str | None = None,
-    mark: int = FORMAT,
+    topic: str, next_offset: int, *, outbox: int, end: int, beginning: int = 0, topic_id: str | None = None
 ) -> tuple[bytes, bytes, records.Headers]:
     """
     Return key, value and headers of the record that ends a commit.
@@ -102,15 +95,19 @@ def offsets(
         end: offset behind the last record that the writer knew before this commit.
         beginning: of the log, if it is not 0 and that loss was accepted.
         topic_id: Kafka's id of the input topic, if it is known.
-        mark: the format.
     """
-    numbers = {_FORMAT_HEADER: mark, _OUTBOX_HEADER: outbox, _END_HEADER: end}
+    numbers = {_OUTBOX_HEADER: outbox, _END_HEADER: end}
     if beginning:
         numbers[_BEGINNING_HEADER] = beginning
     headers = tuple((name, str(number).encode()) for name, number in numbers.items())
     if topic_id is not None:
         headers += ((_TOPIC_HEADER, topic_id.encode()),)
     return OFFSETS, msgspec.json.encode({topic: next_offset}), headers
+
+
+def format_header(mark: int) -> records.Headers:
+    """Return the header of the end of a commit that says the format."""
+    return ((_FORMAT_HEADER, str(mark).encode()),)
 
 
 def topic_id(record: records.Record) -> str | None:

@@ -8,8 +8,8 @@ import pytest
 from tests.support import runtimes
 from tests.unit.kafka import ledger_samples
 
+from mrs_relay.kafka import cold_records, ledger_format
 from mrs_relay.kafka import ledger as ledgers
-from mrs_relay.kafka import ledger_format
 from mrs_relay.kafka.memory import memory_broker
 
 _BY_NAME, _BY_PLACE = '{"state":"queued"}', "no object"
@@ -34,7 +34,7 @@ async def _begun(broker: memory_broker.MemoryBroker, form: int) -> ledgers.Ledge
 
 @ledger_samples.BOTH
 async def test_ledger_has_the_format_of_its_highest_record(guarantee: str) -> None:
-    """An owner that writes format 1 says 2 until no value of format 2 is left in the log, not even an overwritten one."""
+    """An owner that writes format 1 says 2 while a value of format 2 is left in the log, also an overwritten one."""
     broker = ledger_samples.make_broker(guarantee)
     await (await _begun(broker, 1)).commit([ledger_samples.change("a", _BY_NAME)], [], 1)
     assert _marks(broker) == [1, 1]
@@ -74,3 +74,25 @@ async def test_an_earlier_version_refuses_format_2_and_reads_the_ledger_after_th
     monkeypatch.setattr(ledger_format, "FORMAT", 1)
     restored = await ledger_samples.make_ledger(broker, form=1).open()
     assert (restored.state, restored.next_offset) == ({b"a": _BY_NAME.encode()}, 3)
+
+
+@ledger_samples.BOTH
+async def test_a_value_that_memory_need_not_hold_counts_as_well(guarantee: str) -> None:
+    """A remembered request of format 2 is read by whoever repeats it, however the owner has restored the ledger."""
+    broker = ledger_samples.make_broker(guarantee)
+    rule = cold_records.ColdRule(lambda value: 1 if value == _BY_PLACE.encode() else None, unit_ms=1)
+
+    async def begun(form: int) -> ledgers.Ledger:
+        ledger = ledger_samples.make_ledger(broker, form=form, cold=rule)
+        await ledger.open()
+        return ledger
+
+    newer = await begun(2)
+    await newer.commit([], [], 0)
+    await newer.commit([ledger_samples.change("a", _BY_PLACE)], [], 1)
+    for turn in range(2, 6):
+        older = await begun(1)
+        assert older.cold is not None
+        assert b"a" in older.cold
+        await older.commit([ledger_samples.change("b", _BY_NAME)], [], turn)
+    assert set(_marks(broker)) == {2}

@@ -7,6 +7,7 @@ number of the first of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from mrs_relay.engine.model import jobs
 
 J = TypeVar("J", bound=jobs.Job)
 
+_encoder: Final = msgspec.msgpack.Encoder()
 _parts: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _number: Final = msgspec.msgpack.Decoder(int)
 
@@ -25,22 +27,16 @@ class PlacedRecords(Generic[J]):
 
     Args:
         job: the type; a test plays a later version by one with more fields.
+
+    Attributes:
+        encode: encodes a job, or raises OverflowError: a number has more than 64 bits.
     """
 
     def __init__(self, job: type[J]) -> None:
-        self._encoder = msgspec.msgpack.Encoder()
+        self.encode: Callable[[J], bytes] = _encoder.encode
         self._decoder = msgspec.msgpack.Decoder(job)
         self._places = len(job.__struct_fields__)
-        self._blank = _parts.decode(self._encoder.encode(job("", "", "job", "", jobs.State.QUEUED)))
-
-    def encode(self, job: J) -> bytes:
-        """
-        Encode a job.
-
-        Raises:
-            OverflowError: a number has more than 64 bits.
-        """
-        return self._encoder.encode(job)
+        self._blank = _parts.decode(_encoder.encode(job("", "", "job", "", jobs.State.QUEUED)))
 
     def decode(self, value: bytes) -> J:
         """
@@ -71,10 +67,10 @@ class PlacedRecords(Generic[J]):
 
     def _with_rest(self, parts: list[msgspec.Raw]) -> J:
         """Read a record that has more places than this version knows."""
-        job = self._decoder.decode(self._encoder.encode(parts[: self._places]))
+        job = self._decoder.decode(_encoder.encode(parts[: self._places]))
         rest = parts[self._places :]
         if not rest:
             return job
         if job.after:  # of a version between that one and this one
             rest += _parts.decode(job.after)[1:]
-        return msgspec.structs.replace(job, after=self._encoder.encode([self._places, *rest]))
+        return msgspec.structs.replace(job, after=_encoder.encode([self._places, *rest]))

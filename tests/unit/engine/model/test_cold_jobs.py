@@ -47,7 +47,9 @@ def test_what_is_still_to_be_done_for_an_ended_job_keeps_it_in_memory() -> None:
     assert _due_ms(job, kind="of tomorrow") is None
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b'{"expires_ms":1}', b'{"expires_ms":"x","state":"failed"}', b"\xff", b"\x03\0"])
+@pytest.mark.parametrize(
+    "value", [b"", b"{", b'{"expires_ms":1}', b'{"expires_ms":"x","state":"failed"}', b"\xff", b"\x03\0"]
+)
 def test_what_cannot_be_read_is_not_cold(value: bytes) -> None:
     """It is left to those who read the whole record, and refuse it with the reason."""
     assert cold_jobs.due_ms(value, _LATER_MS, _RECENT_MS, lambda _name: True) is None

@@ -86,7 +86,7 @@ def test_format_1_is_written_as_long_as_the_settings_say_so() -> None:
         samples.request(work=jobs.Task({"a": 2**70}), kind="echo"),
         samples.request(seen=jobs.MrsStatus("j-1", submitted_ms=2**70)),
         samples.request(state=jobs.State.FAILED, work=None, expires_ms=2**63),
-        samples.request(state=jobs.State.FAILED, work=None, kind="k" * 300),
+        samples.request(state=jobs.State.FAILED, work=None, expires_ms=1, kind="k" * 300),
     ],
     ids=["call", "task", "wide number", "late end", "long kind"],
 )

@@ -36,7 +36,9 @@ _reasons = st.builds(
     retryable=st.booleans(),
 )
 _senders = st.builds(envelope.Sender, _TEXT, st.none() | _TEXT)
-_WORKS_BY_NAME = jobs.Call("CreateCluster", body={"wide": 2**70, "many": [1.5, None]}, target=jobs.TargetState("created"))
+_WORKS_BY_NAME = jobs.Call(
+    "CreateCluster", body={"wide": 2**70, "many": [1.5, None]}, target=jobs.TargetState("created")
+)
 _jobs = st.builds(
     jobs.Job,
     source=_TEXT,
