@@ -173,6 +173,8 @@ class Ledger:
 
         self._beginning = reader.beginning
         self._mark = max(self._options.format, replay.values_format)
+        if self._mark > self._options.format:
+            log.info("ledger_format_kept", position=str(self._input), format=self._mark, written=self._options.format)
         self.topic_id = replay.topic_id
         self._outbox_left = replay.outbox_end
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset

@@ -230,7 +230,8 @@ class Job(job_values.Record, frozen=True, gc=False):
     The life of one request.
 
     Fields that only a later version knows are kept as they were read, through all changes of the job. So a new field is
-    compatible if it may stay unchanged while an earlier version works on the job. A field that an earlier version must
+    compatible if it may stay unchanged while an earlier version works on the job; it is the last one, since format 2
+    has them by their places. A field that an earlier version must
     not ignore raises `ledger_format.FORMAT`. A field inside one of the values raises it, too: earlier versions refuse
     such a value.
 
