@@ -383,6 +383,7 @@ def _context(
         counts=views.Counts(),
         quota=quota.TenantQuota(one.policy, share, reader.time),
         controls=reader.controls,
+        ledger_format=one.kafka.ledger_format,
         traces=connection.observing.tenant(topics.requests, topics.events, reader.time),
     )
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated, Final
+
 import msgspec
 
 from mrs_relay.messages import reasons
 
+_MOST: Final = sys.float_info.max
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of the values in a ledger record: a field that this version does not know is an error, never dropped."""
+Finite = Annotated[float, msgspec.Meta(ge=-_MOST, le=_MOST)]
+"""A number that every format of the ledger can express: not infinite, and not NaN."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    Base of the values in a ledger record: a field that this version does not know is an error, never dropped.
+
+    Ledger format 2 has a value's fields by their places: never move one, and append new ones. See `job_records`.
+    """
 
 
 class Choice(Record, frozen=True, gc=False):
@@ -48,7 +60,7 @@ class Retry(Record, frozen=True, gc=False):
     """
 
     attempts: int
-    backoff_s: float
+    backoff_s: Finite
     on: tuple[str, ...]
 
 
