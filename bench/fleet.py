@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-import prometheus_client
+from aiohttp import test_utils
 from bench import listed_mrs, memory, stage, stopwatch, virtual
 
 from mrs_relay import app, measuring, tenants, wiring
 from mrs_relay import settings as all_settings
-from mrs_relay.common import clock, logs, tasks
+from mrs_relay.common import clock, http_server, logs, tasks
 from mrs_relay.engine import probe
 from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.kafka import ledger as ledgers
@@ -255,13 +255,10 @@ async def _scrape(served: tuple[wiring.TenantService, ...], meter: measuring.Met
     """Take the metrics as Prometheus does."""
     probes = {one.connection.name: probe.Probe(one.connection.client, "") for one in served}
     registry = metrics.collect_from(lambda: measuring.snapshot(served, probes, meter), lambda: True)
+    request = test_utils.make_mocked_request("GET", "/metrics")
     while True:
         await asyncio.sleep(_SCRAPE_S)
-        _take_metrics(registry)
-
-
-def _take_metrics(registry: prometheus_client.CollectorRegistry) -> None:
-    prometheus_client.generate_latest(registry)
+        await http_server.metrics(request, registry)
 
 
 def _resident_bytes() -> int:
