@@ -270,27 +270,33 @@ def _quantile_s(made: dict[str, float], rank: float) -> float:
 
 
 def reads(*, quick: bool) -> list[Point]:
-    """Reads of MRS a minute while jobs run, 100 on each cluster, and the time between two looks at a cluster."""
+    """
+    Reads of MRS a minute while jobs run, 100 on each cluster, and the time between two looks at a cluster.
+
+    The CPU time of a read is that of all that the process does meanwhile, divided by the reads.
+    """
     found: list[Point] = []
     for count in _JOBS[:3] if quick else _JOBS:
         size = fleets.Size(tenants=1, clusters=max(1, count // 100), jobs=count, replicas=1)
-        per_minute, looks = virtual.run(_reads_per_minute(size, 3))
-        look_s = 60 * size.clusters / looks
-        found.append({"count": count, "per_minute": round(per_minute), "look_s": round(look_s, 1)})
+        per_minute, look_s, read_us = virtual.run(_looks(size, 3))
+        point = {"per_minute": round(per_minute), "look_s": round(look_s, 1), "read_us": round(read_us)}
+        found.append({"count": count, **point})
         _say("reads", found[-1])
     return found
 
 
-async def _reads_per_minute(size: fleets.Size, minutes: int) -> tuple[float, float]:
-    """Return the reads a minute, and the looks at clusters."""
+async def _looks(size: fleets.Size, minutes: int) -> tuple[float, float, float]:
+    """Return the reads a minute, the seconds between two looks at a cluster, and the CPU time by reads, in µs."""
     here = fleets.Fleet(size)
     await here.fill()
     async with here.running():
-        await asyncio.sleep(120)
+        await asyncio.sleep(180)  # the jobs rest by then
         (mrs,) = here.mrs.values()
-        reads_before, looks_before = mrs.reads, mrs.looks
+        reads_before, looks_before, begun_s = mrs.reads, mrs.looks, time.process_time()
         await asyncio.sleep(60 * minutes)
-        return (mrs.reads - reads_before) / minutes, (mrs.looks - looks_before) / minutes
+        took_s = time.process_time() - begun_s
+    reads, looks = mrs.reads - reads_before, mrs.looks - looks_before
+    return reads / minutes, 60 * minutes * size.clusters / looks, took_s / reads * 1e6
 
 
 # All of it
