@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from tests.support import history, scenarios, service, service_harness, tenants
+from tests.support import emulated, history, scenarios, service, service_harness, tenants
 
 from mrs_emulator.core import core
 from mrs_emulator.core import settings as emulator_settings
@@ -195,13 +195,8 @@ async def test_orders_of_clusters_with_the_same_id_are_both_followed() -> None:
 
 async def test_the_tenants_of_a_project_move_to_replicas_of_their_own_without_a_stop() -> None:
     """New replicas have these tenants alone, and the old one is restarted without them: nothing is lost or doubled."""
-    lake = {
-        "endpoint": "http://lake.test",
-        "project_id": service.PROJECT,
-        "access_key": "A",
-        "secret_key": "s",
-        "budgets": False,
-    }
+    address = {"endpoint": f"http://{service_harness.HOST}", "project_id": service.PROJECT, "budgets": False}
+    lake = {**address, **emulated.KEYS}
     more: dict[str, Any] = {"mrs": {"budgets": False}, "engine": {"slots_per_cluster": 0}}
     both = tenants.tenants(b={"connection": "lake"}, connections={"lake": lake}, **more)
     own = {"requests": "b.requests", "events": "b.events", "connection": "lake"}
