@@ -13,7 +13,6 @@ import json
 import re
 import urllib.parse
 from collections import deque
-from collections.abc import Iterable
 from typing import Any, Final
 
 from mrs_relay.common import clock
@@ -53,20 +52,20 @@ class ListedMrs:
         self.reads = 0
         self.looks = 0
 
-    def run(self, cluster: str, job_ids: Iterable[str]) -> None:
-        """Have jobs run on a cluster."""
-        for job_id in job_ids:
-            detail = {
-                "job_id": job_id,
-                "job_state": "RUNNING",
-                "job_result": "UNDEFINED",
-                "job_progress": 45.0,
-                "submitted_time": self._time.now_ms(),
-                "started_time": self._time.now_ms(),
-            }
-            shown = json.dumps(detail).encode()
-            self._clusters.setdefault(cluster, []).append(shown)
-            self._by_id[job_id] = shown
+    def run(self, cluster: str, job_id: str, **more: str) -> None:
+        """Have a job run on a cluster; `more` are further fields that MRS shows of it."""
+        detail = {
+            "job_id": job_id,
+            "job_state": "RUNNING",
+            "job_result": "UNDEFINED",
+            "job_progress": 45.0,
+            "submitted_time": self._time.now_ms(),
+            "started_time": self._time.now_ms(),
+            **more,
+        }
+        shown = json.dumps(detail).encode()
+        self._clusters.setdefault(cluster, []).append(shown)
+        self._by_id[job_id] = shown
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:  # noqa: ARG002 - a door
         """Answer one request."""
@@ -90,7 +89,7 @@ class ListedMrs:
         self._window_s.append(now_s)
         self.taken_s.append(now_s)
         job_id = f"new-{next(self._numbers)}"
-        self.run(cluster, [job_id])
+        self.run(cluster, job_id)
         return _response(200, {"job_submit_result": {"job_id": job_id, "state": "COMPLETE"}})
 
     def _list(self, cluster: str, query: dict[str, str]) -> transport.Response:

@@ -94,7 +94,7 @@ class StatusPublisher:
         outgoing: list[records.Outgoing] = []
         written: _Written = {}
         present = iter(self._read())
-        while self._compare(present, outgoing, written):
+        while self._compare(present, outgoing, written):  # noqa: ASYNC110 - the loop does other work between slices
             await asyncio.sleep(0)
 
         # A partition's next owner may have written its key already: only records of our own are removed.
