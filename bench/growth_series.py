@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import pathlib
+import resource
 import statistics
 import sys
 import tempfile
@@ -182,7 +183,11 @@ async def _request_us(clusters: int, tenants: int, requests: int) -> float:
 
 
 def partitions(*, quick: bool) -> list[Point]:
-    """Time of a commit on a real Kafka of one broker, at 50 requests a second, by the partitions of one replica."""
+    """
+    Time of a commit on a real Kafka of one broker, at 50 requests a second, by the partitions of one replica.
+
+    The memory is that of the relay's whole process.
+    """
     found: list[Point] = []
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -198,18 +203,20 @@ def partitions(*, quick: bool) -> list[Point]:
 def _commits(bootstrap: str, address: str, count: int) -> Point:
     prefix, port = f"of{count}", ports.free_port()
     asyncio.run(stage.make_topics(bootstrap, prefix, count))
-    with stage.relay(bootstrap, prefix, address, web_port=port):
+    with stage.relay(bootstrap, prefix, address, web_port=port) as relay:
         _until_running(port, count)
         asyncio.run(_send(bootstrap, prefix, count, seconds=3.0))  # the first commits of each partition do not count
         before = _commit_seconds(port)
         asyncio.run(_send(bootstrap, prefix, count, seconds=_LOAD_S))
         after = _commit_seconds(port)
+        pages = int(pathlib.Path(f"/proc/{relay.pid}/statm").read_text().split()[1])
     made = {bound: after[bound] - before.get(bound, 0.0) for bound in after}
     number = made["count"]
     return {
         "mean_ms": round(made["sum"] / number * 1000, 1),
         "p99_ms": round(_quantile_s(made, 0.99 * number) * 1000, 1),
         "per_s": round(number / _LOAD_S, 1),
+        "rss_mb": round(pages * resource.getpagesize() / 1e6, 1),
     }
 
 
