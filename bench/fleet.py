@@ -340,8 +340,13 @@ async def play(size: Size, minutes: int) -> Figures:
 
 def measure(size: Size, minutes: int) -> dict[str, Any]:
     """Play it; all figures."""
+    usual = gc.get_threshold()
     gc.set_threshold(app._GC_ALLOCATIONS, 20, 20)  # noqa: SLF001 - as the service does at its start
-    found = virtual.run(play(size, minutes))
+    try:
+        found = virtual.run(play(size, minutes))
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)
     return {**{name: getattr(size, name) for name in size.__slots__}, "minutes": minutes, **vars(found)}
 
 
