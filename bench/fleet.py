@@ -43,7 +43,7 @@ from mrs_relay.web import metrics
 PER_MINUTE: Final = 60
 """Writes a minute and project. Source: API reference mrs_02_0006."""
 
-_REST_S: Final = 180.0
+REST_S: Final = 180.0
 """Seconds after the takeover until the jobs rest, and the budgets are shared."""
 
 _SETTLE_S: Final = 60.0
@@ -307,7 +307,7 @@ class Figures:
         print(f"  {name}: {self.phases[name]}; cycle collector {watch.collected_s * 1000:.0f} ms", file=sys.stderr)
 
 
-async def play(size: Size, minutes: int) -> Figures:
+async def play(size: Size, minutes: int, rest_s: float) -> Figures:
     """Take over, wait until the jobs rest, and submit for so many minutes."""
     found, watch, fleet = Figures(), stopwatch.Stopwatch(ignored=(_OWN,)), Fleet(size)
     asyncio.current_task().set_name(_OWN)  # type: ignore[union-attr]  # there is one
@@ -323,7 +323,7 @@ async def play(size: Size, minutes: int) -> Figures:
                         await asyncio.sleep(0.1)
                 found.takeover_cpu_s = round(time.process_time() - begun_s, 1)
             with found.phase("rest", watch):
-                await asyncio.sleep(_REST_S)
+                await asyncio.sleep(rest_s)
             found.bytes_per_job = (_resident_bytes() - before) // size.jobs
 
             with found.phase("backlog", watch):
@@ -338,12 +338,12 @@ async def play(size: Size, minutes: int) -> Figures:
     return found
 
 
-def measure(size: Size, minutes: int) -> dict[str, Any]:
+def measure(size: Size, minutes: int, rest_s: float = REST_S) -> dict[str, Any]:
     """Play it; all figures."""
     usual = gc.get_threshold()
     gc.set_threshold(app._GC_ALLOCATIONS, 20, 20)  # noqa: SLF001 - as the service does at its start
     try:
-        found = virtual.run(play(size, minutes))
+        found = virtual.run(play(size, minutes, rest_s))
     finally:
         gc.unfreeze()
         gc.set_threshold(*usual)
