@@ -81,11 +81,13 @@ def panels(found: Mapping[str, Any]) -> list[chart.Panel]:
 
 
 def measure(names: list[str], *, quick: bool) -> dict[str, Any]:
-    """The figures of some series; progress is printed on standard error."""
+    """The figures of some series, each recorded unless they are quick; progress is printed on standard error."""
     found = {}
     for name in names:
         begun_s = time.monotonic()
         found[name] = SERIES[name](quick=quick)
+        if not quick:
+            record({name: found[name]})
         print(f"  {name}: {time.monotonic() - begun_s:.0f} s", file=sys.stderr, flush=True)
     return found
 
@@ -109,7 +111,7 @@ def main() -> None:
     given = parser.parse_args()
     logs.setup(level="ERROR")
     found = {} if given.draw else measure(given.only or list(SERIES), quick=given.quick)
-    if not given.quick:
+    if given.draw:
         record(found)
     print(json.dumps(found) if given.json else json.dumps(found, indent=1))
 
