@@ -20,8 +20,8 @@ D = TypeVar("D")
 REST_MS: Final = 30_000
 """A job is compressed between one and two times so long after its last change."""
 
-_AT_ONCE: Final = 2000  # in 15 ms
-_NEXT_MS: Final = 2000
+_AT_ONCE: Final = 500  # in 15 ms
+_NEXT_MS: Final = 500
 
 _SAMPLES: Final = 4
 _SAMPLE_BYTES: Final = 1024
