@@ -17,8 +17,6 @@ from opentelemetry.sdk.trace import export
 from opentelemetry.trace import SpanKind
 from tests.support import brokers, child, otlp, service, waiting
 
-pytestmark = pytest.mark.timeout(200)
-
 
 @pytest.fixture
 def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
