@@ -11,6 +11,7 @@ parts: while a timer is pending the clock does not wait for another process's an
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -36,6 +37,17 @@ _WORKERS_LOGS = pytest.StashKey[list[str]]()
 def pytest_configure() -> None:
     """Say that there is no event loop yet: looptime asks for one even in sync tests, which would open one for good."""
     asyncio.set_event_loop(None)
+
+
+def pytest_collection() -> None:
+    """Look for no garbage while the tests are collected: thousands of modules, marks and items stay."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Pass over all of that in each later search for garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -77,7 +89,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[brokers.KafkaNode]:
     """One real Kafka for the whole session; a test that kills its broker starts one of its own instead."""
-    with brokers.start_kafka(tmp_path_factory.mktemp("kafka"), brokers.QUICK_JVM) as node:
+    with brokers.start_kafka(tmp_path_factory.mktemp("kafka"), brokers.QUICK_JVM, brokers.IMPATIENT) as node:
         pytestconfig.stash.setdefault(_LOGS, []).append(node)
         yield node
 

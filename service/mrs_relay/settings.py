@@ -30,6 +30,7 @@ from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.read_model import settings as read_model_settings
+from mrs_relay.traces import settings as traces_settings
 from mrs_relay.web import settings as web_settings
 
 PREFIX: Final = "MRS_RELAY_"
@@ -110,6 +111,9 @@ class Settings(_Read):
 
     log: LogSettings = pydantic.Field(default_factory=LogSettings)
     """Logging."""
+
+    traces: traces_settings.TracesSettings = pydantic.Field(default_factory=traces_settings.TracesSettings)
+    """Spans of OpenTelemetry."""
 
     event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] = "/mrs-relay"
     """CloudEvents `source` of all events; name the deployment here when subscribers read several."""

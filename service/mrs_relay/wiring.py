@@ -26,7 +26,7 @@ from mrs_relay import settings as all_settings
 from mrs_relay.client import auditing
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import control_reader, relay, status_publisher, status_report, views
+from mrs_relay.engine import control_reader, relay, status_publisher, status_report, tracing, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import cold_jobs, decisions
@@ -67,6 +67,7 @@ class Connection:
         name: in the settings.
         client: makes the calls.
         quota: shares MRS's budgets, which are counted by project, with the other replicas.
+        observing: the traces of this process.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Connection:
     submitter: submitter.Submitter
     sending: lanes.Lanes
     quota: exchange.QuotaExchange
+    observing: tracing.Tracing = tracing.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,11 @@ class TenantService:
 
 @contextlib.asynccontextmanager
 async def opened(
-    settings: all_settings.Settings, connect: Connect, broker: Brokers, time: clock.Clock
+    settings: all_settings.Settings,
+    connect: Connect,
+    broker: Brokers,
+    time: clock.Clock,
+    observing: tracing.Tracing = tracing.OFF,
 ) -> AsyncIterator[tuple[TenantService, ...]]:
     """Open the parts of all tenants for the length of the context; the caller runs and stops their runtimes."""
     async with contextlib.AsyncExitStack() as stack:
@@ -103,7 +109,7 @@ async def opened(
             name = one.connection
             if name not in connections:
                 client = await stack.enter_async_context(connect(settings.connection(name)))
-                entered = _connection(name, client, settings.engine, time, reader.controls)
+                entered = _connection(name, client, settings.engine, reader, observing)
                 connections[name] = await stack.enter_async_context(entered)
             served.append(_served(settings, one, connections[name], broker(one.kafka), reader))
         async with _publishing(settings, tuple(served), broker, time):
@@ -229,13 +235,15 @@ async def _connection(
     name: str,
     client: clients.Client,
     engine: engine_settings.EngineSettings,
-    time: clock.Clock,
-    controls: standing.Controls,
+    reader: control_reader.ControlReader,
+    observing: tracing.Tracing,
 ) -> AsyncIterator[Connection]:
+    time = reader.time
+
     def spend(operation: str) -> float:
         return client.limits.try_acquire(registry.OPERATIONS[operation])
 
-    admitting = scheduler.SubmissionScheduler(engine, time, spend, controls)
+    admitting = scheduler.SubmissionScheduler(engine, time, spend, reader.controls)
     pollers = job_tracker.JobTracker(client, engine, time)
     watcher = cluster_tracker.ClusterTracker(client, engine, time)
     sharing = exchange.QuotaExchange(client.limits, time, admitting.look_again)
@@ -249,9 +257,10 @@ async def _connection(
             tracker=pollers,
             clusters=watcher,
             selector=cluster_selector.ClusterSelector(client, admitting.load, engine, time),
-            submitter=submitter.Submitter(client, admitting.pauses, engine, time),
+            submitter=observing.submitter(client, admitting.pauses, engine, time),
             sending=lanes.Lanes(engine.max_in_flight, engine.max_others_in_flight),
             quota=sharing,
+            observing=observing,
         )
     finally:
         await task_supervisor.close()
@@ -374,6 +383,7 @@ def _context(
         counts=views.Counts(),
         quota=quota.TenantQuota(one.policy, share, reader.time),
         controls=reader.controls,
+        traces=connection.observing.tenant(topics.requests, topics.events, reader.time),
     )
 
 

@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-_GRACE_S = 0.1  # for tasks that have been cancelled or are at their last step
+import looptime
+
+_GRACE_S = 2.0
+"""For tasks that have been cancelled or are at their last step, which takes a busy machine a while."""
+_VIRTUAL_GRACE_S = 0.1
 
 
 async def end_left_behind(before: Collection[asyncio.Task[Any]]) -> list[str]:
@@ -19,7 +23,8 @@ async def end_left_behind(before: Collection[asyncio.Task[Any]]) -> list[str]:
     extra = asyncio.all_tasks() - set(before) - {asyncio.current_task()}
     if not extra:
         return []
-    _, left = await asyncio.wait(extra, timeout=_GRACE_S)
+    is_virtual = isinstance(asyncio.get_running_loop(), looptime.LoopTimeEventLoop)
+    _, left = await asyncio.wait(extra, timeout=_VIRTUAL_GRACE_S if is_virtual else _GRACE_S)
     for task in left:
         task.cancel()
     if left:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from mrs_relay.common import clock
-from mrs_relay.engine import held_jobs, views
+from mrs_relay.engine import held_jobs, tracing, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions, facts, jobs
@@ -49,6 +49,7 @@ class TenantContext:
         quota: the tenant's policy, and its usage against the limits.
         controls: those in effect in this process.
         held: partition -> its jobs that wait for something of their own, for people who ask why.
+        traces: observe commits.
     """
 
     settings: engine_settings.EngineSettings
@@ -66,6 +67,7 @@ class TenantContext:
     quota: quota.TenantQuota
     controls: controls.Controls = field(default_factory=controls.Controls)
     held: dict[int, held_jobs.HeldJobs] = field(default_factory=dict)
+    traces: tracing.Traces = tracing.OFF
 
 
 class FactNotice(msgspec.Struct, frozen=True, gc=False):

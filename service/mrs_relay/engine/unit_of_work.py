@@ -215,6 +215,8 @@ class UnitOfWork:
         if isinstance(fact, facts.Requested):
             fact, most_growth_bytes = self._counts.within_limits(fact), _GROWTH_BYTES
         before = self._changed[key] if key in self._changed else self._base.get(key)
+        if before is None:
+            fact = self._context.traces.started(fact)
         if isinstance(fact, facts.Admitted | facts.RejectionDue) and before is not None:
             fact = self._context.controls.applied(fact, before, self._context.quota.policy.tenant)
         decision = transitions.decide(before, fact, self._now_ms, self._counts.config())
@@ -358,6 +360,8 @@ class UnitOfWork:
         counts.commits += 1
         counts.events.update((event.subject, event.data.state) for event in self._events)
         counts.dead_letters.update(letter.code for letter in self._dead_letters)
+        traces, partition = self._context.traces, self._lease.partition
+        traces.committed(partition, self._now_ms, self._changed, self._base, self._events)
 
         for key, job in self._changed.items():
             durations.note(counts, self._base.get(key), job, self._now_ms)
