@@ -19,7 +19,7 @@ from typing import Any
 import hypothesis
 import pytest
 import structlog
-from tests.support import brokers, child, leaks
+from tests.support import brokers, child, clocks, leaks
 
 # Plain stacks: the default prints every local variable, which takes seconds and thousands of lines.
 _CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -50,9 +50,16 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let go of it, since libraries count at the end of the process what was left."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with the brokers it asks for."""
+    """Mark each test with the brokers it asks for, and have virtual time lose none of the real one."""
     for item in items:
+        if item.get_closest_marker("looptime") is not None:
+            item.add_marker(pytest.mark.looptime(noop_cycles=clocks.NOOP_CYCLES))
         for name in {"kafka", "embedded"}.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(name)
 

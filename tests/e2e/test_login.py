@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiokafka
 import pytest
-from tests.support import kerberos, secured, token_endpoint, waiting
+from tests.support import kerberos, leaks, secured, token_endpoint, waiting
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker, settings, topic_io
@@ -69,7 +69,7 @@ async def _make_topic(kafka: secured.Secured, security: dict[str, object]) -> No
 async def _refused(kafka: secured.Secured, security: dict[str, object]) -> str:
     with pytest.raises(errors.StreamDown) as caught:
         await _make_topic(kafka, security)
-    await asyncio.sleep(0.2)  # the library closes what was refused without waiting for it
+    await leaks.until_disconnected()  # the library closes what was refused without waiting for it
     return str(caught.value)
 
 
