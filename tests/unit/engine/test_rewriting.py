@@ -39,8 +39,6 @@ def _again(
 ) -> list[records.Change]:
     keys = [jobs.LedgerKey(key) for key in changed]
     return rewriting.changes(lease, base, keys, bytes_left, 0.0, ledger_format.NAMED)
-        lease, base, [jobs.LedgerKey(key) for key in changed], bytes_left, 0.0, ledger_format.NAMED
-    )
 
 
 def test_quiet_job_is_written_again_as_it_is() -> None:
