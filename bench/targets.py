@@ -127,7 +127,13 @@ def _following(found: Figures) -> list[Row]:
     return [
         Row(f"{where}: all jobs followed", found["followed_s"], digits=2, unit=" s"),
         Row("bare read of the records of these jobs alone", found["alone_s"], digits=2, unit=" s"),
-        Row("followed, beyond 1.5 × that read", found["followed_beyond_s"], at_most=2, digits=2, unit=" s"),
+        Row(
+            "followed, beyond half as long again as that read",
+            found["followed_beyond_s"],
+            at_most=2,
+            digits=2,
+            unit=" s",
+        ),
         Row("until messages can be taken", found["whole_s"], digits=2, unit=" s"),
         Row("the same ÷ bare read of the whole ledger", found["whole_ratio"], at_most=1.2, digits=2),
     ]
