@@ -13,7 +13,7 @@ import contextlib
 import functools
 import platform
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -134,31 +134,28 @@ async def _publishing(
         yield
 
 
-def _status(replica: str, served: Sequence[TenantService], time: clock.Clock) -> dict[str, status.Content]:
-    """Describe this process by the keys of `messages.status`."""
-    found: dict[str, status.Content] = {}
-    described, now_ms = [], time.now_ms()
+def _status(replica: str, served: Sequence[TenantService], time: clock.Clock) -> Iterator[status_publisher.Described]:
+    """Describe this process by the keys of `messages.status`, one after the other: there may be hundreds."""
+    described, tenants_here = [], []
     for name, one in {one.connection.name: one.connection for one in served}.items():
+        now_ms = time.now_ms()
         seen = one.scheduler.overview(status_report.MOST_CLUSTERS, status.FIRST)
         described.append(status_report.connection(name, seen, one.client.limits, one.sending.taken, now_ms))
         for cluster in seen.clusters:
             made = status_report.cluster(name, cluster, seen.slots, now_ms)
-            found[status.cluster_key(replica, name, cluster.cluster)] = made
+            yield status.cluster_key(replica, name, cluster.cluster), made
 
-    tenants_here = []
     for service in served:
         partitions, context = service.kafka.status().partitions, service.context
+        owned = [seen_partition.partition for seen_partition in partitions]
+        tenants_here.append(status_report.tenant(context, service.connection.name, owned))
         for seen_partition in partitions:
             held = context.held.get(seen_partition.partition)
             key = status.partition_key(seen_partition.topic, seen_partition.partition)
-            found[key] = status_report.partition(service.tenant.name, seen_partition, held)
-        owned = [seen_partition.partition for seen_partition in partitions]
-        tenants_here.append(status_report.tenant(context, service.connection.name, owned))
+            yield key, status_report.partition(service.tenant.name, seen_partition, held)
 
-    found[status.replica_key(replica)] = status.Replica(
-        version=mrs_relay.__version__, tenants=tenants_here, connections=described
-    )
-    return found
+    whole = status.Replica(version=mrs_relay.__version__, tenants=tenants_here, connections=described)
+    yield status.replica_key(replica), whole
 
 
 async def run(served: Sequence[TenantService]) -> None:
