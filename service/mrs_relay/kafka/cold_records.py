@@ -168,11 +168,9 @@ class ColdRecords:
         self._index.put(self._fingerprint(key), offset, due_ms)
 
     def deleted(self, key: bytes) -> None:
-        """Note that the last commit has deleted a key, of which older records may be indexed, now or later."""
-        if self._known is not None or key in self:
-            offset = self.offset_of(key)
-            self._note_known(key)
-            self._replaced(key, offset)
+        """Note that the last commit has deleted a key, of which older records may be indexed."""
+        if key in self:
+            self._replaced(key, self.offset_of(key))
 
     def _replaced(self, key: bytes, offset: int) -> None:
         fingerprint = self._fingerprint(key)
