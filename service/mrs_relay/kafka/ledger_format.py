@@ -290,6 +290,13 @@ class Replay:
             StateUnreadable: a record is not one of a ledger.
         """
         for record in read:
+            key, value = record.key, record.value
+            if not record.headers and key is not None and key[:1] != b"\0":  # a value of a transaction, as most are
+                self._holds_state = True
+                self._tentative.append((key, value, record.offset))
+                if self.values_format < PLACED and value is not None and value[:1] != b"{":
+                    self.values_format = PLACED
+                continue
             try:
                 self._add(record)
             except (msgspec.MsgspecError, ValueError) as error:
