@@ -74,11 +74,14 @@ class Recorder:
         processor: takes them; `batches` in the service, one that keeps them in tests.
         service: the name of the service in all spans.
         ratio: share of the traces to record.
+
+    Attributes:
+        bound: of that share, see `identity.bound`.
     """
 
     def __init__(self, processor: sdk.SpanProcessor, service: str = "mrs-relay", ratio: float = 1.0) -> None:
         self._processor = processor
-        self.ratio = ratio
+        self.bound = identity.bound(ratio)
         self._scope = instrumentation.InstrumentationScope("mrs_relay", mrs_relay.__version__)
         self._resource = resources.Resource(
             {
@@ -91,7 +94,7 @@ class Recorder:
     def wanted(self, traceparent: str | None) -> trace.SpanContext | None:
         """Return the span that a `traceparent` names, if the spans of its trace are to be recorded."""
         # The choice comes first, as it is all that most requests need.
-        if traceparent is None or not identity.may_be_chosen(traceparent, self.ratio):
+        if traceparent is None or not identity.may_be_chosen(traceparent, self.bound):
             return None
         context = identity.read(traceparent)
         return None if context is None or not context.trace_flags.sampled else context
