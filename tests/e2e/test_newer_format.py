@@ -75,7 +75,7 @@ async def test_newer_owner_goes_on_beside_an_older_replica(kafka: nodes.KafkaNod
 
         await waiting.until(lambda: _states(older) == ["unreadable"] * _PARTITIONS)
         assert older.status().ready, "a restart would not help"
-        assert "format 2, this version reads format 1" in (older.status().partitions[0].error or "")
+        assert "format 3, this version reads format 2" in (older.status().partitions[0].error or "")
         assert await _claims(broker, chosen) == claims
 
         async with _running(chosen, newer.NewerBroker(broker, chosen)) as owner:

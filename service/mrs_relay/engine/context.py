@@ -13,6 +13,7 @@ from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import controls, lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
+from mrs_relay.kafka import ledger_format as formats
 from mrs_relay.messages import events
 
 Mode = events.Mode
@@ -49,6 +50,7 @@ class TenantContext:
         quota: the tenant's policy, and its usage against the limits.
         controls: those in effect in this process.
         held: partition -> its jobs that wait for something of their own, for people who ask why.
+        ledger_format: of the jobs that are written.
         traces: observe commits.
     """
 
@@ -67,6 +69,7 @@ class TenantContext:
     quota: quota.TenantQuota
     controls: controls.Controls = field(default_factory=controls.Controls)
     held: dict[int, held_jobs.HeldJobs] = field(default_factory=dict)
+    ledger_format: int = formats.FORMAT
     traces: tracing.Traces = tracing.OFF
 
 

@@ -80,7 +80,7 @@ class CommandExecutor:
         await self._sender.close()
 
     def resume(
-        self, restored: Mapping[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
+        self, restored: resting_jobs.RestingJobs, rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
     ) -> None:
         """
         Resume every job of the ledger: slots first, so that nothing is submitted over the limit.

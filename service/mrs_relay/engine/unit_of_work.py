@@ -224,7 +224,7 @@ class UnitOfWork:
             return None
 
         # The ledger record; that of a new request keeps room to grow.
-        value = job_records.encode_after(decision.job, fact)
+        value = job_records.encode_after(decision.job, fact, self._context.ledger_format)
         size_bytes = self._fitting_bytes(key, value, most_growth_bytes)
 
         topic = self._context.topics.events
@@ -262,7 +262,7 @@ class UnitOfWork:
                 return step
             if (then := transitions.decide(job, _ADMITTED, self._now_ms, self._counts.config())) is None:
                 return step
-            value = job_records.encode_after(then.job, _ADMITTED)
+            value = job_records.encode_after(then.job, _ADMITTED, self._context.ledger_format)
             size_bytes = step.size_bytes - records.size_bytes(key, step.value) + self._fitting_bytes(key, value)
             published = [self._writer.event(event, self._context.topics.events) for event in then.events]
             size_bytes += records.rough_bytes(published)

@@ -46,6 +46,7 @@ class Options:
         accept_loss: continue where a part of the ledger is missing.
         owner: names this runtime in its claims; no other process has the same.
         cold: tells which values need not be held in memory; None: all are.
+        format: of the values that the handler writes.
     """
 
     topic: str
@@ -56,6 +57,7 @@ class Options:
     accept_loss: bool = False
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
     cold: cold_records.ColdRule | None = None
+    format: int = ledger_format.FORMAT
 
 
 def options(
@@ -73,6 +75,7 @@ def options(
         restore_timeout_s=kafka.restore_timeout_s,
         accept_loss=kafka.accept_loss,
         cold=cold,
+        format=kafka.ledger_format,
     )
 
 
@@ -131,6 +134,7 @@ class Ledger:
         self._next_offset: int | None = None
         self._unsettled = False
         self._outbox_left = 0
+        self._mark = options.format
         self.topic_id: str | None = None
         self.cold = self._cold(options.cold)
         has_tail = transactional_id is not None and self.cold is not None
@@ -161,6 +165,7 @@ class Ledger:
 
             # Before we fence the owner, make sure that we can read its ledger.
             await self._catch_up(reader, replay)
+            self._mark = max(self._options.format, replay.values_format)
             if before_fencing is not None:
                 await before_fencing()
             await self._start_producer()
@@ -174,6 +179,9 @@ class Ledger:
             raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true continues without them")
 
         self._beginning = reader.beginning
+        self._mark = max(self._options.format, replay.values_format)
+        if self._mark > self._options.format:
+            log.info("ledger_format_kept", position=str(self._input), format=self._mark, written=self._options.format)
         self.topic_id = replay.topic_id
         self._outbox_left = replay.outbox_end
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
@@ -334,7 +342,7 @@ class Ledger:
         return f"{self._options.owner}.{uuid.uuid4().hex}"
 
     async def _claim(self, nonce: str) -> None:
-        key, value = ledger_format.claim(nonce)
+        key, value = ledger_format.claim(nonce, self._mark)
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
 
     async def _go_to_tail(self, reader: brokers.LogReader) -> int:
@@ -370,8 +378,10 @@ class Ledger:
 
     def _last(self, next_offset: int, *, outbox: int) -> records.Outgoing:
         """Return the record that ends a commit."""
-        numbers = {"outbox": outbox, "end": self._end, "beginning": self._beginning}
-        key, value, headers = ledger_format.offsets(self._input.topic, next_offset, **numbers, topic_id=self.topic_id)
+        topic, end, beginning = self._input.topic, self._end, self._beginning
+        offsets = {"outbox": outbox, "end": end, "beginning": beginning}
+        key, value, headers = ledger_format.offsets(topic, next_offset, **offsets, topic_id=self.topic_id)
+        headers = ledger_format.format_header(self._mark) + headers
         if self.tail is not None:
             headers += ledger_format.live_header(self.tail.noted)
         return self._to_ledger(key, value, headers)

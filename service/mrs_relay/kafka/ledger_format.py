@@ -18,6 +18,9 @@ Three rules make a replay safe. A record whose token is older than the newest cl
 replaced: it is ignored. Records that no `\0offsets` follows are the rest of an unfinished commit: they are ignored,
 too. Compaction knows neither rule, so the owner that notices such a record writes the right value of its key again. And
 a commit that is stored before the end that its writer knew was written to another log than the writer assumed.
+
+The format of claims and commits is the highest that the owner writes or that any value in the log has: a version that
+does not read it refuses the log. So a ledger has its lower format again when no such value and no such mark is left.
 """
 
 from __future__ import annotations
@@ -29,7 +32,15 @@ import msgspec
 from mrs_relay import errors
 from mrs_relay.kafka import cold_records, records
 
-FORMAT = 1
+NAMED = 1
+"""The first format: a value is a JSON object, so it begins with a brace."""
+
+PLACED = 2
+"""Values may be of any other form, too; what they mean is the handler's affair."""
+
+FORMAT = PLACED
+"""The highest format that this version reads."""
+
 CLAIM = b"\0claim"
 OFFSETS = b"\0offsets"
 _OUTBOX = b"\0outbox."
@@ -58,19 +69,19 @@ class Claim(msgspec.Struct, frozen=True):
 
     Attributes:
         nonce: `<owner>.<unique>`: the whole identifies this claim, the first part all claims of its owner.
-        format: of all records that this owner writes.
+        format: the highest of the records that this owner writes or has found.
     """
 
     nonce: str
-    format: int = FORMAT
+    format: int = NAMED
 
 
 _claim_decoder = msgspec.json.Decoder(Claim)
 
 
-def claim(nonce: str) -> tuple[bytes, bytes]:
-    """Return key and value of a claim record."""
-    return CLAIM, msgspec.json.encode(Claim(nonce))
+def claim(nonce: str, mark: int = FORMAT) -> tuple[bytes, bytes]:
+    """Return key and value of a claim record; `mark` is the format."""
+    return CLAIM, msgspec.json.encode(Claim(nonce, mark))
 
 
 def offsets(
@@ -87,13 +98,18 @@ def offsets(
         beginning: of the log, if it is not 0 and that loss was accepted.
         topic_id: Kafka's id of the input topic, if it is known.
     """
-    numbers = {_FORMAT_HEADER: FORMAT, _OUTBOX_HEADER: outbox, _END_HEADER: end}
+    numbers = {_OUTBOX_HEADER: outbox, _END_HEADER: end}
     if beginning:
         numbers[_BEGINNING_HEADER] = beginning
     headers = tuple((name, str(number).encode()) for name, number in numbers.items())
     if topic_id is not None:
         headers += ((_TOPIC_HEADER, topic_id.encode()),)
     return OFFSETS, msgspec.json.encode({topic: next_offset}), headers
+
+
+def format_header(mark: int) -> records.Headers:
+    """Return the header of the end of a commit that says the format."""
+    return ((_FORMAT_HEADER, str(mark).encode()),)
 
 
 def topic_id(record: records.Record) -> str | None:
@@ -127,7 +143,7 @@ def require_known_format(position: records.Position, record: records.Record) -> 
         if record.key == CLAIM:
             require_format(position, _claim_decoder.decode(record.value or b"{}").format)
         elif record.key == OFFSETS:
-            require_format(position, _header(record.headers, _FORMAT_HEADER) or FORMAT)
+            require_format(position, _header(record.headers, _FORMAT_HEADER) or NAMED)
     except (msgspec.MsgspecError, ValueError) as error:
         raise unreadable(position, record, error) from error
 
@@ -183,6 +199,8 @@ class Replay:
         foreign_claims: number of claims of others after `previous_claim`.
         stale_keys: keys of ignored records, whose right value must be written again.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
+        values_format: the highest format of a value that is still in the log, overwritten or not; of a tail, also the
+            highest that its claims and commits say.
     """
 
     def __init__(
@@ -198,10 +216,12 @@ class Replay:
         self.foreign_claims = 0
         self.stale_keys: set[bytes] = set()
         self.topic_id: str | None = None
+        self.values_format = NAMED
         self._position = position
         self._nonce = nonce
         self._previous_claim = previous_claim
         self._cold = cold
+        self._is_tail = live_from > 0
         self._newest_claim = live_from or -1
         self._tentative: list[tuple[bytes, bytes | None, int]] = []
         self._outbox: dict[bytes, bytes] = {}
@@ -284,6 +304,8 @@ class Replay:
 
         if key[:1] != b"\0":
             self._holds_state = True
+            if self.values_format < PLACED and record.value is not None and record.value[:1] != b"{":
+                self.values_format = PLACED
             if record.headers and self._outdated(record):
                 self.stale_keys.add(key)
             else:
@@ -303,7 +325,7 @@ class Replay:
 
     def _claimed(self, record: records.Record) -> None:
         claimed = _claim_decoder.decode(record.value or b"{}")
-        require_format(self._position, claimed.format)
+        self._marked(claimed.format)
         self._newest_claim = record.offset
         if claimed.nonce == self._nonce:
             self.claim_offset = record.offset
@@ -312,12 +334,18 @@ class Replay:
         elif self._previous_claim is not None and record.offset > self._previous_claim:
             self.foreign_claims += self._is_foreign(claimed.nonce)
 
+    def _marked(self, found: int) -> None:
+        """Take the format that a claim or a commit says; it is all that is known of the values before the tail."""
+        require_format(self._position, found)
+        if self._is_tail:
+            self.values_format = max(self.values_format, found)
+
     def _is_foreign(self, nonce: str) -> bool:
         """Whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
     def _committed(self, record: records.Record) -> None:
-        require_format(self._position, _header(record.headers, _FORMAT_HEADER) or FORMAT)
+        self._marked(_header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
         for key, value, offset in self._tentative:

@@ -21,6 +21,7 @@ from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.scheduling import pauses
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import operation, transport
+from mrs_relay.obs import client as obs_clients
 from mrs_relay.traces import identity, recorder, tenant_traces
 
 _BAD: Final = (facts.SubmissionInDoubt, facts.SubmissionRefused, facts.SubmissionNotFound)
@@ -64,10 +65,11 @@ class ProcessTracing:
         outcomes: pauses.Pauses,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
+        objects: obs_clients.Client | None,
     ) -> submitter.Submitter:
         """Make a submitter whose steps are traced."""
         steps = Steps(self._record, time)
-        return TracedSubmitter(client, outcomes, settings, time, steps=steps)
+        return TracedSubmitter(client, outcomes, settings, time, objects, steps=steps)
 
 
 class Steps:
@@ -122,6 +124,7 @@ class TracedSubmitter(submitter.Submitter):
         outcomes: the same.
         settings: the same.
         time: the same.
+        objects: the same.
         steps: records them.
     """
 
@@ -131,10 +134,11 @@ class TracedSubmitter(submitter.Submitter):
         outcomes: pauses.Pauses,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
+        objects: obs_clients.Client | None = None,
         *,
         steps: Steps,
     ) -> None:
-        super().__init__(client, outcomes, settings, time)
+        super().__init__(client, outcomes, settings, time, objects)
         self._steps = steps
 
     def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> Work[facts.Fact]:
