@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiokafka
 import pytest
-from opentelemetry import propagate
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.sdk import resources
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import export
 from opentelemetry.trace import SpanKind
-from tests.support import brokers, child, otlp, service, waiting
+from tests.support import brokers, child, doc_code, otlp, service, waiting
+
+pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture
@@ -33,10 +37,13 @@ async def _send(here: service.Deployment, collector: otlp.Collector, request_id:
     await producer.start()
     try:
         span = provider.get_tracer("orders").start_span("send orders", kind=SpanKind.PRODUCER)
-        carrier: dict[str, str] = {}
-        propagate.inject(carrier, sdk.trace_api.set_span_in_context(span))
-        headers = [(name, text.encode()) for name, text in carrier.items()]
-        await producer.send_and_wait(here.requests, service.job(request_id), headers=headers)
+        names: dict[str, Any] = {"producer": producer, "topic": here.requests, "value": service.job(request_id)}
+        example = doc_code.blocks("docs/traces.md")[1].text
+        code = f"async def send():\n{textwrap.indent(example, '    ')}\n    return headers\n"
+        exec(compile(code, "docs/traces.md", "exec"), names)  # noqa: S102 - our own page
+        with trace.use_span(span, end_on_exit=False):
+            carrier: dict[str, str] = await names["send"]()
+        await producer.flush()
         await asyncio.to_thread(span.end)
     finally:
         await producer.stop()
