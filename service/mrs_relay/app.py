@@ -91,7 +91,7 @@ async def serve(settings: all_settings.Settings, source: Source | None = None) -
     async with contextlib.AsyncExitStack() as stack:
         observing = await stack.enter_async_context(traces.opened(settings.traces))
         connect = functools.partial(clients.connected, now=time, patient=patient, make=observing.client)
-        opened = wiring.opened(settings, connect, kafka_client.KafkaBroker, time, observing)
+        opened = wiring.opened(settings, connect, kafka_client.KafkaBroker, time, observing=observing)
         served = await stack.enter_async_context(opened)
         probes = {
             one.connection.name: probe.Probe(

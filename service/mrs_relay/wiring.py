@@ -13,7 +13,7 @@ import contextlib
 import functools
 import platform
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -37,12 +37,12 @@ from mrs_relay.engine.trackers import cluster_tracker, job_tracker
 from mrs_relay.engine.work import kinds
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_records, hooks, runtime, supervisor
-from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import audit, status
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs.operations import registry
+from mrs_relay.obs import client as obs_clients
 
 Connect = Callable[[mrs_settings.MrsSettings], AbstractAsyncContextManager[clients.Client]]
 """Open a client of MRS for the length of a context."""
@@ -98,6 +98,7 @@ async def opened(
     connect: Connect,
     broker: Brokers,
     time: clock.Clock,
+    obs: obs_clients.MakeTransport = obs_clients.over_network,
     observing: tracing.Tracing = tracing.OFF,
 ) -> AsyncIterator[tuple[TenantService, ...]]:
     """Open the parts of all tenants for the length of the context; the caller runs and stops their runtimes."""
@@ -109,7 +110,7 @@ async def opened(
             name = one.connection
             if name not in connections:
                 client = await stack.enter_async_context(connect(settings.connection(name)))
-                entered = _connection(name, client, settings.engine, reader, observing)
+                entered = _connection(name, client, settings, reader, obs, observing)
                 connections[name] = await stack.enter_async_context(entered)
             served.append(_served(settings, one, connections[name], broker(one.kafka), reader))
         async with _publishing(settings, tuple(served), broker, time):
@@ -133,31 +134,28 @@ async def _publishing(
         yield
 
 
-def _status(replica: str, served: Sequence[TenantService], time: clock.Clock) -> dict[str, status.Content]:
-    """Describe this process by the keys of `messages.status`."""
-    found: dict[str, status.Content] = {}
-    described, now_ms = [], time.now_ms()
+def _status(replica: str, served: Sequence[TenantService], time: clock.Clock) -> Iterator[status_publisher.Described]:
+    """Describe this process by the keys of `messages.status`, one after the other: there may be hundreds."""
+    described, tenants_here = [], []
     for name, one in {one.connection.name: one.connection for one in served}.items():
+        now_ms = time.now_ms()
         seen = one.scheduler.overview(status_report.MOST_CLUSTERS, status.FIRST)
         described.append(status_report.connection(name, seen, one.client.limits, one.sending.taken, now_ms))
         for cluster in seen.clusters:
             made = status_report.cluster(name, cluster, seen.slots, now_ms)
-            found[status.cluster_key(replica, name, cluster.cluster)] = made
+            yield status.cluster_key(replica, name, cluster.cluster), made
 
-    tenants_here = []
     for service in served:
         partitions, context = service.kafka.status().partitions, service.context
+        owned = [seen_partition.partition for seen_partition in partitions]
+        tenants_here.append(status_report.tenant(context, service.connection.name, owned))
         for seen_partition in partitions:
             held = context.held.get(seen_partition.partition)
             key = status.partition_key(seen_partition.topic, seen_partition.partition)
-            found[key] = status_report.partition(service.tenant.name, seen_partition, held)
-        owned = [seen_partition.partition for seen_partition in partitions]
-        tenants_here.append(status_report.tenant(context, service.connection.name, owned))
+            yield key, status_report.partition(service.tenant.name, seen_partition, held)
 
-    found[status.replica_key(replica)] = status.Replica(
-        version=mrs_relay.__version__, tenants=tenants_here, connections=described
-    )
-    return found
+    whole = status.Replica(version=mrs_relay.__version__, tenants=tenants_here, connections=described)
+    yield status.replica_key(replica), whole
 
 
 async def run(served: Sequence[TenantService]) -> None:
@@ -195,7 +193,7 @@ def adopt(served: Sequence[TenantService], settings: all_settings.Settings) -> N
     for one in served:
         present = one.context.quota.policy
         if (policy := policies.get(one.tenant.name)) is not None:
-            one.context.quota.adopt(replace(policy, deployment=present.deployment))
+            one.context.quota.adopt(replace(policy, deployment=present.deployment, results=present.results))
     for scheduling in {id(one.connection): one.connection.scheduler for one in served}.values():
         scheduling.set_slots(settings.engine.slots_per_cluster)
         scheduling.look_again()
@@ -234,11 +232,15 @@ async def _controlled(
 async def _connection(
     name: str,
     client: clients.Client,
-    engine: engine_settings.EngineSettings,
+    settings: all_settings.Settings,
     reader: control_reader.ControlReader,
+    obs: obs_clients.MakeTransport,
     observing: tracing.Tracing,
 ) -> AsyncIterator[Connection]:
-    time = reader.time
+    engine, time = settings.engine, reader.time
+    objects = None
+    if tenants.reads_results(settings.tenancies, name):
+        objects = obs_clients.opened(settings.obs, settings.connection(name).region, lambda: client.keys, obs)
 
     def spend(operation: str) -> float:
         return client.limits.try_acquire(registry.OPERATIONS[operation])
@@ -257,7 +259,7 @@ async def _connection(
             tracker=pollers,
             clusters=watcher,
             selector=cluster_selector.ClusterSelector(client, admitting.load, engine, time),
-            submitter=observing.submitter(client, admitting.pauses, engine, time),
+            submitter=observing.submitter(client, admitting.pauses, engine, time, objects),
             sending=lanes.Lanes(engine.max_in_flight, engine.max_others_in_flight),
             quota=sharing,
             observing=observing,
@@ -294,7 +296,7 @@ def _served(
         return runtime.Runtime(
             one.kafka,
             broker,
-            _handler(context),
+            functools.partial(relay.relay, context=context),
             context.time,
             hooks=hooks.Hooks(note_share, before_join),
             cold=_cold_rule(context),
@@ -340,10 +342,6 @@ class _AcceptedLoss:
 def warn_of_audit(text: str) -> None:
     """Log that decisions are not kept."""
     _log.warning("audit_not_kept", reason=text)
-
-
-def _handler(context: contexts.TenantContext) -> Callable[[leases.Lease[contexts.Notice]], Awaitable[None]]:
-    return lambda lease: relay.relay(lease, context)
 
 
 def _cold_rule(context: contexts.TenantContext) -> cold_records.ColdRule:

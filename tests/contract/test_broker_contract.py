@@ -156,9 +156,12 @@ class TestWriting:
             await place.send("later")
             read: list[records.Record] = []
             assert reader.part < 1
+            assert reader.beginning == 0
+            first_end = reader.end
             while not reader.caught_up:
                 read += await reader.read(0.5)
             assert [record.value for record in read if record.key == b"k"][:3] == [b"a", b"b", b"c"]
+            assert read[2].offset < first_end <= read[-1].offset + 1
         async with asyncio.timeout(60), place.broker.reader(position, read[-1].offset + 1) as reader:
             while not reader.caught_up:
                 await reader.read(0.5)

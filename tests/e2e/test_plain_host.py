@@ -122,7 +122,7 @@ async def test_both_units_start_reload_and_stop_as_the_guide_says(tmp_path: Path
 
             assert _values(relay_unit, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
             relay.send(signal.SIGHUP)
-            await _until(lambda: "SIGHUP" in relay.log.read_text(), relay)
+            await _until(lambda: '"via": "signal"' in relay.log.read_text(), relay)
         finally:
             for unit, process in ((relay_unit, relay), (web_unit, web)):
                 (limit_s,) = map(float, _values(unit, "TimeoutStopSec"))

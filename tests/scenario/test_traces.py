@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 from opentelemetry.trace import SpanKind, StatusCode
-from tests.support import service, service_harness, spans
+from tests.support import history, service, service_harness, spans
 
 from mrs_relay.common import clock
+from mrs_relay.traces import identity
 
 pytestmark = pytest.mark.looptime
 
@@ -242,3 +245,60 @@ async def test_a_span_that_cannot_be_recorded_stops_nothing() -> None:
             assert relay.states("r-1")[-1] == "succeeded"
             assert len(relay.created()) == 1
     assert any(line["event"] == "span_not_recorded" for line in logs)
+
+
+async def test_a_commit_that_cannot_be_observed_has_happened_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of the traces is logged by its class, and the request goes its way."""
+
+    def fail(*_given: Any) -> Any:
+        raise LookupError("hunter2")
+
+    monkeypatch.setattr(identity, "attempt_span", fail)
+    kept = spans.Kept()
+    with structlog.testing.capture_logs() as logs:
+        async with _start(kept, engine={"slots_per_cluster": 5}) as relay:
+            relay.put(service.job("r-1"), traceparent=spans.TRACEPARENT)
+            await relay.until_ended(["r-1"], 600)
+            assert relay.states("r-1")[-1] in history.LAST
+    assert any(line["event"] == "spans_not_recorded" for line in logs)
+    assert "hunter2" not in str(logs)
+
+
+_HIDDEN = "hunter2"
+
+
+def _secretive(number: int) -> Iterator[tuple[str, bytes]]:
+    """Requests that hold a secret wherever arguments, SQL, properties, labels or a call's values stand."""
+    labels = {"note": _HIDDEN}
+    where = f"where b = '{_HIDDEN}'"
+    for engine in ("spark", "hive", "presto"):
+        name = f"{engine}-{number}"
+        yield name, service.sql(name, engine, f"select a from t {where}", labels=labels)
+    job = {"job_type": "SparkSubmit", "job_name": "j", "arguments": [_HIDDEN], "properties": {_HIDDEN: _HIDDEN}}
+    yield f"job-{number}", service.job(f"job-{number}", job=job, labels=labels)
+    query = {"operation": "ListClusters", "query": {"cluster_name": _HIDDEN}}
+    call = {"id": f"call-{number}", "source": "/test", "type": "mrs.call", "data": query}
+    yield f"call-{number}", json.dumps(call).encode()
+
+
+async def test_no_span_holds_what_a_request_asks_for() -> None:
+    """Whether it succeeds, is refused with its own text in MRS's answer, or loses its reply."""
+    kept = spans.Kept()
+    refused = {"error_code": "0101", "error_msg": f"cannot use {_HIDDEN}"}
+    troubles: list[dict[str, Any]] = [
+        {},
+        {"action": "status", "status": 400, "body": refused, "count": None},
+        {"action": "drop_after", "count": 2},
+    ]
+    async with _start(kept) as relay:
+        for number, trouble in enumerate(troubles):
+            requests = dict(_secretive(number))
+            for operation in ("CreateExecuteJob", "ExecuteSql", "ListClusters") if trouble else ():
+                relay.trouble(operation=operation, **trouble)
+            for value in requests.values():
+                relay.put(value)
+            await relay.until_ended(list(requests), 3600)
+
+    assert len(kept.named("request")) == 15
+    assert kept.named("GET")
+    assert [text for text in spans.texts(kept.spans) if _HIDDEN in text] == []

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support import history, service
+from tests.support import history, objects, service
 
 from mrs_emulator.core import core, faults, wire
 from mrs_emulator.core import settings as emulator_settings
@@ -134,13 +134,20 @@ class ServiceHarness:
     replicas: list[Replica] = field(default_factory=list)
     doors: dict[str, Wire] = field(default_factory=dict)
     observing: tracing.Tracing = tracing.OFF
+    objects: objects.ObjectDoor | None = None
 
     async def start_replica(self, door: Wire | None = None) -> Replica:
         """Start one more replica, on a wire of its own, and return at once."""
         door = door or Wire(self.mrs)
+        reading = {} if self.objects is None else {"obs": self.objects.connect}
         served = await self.stack.enter_async_context(
             wiring.opened(
-                self.chosen, lambda mrs: self._connect(mrs, door), self.broker.for_group, self.time, self.observing
+                self.chosen,
+                lambda mrs: self._connect(mrs, door),
+                self.broker.for_group,
+                self.time,
+                observing=self.observing,
+                **reading,
             )
         )
         replica = Replica(served, door)

@@ -1,9 +1,9 @@
 """
 Prepare other people's tools: Node packages in `.cache/node`, and programs.
 
-The programs are kcat, MIT Kerberos with its headers, PostgreSQL, Chromium, Prometheus and `systemd-analyze`. `make tools`
-calls this; it does nothing when everything is there. On Debian as root it installs programs; elsewhere it says what to
-install and fails. Node.js itself is never installed.
+The programs are kcat, MIT Kerberos with its headers, PostgreSQL, Chromium, Prometheus and `systemd-analyze`.
+`make tools` calls this; it does nothing when everything is there. On Debian as root it installs programs; elsewhere it
+says what to install and fails. Node.js itself is never installed.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.scheduling import pauses
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
+from mrs_relay.obs import client as obs_clients
 
 
 class Traces(Protocol):
@@ -65,6 +66,7 @@ class Tracing(Protocol):
         outcomes: pauses.Pauses,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
+        objects: obs_clients.Client | None,
     ) -> submitter.Submitter:
         """Make a submitter whose steps are observed."""
 
@@ -85,9 +87,10 @@ class Off:
         outcomes: pauses.Pauses,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
+        objects: obs_clients.Client | None,
     ) -> submitter.Submitter:
         """See `Tracing`."""
-        return submitter.Submitter(client, outcomes, settings, time)
+        return submitter.Submitter(client, outcomes, settings, time, objects)
 
     def started(self, fact: facts.Fact) -> facts.Fact:
         """See `Traces`."""

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from mrs_relay.engine import alarms, durations, outgoing, partition_jobs, recall, unit_counts
+from mrs_relay.engine import alarms, durations, outgoing, partition_jobs, recall, rewriting, unit_counts
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import cancel_routing, reader
@@ -343,8 +343,10 @@ class UnitOfWork:
         return not self.is_empty or (bool(batch.records) and self.next_offset > self._lease.next_offset)
 
     def changes(self) -> list[records.Change]:
-        """Return the ledger writes."""
-        return [records.Change(key, value) for key, value in self._written.items()]
+        """Return the ledger writes: what has changed, and jobs whose records lie too far behind."""
+        written = [records.Change(key, value) for key, value in self._written.items()]
+        bytes_left, now_s = self._lease.budget_bytes - self.bytes, self._context.time.monotonic_s()
+        return written + rewriting.changes(self._lease, self._base, self._written, bytes_left, now_s)
 
     def outgoing(self) -> list[records.Outgoing]:
         """Return events, dead letters and latest states."""

@@ -71,6 +71,11 @@ class Client:
         self._signer = signer or _lasting(group, now)
         self._reader = replies.Reader(now, group.throttled_wait_s)
 
+    @property
+    def keys(self) -> auth.Keys | None:
+        """The key pair of the moment, for other services of the cloud; None when there is none, or not yet."""
+        return self._signer.keys
+
     async def call(
         self,
         wanted: operation.Operation[Q, R],

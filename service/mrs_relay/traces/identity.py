@@ -45,6 +45,14 @@ def is_chosen(trace_id: int, ratio: float) -> bool:
     return (trace_id & _LOW) < ratio * (1 << 64)
 
 
+def may_be_chosen(traceparent: str, ratio: float) -> bool:
+    """Whether the trace of a `traceparent`, which may be malformed, is among this share; read from its text alone."""
+    try:
+        return int(traceparent[19:35], 16) < ratio * (1 << 64)
+    except ValueError:
+        return False
+
+
 def own_trace(job: jobs.Job) -> trace.SpanContext:
     """Return a new trace for a request without a trace context; its first span is the request's own."""
     digest = _digest(job, 0)

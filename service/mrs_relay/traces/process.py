@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import contextvars
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 from urllib import parse
 
 import structlog
@@ -21,10 +21,16 @@ from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.scheduling import pauses
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import operation, transport
+from mrs_relay.obs import client as obs_clients
 from mrs_relay.traces import identity, recorder, tenant_traces
 
 _BAD: Final = (facts.SubmissionInDoubt, facts.SubmissionRefused, facts.SubmissionNotFound)
 """Outcomes of a step that are shown as errors; the others are what may well happen."""
+
+_STEP: Final[contextvars.ContextVar[trace.SpanContext | None]] = contextvars.ContextVar("step", default=None)
+"""The span of the step that runs."""
+
+F = TypeVar("F", bound=facts.Fact | None)
 
 _FAILED_STATUS: Final = 400
 _PORTS: Final = {"http": 80, "https": 443}
@@ -56,22 +62,11 @@ class ProcessTracing:
         outcomes: pauses.Pauses,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
+        objects: obs_clients.Client | None,
     ) -> submitter.Submitter:
         """Make a submitter whose steps are traced."""
         steps = Steps(self._record, time)
-        return TracedSubmitter(client, outcomes, settings, time, steps=steps)
-
-
-class _Step:
-    """A step that runs; `end` notes what it ended with."""
-
-    def __init__(self) -> None:
-        self.outcome = ""
-        self.error = ""
-
-    def end(self, fact: facts.Fact) -> None:
-        self.outcome = type(fact).__name__
-        self.error = self.outcome if isinstance(fact, _BAD) else ""
+        return TracedSubmitter(client, outcomes, settings, time, objects, steps=steps)
 
 
 class Steps:
@@ -87,32 +82,33 @@ class Steps:
         self._record = record
         self._time = time
 
-    @contextlib.contextmanager
-    def step(self, name: str, job: jobs.Job) -> Iterator[_Step]:
-        """Record what happens within the context as a span of the job's trace; log lines in it carry its ids."""
-        found = _Step()
+    async def run(self, name: str, job: jobs.Job, work: Awaitable[F]) -> F:
+        """Do a step, and record it as a span of the job's trace; log lines in it carry the span's ids."""
         came = self._record.wanted(job.traceparent)
         if came is None:
-            yield found
-            return
+            return await work
 
-        parent = identity.request_span(came, job)
         context = identity.within(came, recorder.new_span_id())
-        begun_ms = self._time.now_ms()
+        begun_ms, outcome, error = self._time.now_ms(), "", ""
         ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+        token = _STEP.set(context)
         try:
-            with trace.use_span(trace.NonRecordingSpan(context)), structlog.contextvars.bound_contextvars(**ids):
-                yield found
-        except (Exception, asyncio.CancelledError) as error:
-            found.error = type(error).__name__
+            with structlog.contextvars.bound_contextvars(**ids):
+                fact = await work
+            outcome = "" if fact is None else type(fact).__name__
+            error = outcome if isinstance(fact, _BAD) else ""
+        except (Exception, asyncio.CancelledError) as failed:
+            error = type(failed).__name__
             raise
         finally:
+            _STEP.reset(token)
             attributes = {**tenant_traces.described(job), "mrs_relay.attempt": job.attempt}
-            if found.outcome:
-                attributes["mrs_relay.outcome"] = found.outcome
-            self._record.record(
-                recorder.Finished(name, context, parent, begun_ms, self._time.now_ms(), attributes, error=found.error)
-            )
+            if outcome:
+                attributes["mrs_relay.outcome"] = outcome
+            parent, ended_ms = identity.request_span(came, job), self._time.now_ms()
+            span = recorder.Finished(name, context, parent, begun_ms, ended_ms, attributes, error=error)
+            self._record.record(span)
+        return fact
 
 
 class TracedSubmitter(submitter.Submitter):
@@ -124,6 +120,7 @@ class TracedSubmitter(submitter.Submitter):
         outcomes: the same.
         settings: the same.
         time: the same.
+        objects: the same.
         steps: records them.
     """
 
@@ -133,37 +130,28 @@ class TracedSubmitter(submitter.Submitter):
         outcomes: pauses.Pauses,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
+        objects: obs_clients.Client | None = None,
         *,
         steps: Steps,
     ) -> None:
-        super().__init__(client, outcomes, settings, time)
+        super().__init__(client, outcomes, settings, time, objects)
         self._steps = steps
 
     async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
         """See `Submitter`."""
-        with self._steps.step("submit", job) as step:
-            fact = await super().submit(job, still_ours)
-            step.end(fact)
-        return fact
+        return await self._steps.run("submit", job, super().submit(job, still_ours))
 
     async def look_up(self, job: jobs.Job) -> facts.Fact:
         """See `Submitter`."""
-        with self._steps.step("look up", job) as step:
-            fact = await super().look_up(job)
-            step.end(fact)
-        return fact
+        return await self._steps.run("look up", job, super().look_up(job))
 
     async def collect(self, job: jobs.Job) -> facts.ResultCollected:
         """See `Submitter`."""
-        with self._steps.step("collect", job) as step:
-            fact = await super().collect(job)
-            step.end(fact)
-        return fact
+        return await self._steps.run("collect", job, super().collect(job))
 
     async def stop(self, job: jobs.Job) -> None:
         """See `Submitter`."""
-        with self._steps.step("stop", job):
-            await super().stop(job)
+        await self._steps.run("stop", job, super().stop(job))
 
 
 class TracedClient(clients.Client):
@@ -189,8 +177,8 @@ class TracedClient(clients.Client):
         self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
     ) -> transport.Response:
         """Send a call; see `Client`."""
-        step = trace.get_current_span().get_span_context()
-        if not step.is_valid:
+        step = _STEP.get()
+        if step is None:
             return await super()._send(wanted, path, query, body, timeout_s)
 
         begun_ms, status, failed = self._clock.now_ms(), 0, ""

@@ -90,9 +90,11 @@ class Recorder:
 
     def wanted(self, traceparent: str | None) -> trace.SpanContext | None:
         """Return the span that a `traceparent` names, if the spans of its trace are to be recorded."""
-        if traceparent is None or (context := identity.read(traceparent)) is None or not context.trace_flags.sampled:
+        # The choice comes first, as it is all that most requests need.
+        if traceparent is None or not identity.may_be_chosen(traceparent, self.ratio):
             return None
-        return context if identity.is_chosen(context.trace_id, self.ratio) else None
+        context = identity.read(traceparent)
+        return None if context is None or not context.trace_flags.sampled else context
 
     def record(self, span: Finished) -> None:
         """Queue a span; drops it if too many wait. It never raises: what a span is about has happened."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -62,6 +62,27 @@ class Retry(Record, frozen=True, gc=False):
     attempts: int
     backoff_s: Finite
     on: tuple[str, ...]
+
+
+class Delivery(Record, frozen=True, gc=False):
+    """
+    How the rows of a statement are delivered, with the limits of the tenant.
+
+    Attributes:
+        folder: obs:// path of the tenant's results, below which the rows must lie.
+        inline: the rows come in the event.
+        signed_s: seconds for which an address that needs no keys works; 0: there is none.
+        format: of rows in the event.
+        max_rows: in the event.
+        max_bytes: of rows in the event.
+    """
+
+    folder: str
+    inline: bool = True
+    signed_s: int = 0
+    format: Literal["rows", "csv"] = "rows"
+    max_rows: int = 0
+    max_bytes: int = 0
 
 
 class Doubt(Record, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from mrs_relay.engine.model import job_names, job_values
 from mrs_relay.messages import envelope, events
 
 Choice = job_values.Choice
+Delivery = job_values.Delivery
 Reason = job_values.Reason
 Retry = job_values.Retry
 Doubt = job_values.Doubt
@@ -260,7 +261,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         collect: rows are to be read after success.
         skip: number of leading statements of the result that are the relay's, not the request's.
         reason: of a bad end.
-        location: of the rows of a Presto SELECT, as MRS reported it.
+        location: of the rows of a Presto SELECT, as MRS reported it; while COLLECTING they are read from there.
         correlation_id: the request's.
         traceparent: the request's.
         tracestate: the request's.
@@ -284,6 +285,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         missing: for how long MRS has not shown the job while it is followed.
         unsettled: for how long MRS has shown an end without its outcome, or a state that no document knows.
         kind: names the kind of work; "" for kinds that follow from the other fields, see `work.kinds`.
+        delivery: how its rows are delivered, where the request says so.
         later: fields by name that only a later version knows, as its record of format 1 holds them; see `later_fields`.
         after: fields by place, likewise, as its record of format 2 holds them.
     """
@@ -335,6 +337,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     missing: Span | None = None
     unsettled: Span | None = None
     kind: str = ""
+    delivery: Delivery | None = None
     later: bytes = msgspec.field(default=b"", name="~later")
     after: bytes = msgspec.field(default=b"", name="~after")
 
