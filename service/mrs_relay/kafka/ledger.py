@@ -347,7 +347,8 @@ class Ledger:
 
     async def _go_to_tail(self, reader: brokers.LogReader) -> int:
         """Go to where the values in memory begin, if that is noted; returns that offset, or 0 at the beginning."""
-        if self.tail is None or self.cold is None or self.reads_whole:
+        is_higher_possible = self._options.format < ledger_format.FORMAT  # all values are looked at, see `open`
+        if self.tail is None or self.cold is None or self.reads_whole or is_higher_possible:
             return 0
         live_from = self.tail.noted = await live_tail.find(reader)
         if live_from:
