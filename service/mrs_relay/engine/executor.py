@@ -79,11 +79,11 @@ class CommandExecutor:
         await self._others.close()
         await self._sender.close()
 
-    def resume(
+    async def resume(
         self, restored: resting_jobs.RestingJobs, rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
     ) -> None:
         """
-        Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
+        Resume every job of the ledger, with pauses: slots first, so that nothing is submitted over the limit.
 
         Args:
             restored: all jobs in memory; a live view, read again later.
@@ -101,7 +101,7 @@ class CommandExecutor:
         now_ms = self._context.time.now_ms()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         held = list(restored.items())  # a live view looks each job up, and this walks over all of them several times
-        for key, job in held:
+        async for key, job in tasks.in_slices(held):
             if jobs.TRAITS[job.state].holds_slot:
                 try:
                     self._context.scheduler.occupy(key, job, self)
@@ -112,7 +112,7 @@ class CommandExecutor:
         waiting = [item for item in held if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
         followed = (item for item in held if item[1].state not in _NOT_FOLLOWED)
-        for key, job in itertools.chain(followed, waiting):
+        async for key, job in tasks.in_slices(itertools.chain(followed, waiting)):
             try:
                 owed = transitions.recover(job)
                 if isinstance(owed, commands.Command):

@@ -28,7 +28,7 @@ def changes(
     changed: Collection[jobs.LedgerKey],
     bytes_left: int,
     now_s: float,
-    ledger_format: int,
+    ledger: int,
 ) -> list[records.Change]:
     """
     Return the jobs that the next commit should write again.
@@ -39,7 +39,7 @@ def changes(
         changed: keys that the commit writes anyway.
         bytes_left: most bytes to write; one job may always be written.
         now_s: a monotonic clock, in seconds.
-        ledger_format: to write.
+        ledger: the format to write.
     """
     again: list[records.Change] = []
     tail = lease.tail
@@ -54,7 +54,7 @@ def changes(
         if job is None or base.is_recalled(name):
             continue  # remembered or deleted: memory needs no record of it
 
-        value = job_records.encode(job, ledger_format)
+        value = job_records.encode(job, ledger)
         size_bytes = records.size_bytes(key, value)
         fits = size_bytes <= lease.limit_bytes(None)
         if not fits or (again and size_bytes > bytes_left):

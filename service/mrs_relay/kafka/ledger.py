@@ -160,7 +160,9 @@ class Ledger:
         """
         nonce = self._nonce()
         async with self._broker.reader(self._place, None) as reader:
-            live_from = 0 if self.reads_whole else await live_tail.go_to(self.tail, self.cold, reader)
+            # All values are looked at while a higher format than ours may be left.
+            is_whole = self.reads_whole or self._options.format < ledger_format.FORMAT
+            live_from = 0 if is_whole else await live_tail.go_to(self.tail, self.cold, reader)
             replay = ledger_format.Replay(self._input, nonce, previous_claim, self.cold, live_from)
 
             # Before we fence the owner, make sure that we can read its ledger.

@@ -35,10 +35,13 @@ def _jobs(count: int) -> partition_jobs.Jobs:
 
 
 def _again(
-    lease: leases.Lease[contexts.Notice], base: partition_jobs.Jobs, *changed: bytes, bytes_left: int = 1 << 30
+    lease: leases.Lease[contexts.Notice],
+    base: partition_jobs.Jobs,
+    *changed: bytes,
+    bytes_left: int = 1 << 30,
+    ledger: int = ledger_format.FORMAT,
 ) -> list[records.Change]:
-    keys = [jobs.LedgerKey(key) for key in changed]
-    return rewriting.changes(lease, base, keys, bytes_left, 0.0, ledger_format.NAMED)
+    return rewriting.changes(lease, base, [jobs.LedgerKey(key) for key in changed], bytes_left, 0.0, ledger)
 
 
 def test_quiet_job_is_written_again_as_it_is() -> None:
@@ -49,6 +52,12 @@ def test_quiet_job_is_written_again_as_it_is() -> None:
     assert {change.key for change in again} == {b"/a r-0", b"/a r-2"}
     assert {change.value for change in again} == {job_records.encode(samples.job("running"), ledger_format.NAMED)}
     assert _again(lease, base) == []
+
+
+def test_quiet_job_is_written_again_in_the_format_of_the_settings() -> None:
+    """An earlier version reads nothing else."""
+    (again,) = _again(_lease()[0], _jobs(1), ledger=ledger_format.NAMED)
+    assert again.value == job_records.encode(samples.job("running"), ledger_format.NAMED)
 
 
 def test_job_that_has_left_memory_is_not_written_again() -> None:
