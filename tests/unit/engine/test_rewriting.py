@@ -50,7 +50,7 @@ def test_quiet_job_is_written_again_as_it_is() -> None:
     base = _jobs(3)
     again = _again(lease, base, b"/a r-1")
     assert {change.key for change in again} == {b"/a r-0", b"/a r-2"}
-    assert {change.value for change in again} == {job_records.encode(samples.job("running"), ledger_format.NAMED)}
+    assert {change.value for change in again} == {job_records.encode(samples.job("running"))}
     assert _again(lease, base) == []
 
 
@@ -74,7 +74,7 @@ def test_commit_writes_as_many_again_as_fit_and_one_at_least() -> None:
     """The others follow with the next commits."""
     lease, _ = _lease()
     base = _jobs(200)
-    size_bytes = records.size_bytes(b"/a r-0", job_records.encode(samples.job("running"), ledger_format.NAMED))
+    size_bytes = records.size_bytes(b"/a r-0", job_records.encode(samples.job("running")))
     assert len(_again(lease, base, bytes_left=5 * size_bytes + 20)) == 5
     assert len(_again(lease, base, bytes_left=0)) == 1
     assert len(_again(lease, base)) == 64
