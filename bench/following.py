@@ -41,7 +41,7 @@ from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.mrs import client as clients
 
 _BATCH: Final = 500
-_AGAIN: Final = 64  # as engine.rewriting
+_AGAIN: Final = _BATCH // 2  # as engine.rewriting
 _WEEK_MS: Final = 7 * 86_400_000
 _NONE_COLD: Final = cold_records.ColdRule(lambda _value: None, 1000)
 

@@ -16,7 +16,10 @@ from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import records
 
 _MOST: Final = 64
-"""Most jobs that a commit writes again."""
+"""
+Most jobs that a commit writes again; half as many as it writes anyway, if that is more. So the tail grows little while
+this lasts.
+"""
 
 
 def changes(
@@ -44,7 +47,8 @@ def changes(
         return again
 
     tail.plan(base.keys(), changed, now_s)
-    while len(again) < _MOST and (key := tail.next_behind()) is not None:
+    most = max(_MOST, len(changed) // 2)
+    while len(again) < most and (key := tail.next_behind()) is not None:
         name = jobs.LedgerKey(key)
         job = base.get(name)
         if job is None or base.is_recalled(name):

@@ -78,6 +78,7 @@ def test_commit_writes_as_many_again_as_fit_and_one_at_least() -> None:
     assert len(_again(lease, base, bytes_left=5 * size_bytes + 20)) == 5
     assert len(_again(lease, base, bytes_left=0)) == 1
     assert len(_again(lease, base)) == 64
+    assert len(_again(lease, base, *(b"/a n-%d" % number for number in range(180)))) == 90
 
 
 def test_job_that_fits_no_longer_keeps_the_tail_where_it_is() -> None:
