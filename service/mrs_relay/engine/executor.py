@@ -100,7 +100,8 @@ class CommandExecutor:
             self._others.start(self._await_index(self._lease.cold, restored), name="await the index")
         now_ms = self._context.time.now_ms()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
-        async for key, job in tasks.in_slices(restored.items()):
+        held = list(restored.items())  # a live view looks each job up, and this walks over all of them several times
+        async for key, job in tasks.in_slices(held):
             if jobs.TRAITS[job.state].holds_slot:
                 try:
                     self._context.scheduler.occupy(key, job, self)
@@ -108,9 +109,9 @@ class CommandExecutor:
                     self._failed(key, job, "occupy", error)
 
         # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
-        waiting = [item for item in restored.items() if item[1].state is jobs.State.QUEUED]
+        waiting = [item for item in held if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
-        followed = (item for item in restored.items() if item[1].state not in _NOT_FOLLOWED)
+        followed = (item for item in held if item[1].state not in _NOT_FOLLOWED)
         async for key, job in tasks.in_slices(itertools.chain(followed, waiting)):
             try:
                 owed = transitions.recover(job)
@@ -122,9 +123,9 @@ class CommandExecutor:
                 self._failed(key, job, "recover", error)
 
         cold = len(self._lease.cold or ())
-        if restored or cold:
-            under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
-            _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way + cold)
+        if held or cold:
+            under_way = sum(not jobs.TRAITS[job.state].last for _, job in held)
+            _log.info("jobs_restored", under_way=under_way, remembered=len(held) - under_way + cold)
 
     def rest(self, held: resting_jobs.RestingJobs) -> None:
         """Keep the jobs small to which nothing happens."""
