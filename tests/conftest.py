@@ -19,7 +19,7 @@ from typing import Any
 import hypothesis
 import pytest
 import structlog
-from tests.support import brokers, child, clocks, leaks
+from tests.support import brokers, child, clocks, kafka_parts, leaks
 
 # Plain stacks: the default prints every local variable, which takes seconds and thousands of lines.
 _CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -68,8 +68,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Fail a test marked `kafka` at once where there is no Kafka."""
     if item.get_closest_marker("kafka") is not None:
         try:
-            brokers.require_kafka()
-        except brokers.BrokerMissing as error:
+            kafka_parts.require_kafka()
+        except kafka_parts.BrokerMissing as error:
             pytest.fail(str(error), pytrace=False)
 
 

@@ -16,7 +16,7 @@ import re
 import socket
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import pydantic
 import pydantic_settings
@@ -24,7 +24,7 @@ import pydantic_settings
 from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
-from mrs_relay.common import logs
+from mrs_relay.common import log_settings
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.kafka import instance
@@ -44,21 +44,6 @@ _ANY_NAME: Final = "[A-Z][A-Z0-9-]*(?:_[A-Z0-9-]+)*"
 _SERVICE_HOST: Final = "_SERVICE_HOST"
 _LINK_NAME: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
 _LINK_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+:[0-9]+")
-
-
-class LogSettings(pydantic.BaseModel):
-    """The content and form of the log."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Lowest level that is written. INFO reports the events of each partition; DEBUG also those of each call."""
-
-    format: Literal["auto", "json", "console"] = "auto"
-    """Lines of JSON, or coloured text; "auto" is text on a terminal and JSON elsewhere."""
-
-    names: logs.LogNames = "plain"
-    """Names of the fields of JSON lines: our own, the Elastic Common Schema's ("ecs"), or OpenTelemetry's ("otel")."""
 
 
 class _Read(pydantic_settings.BaseSettings):
@@ -121,7 +106,7 @@ class Settings(_Read):
     )
     """The database of `mrs-relay web`."""
 
-    log: LogSettings = pydantic.Field(default_factory=LogSettings)
+    log: log_settings.LogSettings = pydantic.Field(default_factory=log_settings.LogSettings)
     """Logging."""
 
     traces: traces_settings.TracesSettings = pydantic.Field(default_factory=traces_settings.TracesSettings)
@@ -237,7 +222,7 @@ class WebRoleSettings(_Topics):
     read_model: read_model_settings.ReadModelSettings = pydantic.Field(
         default_factory=read_model_settings.ReadModelSettings
     )
-    log: LogSettings = pydantic.Field(default_factory=LogSettings)
+    log: log_settings.LogSettings = pydantic.Field(default_factory=log_settings.LogSettings)
 
 
 _Some = TypeVar("_Some", bound=_Topics)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support import brokers, child, java, nodejs, pages, ports, service, waiting
+from tests.support import brokers, child, java, kafka_parts, nodejs, pages, ports, service, waiting
 
 _LAST = "mrs.job.succeeded"
 
@@ -44,7 +44,7 @@ def _python(folder: Path, program: str) -> list[str]:
 
 
 def _java(folder: Path, program: str) -> list[str]:
-    parts = brokers.require_kafka()
+    parts = kafka_parts.require_kafka()
     compiler = java.find_compiler()
     assert compiler is not None, (
         "no Java 17 or newer with its compiler: install a JDK (Debian: openjdk-17-jdk-headless)"

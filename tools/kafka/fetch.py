@@ -15,10 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support import brokers, java, java_sdk
+from tests.support import brokers, java, java_sdk, kafka_parts
 
 _WANTED = {
-    Path(__file__).with_name("pom.xml"): brokers.KAFKA_LIBS,
+    Path(__file__).with_name("pom.xml"): kafka_parts.KAFKA_LIBS,
     java_sdk.POM: java_sdk.LIBS,
 }
 _TRIES = 3
@@ -62,8 +62,8 @@ def _copy_jars(maven: str, pom: Path, libs: Path, wanted: str) -> None:
 
 def _archive_classes() -> None:
     """Have a broker write down the classes that it loads, for quicker starts; it is there until the jars change."""
-    archive = brokers.archive_of(brokers.KAFKA_LIBS)
-    stamp = (brokers.KAFKA_LIBS / "pom.sha256").stat().st_mtime
+    archive = kafka_parts.archive_of(kafka_parts.KAFKA_LIBS)
+    stamp = (kafka_parts.KAFKA_LIBS / "pom.sha256").stat().st_mtime
     if archive.exists() and archive.stat().st_mtime > stamp:
         return
     print("kafka: archiving the classes of a broker", flush=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support import brokers, java
+from tests.support import java, kafka_parts
 
 
 def _fake_java(folder: Path, version: str) -> Path:
@@ -16,16 +16,16 @@ def _fake_java(folder: Path, version: str) -> Path:
 
 def test_missing_jars_name_the_command_that_fetches_them(tmp_path: Path) -> None:
     """Without the jars the error says what to run."""
-    with pytest.raises(brokers.BrokerMissing, match="run `make kafka`"):
-        brokers.require_kafka(tmp_path)
+    with pytest.raises(kafka_parts.BrokerMissing, match="run `make kafka`"):
+        kafka_parts.require_kafka(tmp_path)
 
 
 def test_missing_java_names_the_command_that_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a new enough Java the error says what to run."""
     (tmp_path / "kafka_2.13-4.3.1.jar").touch()
     monkeypatch.setattr(java, "_candidates", lambda: iter(()))
-    with pytest.raises(brokers.BrokerMissing, match="no Java 17 or newer: run `make kafka`"):
-        brokers.require_kafka(tmp_path)
+    with pytest.raises(kafka_parts.BrokerMissing, match="no Java 17 or newer: run `make kafka`"):
+        kafka_parts.require_kafka(tmp_path)
 
 
 def test_java_of_java_home_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,8 +106,8 @@ def test_kafka_tests_without_kafka_fail(tmp_path: Path) -> None:
     """Where Kafka is missing, tests with its fixture or its marker fail and say what to run."""
     code = f"""
         import pathlib, pytest
-        from tests.support import brokers
-        brokers.require_kafka.__defaults__ = (pathlib.Path({str(tmp_path / "nothing")!r}),)
+        from tests.support import kafka_parts
+        kafka_parts.require_kafka.__defaults__ = (pathlib.Path({str(tmp_path / "nothing")!r}),)
         def test_fixture(kafka) -> None: pass
         @pytest.mark.kafka
         def test_marker() -> None: pass
