@@ -70,7 +70,7 @@ async def _until_found(deployment: service.Deployment, kind: str) -> dict[str, A
 
 async def _start(deployment: service.Deployment, name: str) -> str:
     """Start a job past the relay; its id."""
-    body = {"job_type": "SparkSubmit", "job_name": name, "properties": {"emulator.duration_s": "60"}}
+    body = {"job_type": "SparkSubmit", "job_name": name, "properties": {"emulator.duration_s": "3600"}}
     path = f"cluster_id={service.CLUSTER}"
     words = ("call", "CreateExecuteJob", "--path", path, "--body", json.dumps(body), "--json")
     code, out, err = await asyncio.to_thread(_run, deployment, *words)

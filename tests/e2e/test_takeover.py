@@ -197,7 +197,7 @@ async def test_a_transaction_that_runs_out_of_time_is_made_again_whole(
     """A relay stands still in mid-transaction within its session: Kafka aborts it, and nothing is doubled."""
     here = _deployment(kafka, mrs, tmp_path, "exactly-once", KAFKA__SESSION_TIMEOUT_MS="90000")
     await asyncio.to_thread(here.create_topics, 1)
-    times = {"TRANSACTION_TIMEOUT_MS": "3000", "COMMIT_TIMEOUT_S": "2.5", "REQUEST_TIMEOUT_MS": "1500"}
+    times = {"TRANSACTION_TIMEOUT_MS": "9000", "COMMIT_TIMEOUT_S": "7.5", "REQUEST_TIMEOUT_MS": "4500"}
     relay = _armed(here, **{f"KAFKA__{name}": one for name, one in times.items()})
     await relay.order("between records and commit", partitions=1)
     sending = asyncio.create_task(here.send(_requests()))
