@@ -87,9 +87,9 @@ async def take_over(place: recovery.Place, ended: int) -> tuple[float, float]:
         )
         inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=1, next_offset=start.next_offset)
         lease = leases.Lease(place.input, start, inbox, ledger, clock=system, stale_after_s=45.0)
-        held = partition_jobs.load(lease)
+        held = await partition_jobs.load(lease)
         async with executors.CommandExecutor(lease, context) as executor:
-            executor.resume(held, held.rejected)
+            await executor.resume(held, held.rejected)
             executor.rest(held)
             followed_s = time.perf_counter() - started_s
             assert len(held) == context.tracker.followed == place.jobs
