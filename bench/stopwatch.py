@@ -64,13 +64,13 @@ class Stopwatch:
                 if took_s >= _LONG_S:
                     self._note(_name(handle), took_s)
 
-        asyncio.Handle._run = timed  # type: ignore[method-assign,assignment]  # noqa: SLF001
+        asyncio.Handle._run = timed  # type: ignore[method-assign,assignment,unused-ignore]  # noqa: SLF001
         gc.callbacks.append(self._collected)
         try:
             yield
         finally:
             gc.callbacks.remove(self._collected)
-            asyncio.Handle._run = run  # type: ignore[method-assign]  # noqa: SLF001
+            asyncio.Handle._run = run  # type: ignore[method-assign,assignment,unused-ignore]  # noqa: SLF001
 
     def _note(self, name: str, took_s: float) -> None:
         if not name.startswith(self._ignored):
