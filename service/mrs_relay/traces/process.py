@@ -175,7 +175,8 @@ class TracedClient(clients.Client):
         self._record = record
         address = parse.urlsplit(self._group.base_url)
         self._base_url = f"{address.scheme}://{address.hostname}"
-        self._server = {"server.address": address.hostname or "", "server.port": address.port or _PORTS[address.scheme]}
+        port = address.port or _PORTS[address.scheme]
+        self._server: dict[str, str | int] = {"server.address": address.hostname or "", "server.port": port}
 
     def _send(
         self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
