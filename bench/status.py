@@ -111,7 +111,7 @@ async def cpu_us(
     def connect(given: mrs_settings.MrsSettings) -> contextlib.AbstractAsyncContextManager[clients.Client]:
         return contextlib.nullcontext(observing.client(given, mrs, clock.SystemClock()))
 
-    async with wiring.opened(chosen, connect, broker.for_group, clock.SystemClock(), observing) as served:
+    async with wiring.opened(chosen, connect, broker.for_group, clock.SystemClock(), observing=observing) as served:
         started_s = time.process_time()
         running = asyncio.create_task(wiring.run(served), name="relay")
         await mrs.done.wait()
