@@ -13,6 +13,7 @@ what is measured; CPU time is counted, not time, except for commits. About twelv
 from __future__ import annotations
 
 import argparse
+import collections
 import json
 import pathlib
 import sys
@@ -27,7 +28,7 @@ from mrs_relay.common import logs
 IMAGES: Final = pathlib.Path(__file__).parent.parent / "docs" / "images"
 FIGURES: Final = IMAGES / "growth.json"
 PICTURE: Final = IMAGES / "growth.svg"
-LABEL: Final = "How memory, takeovers, requests, commits and reads grow: the figures are in the tables of this page."
+LABEL: Final = "How memory, takeovers, requests, commits and reads grow; the tables of the page have the figures."
 
 SERIES: Final[Mapping[str, Callable[..., object]]] = {
     "remembered": growth_series.remembered,
@@ -41,7 +42,11 @@ SERIES: Final[Mapping[str, Callable[..., object]]] = {
 
 
 def panels(found: Mapping[str, Any]) -> list[chart.Panel]:
-    """The charts of all figures."""
+    """The charts of the figures that are there."""
+    return [panel for panel in _panels(collections.defaultdict(list, found)) if any(panel.lines.values())]
+
+
+def _panels(found: Mapping[str, Any]) -> list[chart.Panel]:
     remembered, reads, partitions = found["remembered"], found["reads"], found["partitions"]
     return [
         chart.Panel(
@@ -97,8 +102,7 @@ def record(found: Mapping[str, Any]) -> None:
     known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     merged = {**known, **found}
     FIGURES.write_text(json.dumps({name: merged[name] for name in SERIES if name in merged}, indent=1) + "\n")
-    if merged.keys() >= SERIES.keys() - {"fleet"}:
-        PICTURE.write_text(chart.draw(panels(merged), LABEL))
+    PICTURE.write_text(chart.draw(panels(merged), LABEL))
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ class Stopwatch:
                 if took_s >= _LONG_S:
                     self._note(_name(handle), took_s)
 
-        asyncio.Handle._run = timed  # type: ignore[method-assign]  # noqa: SLF001
+        asyncio.Handle._run = timed  # type: ignore[method-assign,assignment]  # noqa: SLF001
         gc.callbacks.append(self._collected)
         try:
             yield

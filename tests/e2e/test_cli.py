@@ -127,7 +127,7 @@ def test_waiting_ends_when_the_time_is_up(here: Here) -> None:
         *("submit", "job", "--cluster", service.CLUSTER, "--type", "Flink", "--name", "stuck", "--timeout", "3s")
     )
     assert shown.code == 1
-    assert re.search(r"not ended within 3 s \(still (accepted|submitted|running)|no event at all)\)", shown.err)
+    assert re.search(r"not ended within 3 s \((still (accepted|submitted|running)|no event at all)\)", shown.err)
 
 
 def test_a_file_of_lines_is_sent_whole_and_waited_for(here: Here) -> None:

@@ -179,7 +179,7 @@ async def test_a_rebalance_in_the_middle_of_posts_starts_no_job_twice(
 
 async def _all_decided(here: service.Deployment) -> bool:
     """Whether nothing undecided stands in the way of the ledger's readers."""
-    ends = []
+    ends: list[dict[aiokafka.TopicPartition, int]] = []
     for level in ("read_committed", "read_uncommitted"):
         topic = f"{here.requests}.ledger"
         consumer = aiokafka.AIOKafkaConsumer(topic, bootstrap_servers=here.bootstrap, isolation_level=level)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from opentelemetry.sdk import resources
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import export
 from opentelemetry.trace import SpanKind
-from tests.support import brokers, child, doc_code, otlp, service
+from tests.support import brokers, child, doc_code, otlp, service, waiting
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -27,12 +27,6 @@ def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
     """An MRS whose jobs take long enough for a takeover."""
     with service.emulator(tmp_path, "--run-s", "12") as playing:
         yield playing
-
-
-async def _until(sure: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not sure():
-            await asyncio.sleep(0.05)
 
 
 async def _send(here: service.Deployment, collector: otlp.Collector, request_id: str) -> str:
@@ -67,8 +61,8 @@ async def test_a_request_is_one_trace_across_a_kill_and_a_takeover(
         await asyncio.to_thread(here.create_topics, 1)
         first: child.Child = here.start_relay("first")
         came = await _send(here, collector, "r-1")
-        await _until(lambda: bool(collector.named("submit")))
-        await _until(lambda: "submitted" in {span.attributes.get("mrs_relay.state") for span in collector.spans})
+        await waiting.until(lambda: bool(collector.named("submit")))
+        await waiting.until(lambda: "submitted" in {span.attributes.get("mrs_relay.state") for span in collector.spans})
         await asyncio.to_thread(first.kill)
         heir = here.start_relay("heir")
         events = await here.until_ended(["r-1"])

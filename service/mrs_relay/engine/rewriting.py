@@ -16,7 +16,10 @@ from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import records
 
 _MOST: Final = 64
-"""Most jobs that a commit writes again."""
+"""
+Most jobs that a commit writes again; half as many as it writes anyway, if that is more. So the tail grows little while
+this lasts.
+"""
 
 
 def changes(
@@ -25,6 +28,7 @@ def changes(
     changed: Collection[jobs.LedgerKey],
     bytes_left: int,
     now_s: float,
+    ledger: int,
 ) -> list[records.Change]:
     """
     Return the jobs that the next commit should write again.
@@ -35,6 +39,7 @@ def changes(
         changed: keys that the commit writes anyway.
         bytes_left: most bytes to write; one job may always be written.
         now_s: a monotonic clock, in seconds.
+        ledger: the format to write.
     """
     again: list[records.Change] = []
     tail = lease.tail
@@ -42,13 +47,14 @@ def changes(
         return again
 
     tail.plan(base.keys(), changed, now_s)
-    while len(again) < _MOST and (key := tail.next_behind()) is not None:
+    most = max(_MOST, len(changed) // 2)
+    while len(again) < most and (key := tail.next_behind()) is not None:
         name = jobs.LedgerKey(key)
         job = base.get(name)
         if job is None or base.is_recalled(name):
             continue  # remembered or deleted: memory needs no record of it
 
-        value = job_records.encode(job)
+        value = job_records.encode(job, ledger)
         size_bytes = records.size_bytes(key, value)
         fits = size_bytes <= lease.limit_bytes(None)
         if not fits or (again and size_bytes > bytes_left):

@@ -148,9 +148,10 @@ async def indexing(
         restores.add(asyncio.get_running_loop().time() - begun_s)
 
     def failed(_name: str, error: BaseException) -> None:
-        known = isinstance(error, errors.StreamError)
-        where = f"{lease.topic}-{lease.partition}"
-        failures.append(error if known else errors.StreamDown(f"indexing the ledger of {where} failed: {error!r}"))
+        if not isinstance(error, errors.StreamError):
+            where = f"{lease.topic}-{lease.partition}"
+            error = errors.StreamDown(f"indexing the ledger of {where} failed: {error!r}")
+        failures.append(error)
         lease.die(failures[0])
 
     async with tasks.TaskSupervisor(failed) as supervisor:

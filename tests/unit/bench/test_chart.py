@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from bench import chart
+from bench import chart, growth
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,3 +41,10 @@ def test_titles_axes_and_names_of_lines_are_written() -> None:
 def test_nothing_is_loaded_from_elsewhere() -> None:
     """The picture is shown on a page that loads nothing of other servers."""
     assert re.findall(r"https?://[^\"]+", chart.draw([_panel()], "x")) == ["http://www.w3.org/2000/svg"]
+
+
+def test_the_picture_of_growth_is_that_of_the_figures_beside_it() -> None:
+    """`python bench/growth.py --draw` draws it again."""
+    figures = json.loads(growth.FIGURES.read_text())
+    assert figures.keys() <= growth.SERIES.keys()
+    assert growth.PICTURE.read_text() == chart.draw(growth.panels(figures), growth.LABEL)

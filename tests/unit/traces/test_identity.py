@@ -56,6 +56,5 @@ def test_a_share_of_traces_is_the_share_of_other_services(ratio: float) -> None:
     """OpenTelemetry's sampler by ratio chooses the same traces, so that a trace is whole."""
     sampler = sampling.TraceIdRatioBased(ratio)
     for trace_id in (spans.TRACE, 1, 1 << 63, (1 << 64) - 1, (1 << 128) - 1, int(0.3 * (1 << 64)), 0x4000 << 48):
-        sampled = sampling.Decision.RECORD_AND_SAMPLE
-        theirs = sampler.should_sample(None, trace_id, "x").decision is sampled
+        theirs = sampler.should_sample(None, trace_id, "x").decision is sampling.Decision.RECORD_AND_SAMPLE
         assert identity.is_chosen(trace_id, identity.bound(ratio)) is theirs
