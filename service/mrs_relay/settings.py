@@ -25,6 +25,7 @@ from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.lineage import settings as lineage_settings
 from mrs_relay.kafka import instance
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
@@ -97,6 +98,9 @@ class Settings(_Read):
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
     """Settings of submitting, following and remembering jobs."""
 
+    lineage: lineage_settings.LineageSettings = pydantic.Field(default_factory=lineage_settings.LineageSettings)
+    """What OpenLineage events show."""
+
     web: web_settings.WebSettings = pydantic.Field(default_factory=web_settings.WebSettings)
     """Health, readiness and metrics of the relay over HTTP."""
 
@@ -160,7 +164,9 @@ class Settings(_Read):
     @property
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """Return the settings of each tenant; without tenants one without a name."""
-        return all_tenants.resolve(self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s)
+        return all_tenants.resolve(
+            self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s, self.lineage
+        )
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:
         """The settings of a connection that a tenancy names."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import pydantic
 
 from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.lineage import settings as lineage_settings
 from mrs_relay.kafka import settings as kafka_settings
 
 OWN: Final = "mrs"
@@ -47,6 +48,12 @@ class Tenant(policies.TenantPolicy):
     latest: kafka_settings.TopicName | None = None
     """Where the latest status of its requests is kept; kafka.topics.latest unless it is set."""
 
+    lineage_topic: kafka_settings.TopicName | None = None
+    """Where its OpenLineage run events are written; kafka.topics.lineage unless it is set."""
+
+    lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings()
+    """What its run events show; a field that is not set is that of the group `lineage`."""
+
     event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] | None = None
     """CloudEvents `source` of its events; `<event_source>/<name>` unless it is set."""
 
@@ -65,6 +72,7 @@ class ResolvedTenant:
         connection: name of its connection to MRS.
         event_source: the `source` of its events.
         policy: what it may do.
+        lineage: what its run events show.
     """
 
     name: str
@@ -72,6 +80,7 @@ class ResolvedTenant:
     connection: str
     event_source: str
     policy: policies.Policy
+    lineage: lineage_settings.LineageSettings
 
 
 def resolve(
@@ -79,6 +88,7 @@ def resolve(
     tenants: Mapping[str, Tenant],
     event_source: str,
     queue_deadline_s: float = 0.0,
+    lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings(),  # noqa: B008 - it is frozen
 ) -> tuple[ResolvedTenant, ...]:
     """
     Resolve the settings of each tenant, in the order of the settings; without tenants, of the one without a name.
@@ -92,9 +102,9 @@ def resolve(
         unnamed = policies.Policy(
             defaults=_with_deadline(policies.TenantPolicy(), queue_deadline_s), deployment=kafka.deployment
         )
-        return (ResolvedTenant("", kafka, OWN, event_source, unnamed),)
+        return (ResolvedTenant("", kafka, OWN, event_source, unnamed, lineage),)
     return tuple(
-        _resolved(kafka, name, tenant, event_source, _with_deadline(tenant, queue_deadline_s))
+        _resolved(kafka, name, tenant, event_source, _Defaults(_with_deadline(tenant, queue_deadline_s), lineage))
         for name, tenant in tenants.items()
     )
 
@@ -105,8 +115,15 @@ def _with_deadline(rules: policies.TenantPolicy, queue_deadline_s: float) -> pol
     return rules.defaults.model_copy(update={"queue_deadline_s": queue_deadline_s})
 
 
+class _Defaults(NamedTuple):
+    """The values of what a tenant leaves out."""
+
+    requests: policies.Defaults
+    lineage: lineage_settings.LineageSettings
+
+
 def _resolved(
-    kafka: kafka_settings.KafkaSettings, name: str, tenant: Tenant, event_source: str, defaults: policies.Defaults
+    kafka: kafka_settings.KafkaSettings, name: str, tenant: Tenant, event_source: str, defaults: _Defaults
 ) -> ResolvedTenant:
     # The topics that a tenant leaves out are the shared ones.
     shared = kafka.topics
@@ -115,6 +132,7 @@ def _resolved(
         events=tenant.events or shared.events,
         dead_letters=tenant.dead_letters or shared.dead_letters,
         latest=tenant.latest or shared.latest,
+        lineage=tenant.lineage_topic or shared.lineage,
         control=shared.control,
         audit=shared.audit,
         status=shared.status,
@@ -127,7 +145,8 @@ def _resolved(
         kafka=kafka.model_copy(update={"topics": topics, "group_id": group_id}),
         connection=tenant.connection,
         event_source=tenant.event_source or f"{event_source}/{name}",
-        policy=policies.Policy(name, tenant.allow, tenant.limits, defaults, kafka.deployment),
+        policy=policies.Policy(name, tenant.allow, tenant.limits, defaults.requests, kafka.deployment),
+        lineage=defaults.lineage.model_copy(update=tenant.lineage.model_dump(exclude_unset=True)),
     )
 
 
@@ -143,6 +162,7 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             (topics.events, "events"),
             (topics.dead_letters, "dead letters"),
             (topics.latest, "latest states"),
+            (topics.lineage, "lineage"),
             (topics.control, "controls"),
             (topics.audit, "decisions"),
             (topics.status, "status"),
