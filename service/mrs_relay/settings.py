@@ -26,6 +26,7 @@ from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.lineage import settings as lineage_settings
+from mrs_relay.forwarding import settings as forwarding_settings
 from mrs_relay.kafka import instance
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
@@ -100,6 +101,11 @@ class Settings(_Read):
 
     lineage: lineage_settings.LineageSettings = pydantic.Field(default_factory=lineage_settings.LineageSettings)
     """What OpenLineage events show."""
+
+    forwarding: forwarding_settings.ForwardingSettings = pydantic.Field(
+        default_factory=forwarding_settings.ForwardingSettings
+    )
+    """Where `mrs-relay lineage forward` sends OpenLineage events."""
 
     web: web_settings.WebSettings = pydantic.Field(default_factory=web_settings.WebSettings)
     """Health, readiness and metrics of the relay over HTTP."""
@@ -226,6 +232,15 @@ class WebRoleSettings(_Topics):
     log: LogSettings = pydantic.Field(default_factory=LogSettings)
 
 
+class ForwarderSettings(_Topics):
+    """The settings of `mrs-relay lineage forward`; see the groups of the same names in `Settings`."""
+
+    forwarding: forwarding_settings.ForwardingSettings = pydantic.Field(
+        default_factory=forwarding_settings.ForwardingSettings
+    )
+    log: LogSettings = pydantic.Field(default_factory=LogSettings)
+
+
 _Some = TypeVar("_Some", bound=_Topics)
 
 
@@ -247,6 +262,16 @@ def load_web_role(config: pathlib.Path | None = None) -> WebRoleSettings:
         SettingsError: as `load`.
     """
     return _load_some(WebRoleSettings, config)
+
+
+def load_forwarder(config: pathlib.Path | None = None) -> ForwarderSettings:
+    """
+    Read the settings of `mrs-relay lineage forward`.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    return _load_some(ForwarderSettings, config)
 
 
 def _load_some(model: type[_Some], config: pathlib.Path | None) -> _Some:
