@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv foreign foreign-clients demo kafka tools helm chart check format schemas baseline operations oracles oracles-page dashboards docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
+.PHONY: help venv foreign foreign-clients demo kafka tools helm image chart check format schemas baseline operations oracles oracles-page dashboards docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ $(KERBEROS): $(INSTALLED) tools/node/fetch.py tools/node/package.json tools/node
 
 helm: venv ## build Helm into .cache from its Go module, for the tests of the chart (needs Go)
 	@PYTHONPATH=. $(BIN)/python -m tools.helm.fetch
+
+image: venv ## build the image with buildah and try it (on Debian as root installs buildah; else plays the Dockerfile's commands)
+	@$(BIN)/python tools/image/build.py
 
 chart: helm ## write the chart's generated files, deploy/k8s and the recorded renderings again
 	@PYTHONPATH=. $(BIN)/python -m tools.deploy.chart_files write

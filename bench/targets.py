@@ -247,6 +247,36 @@ def _status(found: Figures) -> list[Row]:
     ]
 
 
+def _growth(found: Figures) -> list[Row]:
+    rows = []
+    for one in found["remembered"]:
+        what = f"{one['count']:,} requests that have ended"
+        rows.append(Row(f"{what}: memory", one["mb"], digits=1, unit=" MB"))
+        rows.append(Row(f"{what}: CPU time of a takeover", one["restore_s"], digits=1, unit=" s"))
+    for name in ("clusters", "tenants"):
+        for one in found[name]:
+            what = f"CPU time of a request, {one['count']:,} {name if one['count'] > 1 else name[:-1]}"
+            rows.append(Row(what, one["request_us"], unit=" µs"))
+    for one in found["partitions"]:
+        what = f"commit on Kafka, {one['count']} partition{'s' if one['count'] > 1 else ''} of one replica"
+        rows.append(Row(f"{what}: mean", one["mean_ms"], digits=1, unit=" ms"))
+        rows.append(Row(f"{what}: p99", one["p99_ms"], digits=1, unit=" ms"))
+    for one in found["reads"]:
+        rows.append(Row(f"reads of MRS a minute, {one['count']:,} jobs under way", one["per_minute"], at_most=1000))
+        rows.append(Row(f"seconds between two looks at a cluster, {one['count']:,} jobs", one["look_s"], digits=1))
+    return rows + _fleet(found["fleet"])
+
+
+def _fleet(found: Figures) -> list[Row]:
+    where = f"{found['tenants']} tenants, {found['clusters']:,} clusters, {found['jobs']:,} jobs, virtual time"
+    return [
+        Row(f"{where}: write quota used", 100 * found["used"], at_least=95, digits=1, unit=" %"),
+        Row(f"{where}: 429s", found["throttled"], at_most=0),
+        Row(f"{where}: longest time that the loop is blocked", found["blocked_ms"], at_most=50, digits=1, unit=" ms"),
+        Row(f"{where}: memory of all replicas ÷ jobs", found["bytes_per_job"], unit=" bytes"),
+    ]
+
+
 ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "relay": _relay,
     "latency": _latency,
@@ -264,6 +294,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "emulator": _emulator,
     "readmodel": _readmodel,
     "status": _status,
+    "growth": _growth,
 }
 """Part → the rows of its figures, in the order in which they are shown; each part is a script of that name."""
 

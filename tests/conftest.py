@@ -11,6 +11,7 @@ parts: while a timer is pending the clock does not wait for another process's an
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import hypothesis
 import pytest
 import structlog
-from tests.support import brokers, child, leaks
+from tests.support import brokers, child, clocks, leaks
 
 # Plain stacks: the default prints every local variable, which takes seconds and thousands of lines.
 _CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -38,9 +39,27 @@ def pytest_configure() -> None:
     asyncio.set_event_loop(None)
 
 
+def pytest_collection() -> None:
+    """Look for no garbage while the tests are collected: thousands of modules, marks and items stay."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Pass over all of that in each later search for garbage."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Let go of it, since libraries count at the end of the process what was left."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with the brokers it asks for."""
+    """Mark each test with the brokers it asks for, and have virtual time lose none of the real one."""
     for item in items:
+        if item.get_closest_marker("looptime") is not None:
+            item.add_marker(pytest.mark.looptime(noop_cycles=clocks.NOOP_CYCLES))
         for name in {"kafka", "embedded"}.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(name)
 
@@ -77,7 +96,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[brokers.KafkaNode]:
     """One real Kafka for the whole session; a test that kills its broker starts one of its own instead."""
-    with brokers.start_kafka(tmp_path_factory.mktemp("kafka"), brokers.QUICK_JVM) as node:
+    with brokers.start_kafka(tmp_path_factory.mktemp("kafka"), brokers.QUICK_JVM, brokers.IMPATIENT) as node:
         pytestconfig.stash.setdefault(_LOGS, []).append(node)
         yield node
 

@@ -9,6 +9,7 @@ does the same if the process has a terminal, which was closed then; else the set
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import os
@@ -33,6 +34,7 @@ from mrs_relay.kafka import supervisor
 from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.messages import audit
 from mrs_relay.mrs import client as clients
+from mrs_relay.traces import opened as traces
 from mrs_relay.web import health, server
 
 _log = structlog.get_logger(__name__)
@@ -86,8 +88,11 @@ async def serve(settings: all_settings.Settings, source: Source | None = None) -
     time = clock.SystemClock()
     # A credentials file that cannot be used stops the start only if its connection is the only one.
     patient = len({one.connection for one in settings.tenancies}) > 1
-    connect = functools.partial(clients.connected, now=time, patient=patient)
-    async with wiring.opened(settings, connect, kafka_client.KafkaBroker, time) as served:
+    async with contextlib.AsyncExitStack() as stack:
+        observing = await stack.enter_async_context(traces.opened(settings.traces))
+        connect = functools.partial(clients.connected, now=time, patient=patient, make=observing.client)
+        opened = wiring.opened(settings, connect, kafka_client.KafkaBroker, time, observing=observing)
+        served = await stack.enter_async_context(opened)
         probes = {
             one.connection.name: probe.Probe(
                 one.connection.client,

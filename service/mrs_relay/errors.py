@@ -10,6 +10,10 @@ Every error of the service; the class of an error determines how the caller may 
     │   ├─ MrsUntouched  surely nothing changed: try again  (a read, or the request never left us)
     │   │   └─ MrsUnreachable  nothing can be sent on this connection   (no way to MRS, no credentials)
     │   └─ MrsAmbiguous  may have happened: reconcile, never repeat blindly   (lost reply, 5xx on a write)
+    ├─ ObsError          OBS, or the way to it, failed a read; nothing there was changed
+    │   ├─ ObsRefused    final                              (no rights, an object that is too large)
+    │   ├─ ObsMissing    there is no such object, or not yet
+    │   └─ ObsDown       no answer, or an object that ends early: try again
     ├─ StreamError
     │   ├─ Fenced        another owner, or a commit of unknown outcome: stop this partition, commit nothing more
     │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
@@ -22,8 +26,8 @@ Every error of the service; the class of an error determines how the caller may 
         └─ InstanceReplaced   another process uses our instance id: end the process
 
 `MrsBusy` is no `MrsRefused` because the reaction differs: the job returns to the queue and no attempt is
-counted. Library errors are mapped at the boundary (`mrs/transport.py`, `kafka/adapter/client.py`) and chained with
-`from`.
+counted. Library errors are mapped at the boundary (`mrs/transport.py`, `kafka/adapter/client.py`,
+`obs/obstore_transport.py`) and chained with `from`.
 """
 
 from __future__ import annotations
@@ -119,6 +123,22 @@ class MrsUnreachable(MrsUntouched):
 
 class MrsAmbiguous(MrsError):  # noqa: N818
     """A write may or may not have happened: look it up, never repeat blindly."""
+
+
+class ObsError(RelayError):
+    """OBS, or the way to it, failed a read; nothing there was changed."""
+
+
+class ObsRefused(ObsError):  # noqa: N818
+    """OBS does not give the object out, or it is larger than is read: final."""
+
+
+class ObsMissing(ObsError):  # noqa: N818
+    """There is no such object, or not yet."""
+
+
+class ObsDown(ObsError):  # noqa: N818
+    """OBS did not answer, or not in time, or the object ended early: try again."""
 
 
 class StreamError(RelayError):

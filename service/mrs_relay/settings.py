@@ -25,13 +25,16 @@ from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
 from mrs_relay.forwarding import settings as forwarding_settings
 from mrs_relay.kafka import instance
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
+from mrs_relay.obs import settings as obs_settings
 from mrs_relay.read_model import settings as read_model_settings
+from mrs_relay.traces import settings as traces_settings
 from mrs_relay.web import settings as web_settings
 
 PREFIX: Final = "MRS_RELAY_"
@@ -96,6 +99,12 @@ class Settings(_Read):
     tenants: all_tenants.Tenants = pydantic.Field(default_factory=dict)
     """Several input topics, each with rules of its own; without them kafka.topics.requests is read, without rules."""
 
+    results: policies.Results = policies.Results()
+    """What becomes of the rows of SQL; tenants may differ."""
+
+    obs: obs_settings.ObsSettings = pydantic.Field(default_factory=obs_settings.ObsSettings)
+    """OBS, which rows are read from; used only where `results.path` is set."""
+
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
     """Settings of submitting, following and remembering jobs."""
 
@@ -120,6 +129,9 @@ class Settings(_Read):
 
     log: LogSettings = pydantic.Field(default_factory=LogSettings)
     """Logging."""
+
+    traces: traces_settings.TracesSettings = pydantic.Field(default_factory=traces_settings.TracesSettings)
+    """Spans of OpenTelemetry."""
 
     event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] = "/mrs-relay"
     """CloudEvents `source` of all events; name the deployment here when subscribers read several."""
@@ -159,7 +171,8 @@ class Settings(_Read):
                 raise ValueError(
                     f"tenants.{name}.connection: there is no connection {tenant.connection}; known: {', '.join(known)}"
                 )
-        if faults := list(all_tenants.topic_faults(self.tenancies)):
+        tenancies = self.tenancies
+        if faults := [*all_tenants.topic_faults(tenancies), *all_tenants.folder_faults(tenancies)]:
             raise ValueError("; ".join(faults))
         return self
 
@@ -171,7 +184,7 @@ class Settings(_Read):
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """Return the settings of each tenant; without tenants one without a name."""
         return all_tenants.resolve(
-            self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s, self.lineage
+            self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s, self.results, self.lineage
         )
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:
@@ -215,11 +228,12 @@ class _Topics(_Read):
     kafka: kafka_settings.KafkaSettings = pydantic.Field(default_factory=kafka_settings.KafkaSettings)
     tenants: all_tenants.Tenants = pydantic.Field(default_factory=dict)
     event_source: str = Settings.model_fields["event_source"].default
+    results: policies.Results = policies.Results()
 
     @property
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """See `Settings.tenancies`."""
-        return all_tenants.resolve(self.kafka, self.tenants, self.event_source)
+        return all_tenants.resolve(self.kafka, self.tenants, self.event_source, results=self.results)
 
 
 class WebRoleSettings(_Topics):

@@ -7,6 +7,7 @@ same connection share its quota and the slots of its clusters. Without tenants t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, NamedTuple
@@ -16,6 +17,7 @@ import pydantic
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
 from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.obs import paths
 
 OWN: Final = "mrs"
 """The connection that the settings group of this name describes."""
@@ -88,6 +90,7 @@ def resolve(
     tenants: Mapping[str, Tenant],
     event_source: str,
     queue_deadline_s: float = 0.0,
+    results: policies.Results | None = None,
     lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings(),  # noqa: B008 - it is frozen
 ) -> tuple[ResolvedTenant, ...]:
     """
@@ -97,14 +100,23 @@ def resolve(
     the group of a deployment without tenants: replicas from before and after the change fence each other out.
 
     `queue_deadline_s` is the default of requests whose tenant has neither a default nor a limit of it; 0: none.
+    `results` is what becomes of rows of SQL where a tenant does not say otherwise, and `lineage` what run events show.
     """
+    results = results or policies.Results()
     if not tenants:
         unnamed = policies.Policy(
-            defaults=_with_deadline(policies.TenantPolicy(), queue_deadline_s), deployment=kafka.deployment
+            defaults=_with_deadline(policies.TenantPolicy(), queue_deadline_s),
+            deployment=kafka.deployment,
+            results=results,
         )
         return (ResolvedTenant("", kafka, OWN, event_source, unnamed, lineage),)
     return tuple(
-        _resolved(kafka, name, tenant, event_source, _Defaults(_with_deadline(tenant, queue_deadline_s), lineage))
+        _resolved(
+            kafka,
+            (name, tenant),
+            event_source,
+            _Defaults(_with_deadline(tenant, queue_deadline_s), tenant.results.below(results, name), lineage),
+        )
         for name, tenant in tenants.items()
     )
 
@@ -119,12 +131,15 @@ class _Defaults(NamedTuple):
     """The values of what a tenant leaves out."""
 
     requests: policies.Defaults
+    results: policies.Results
     lineage: lineage_settings.LineageSettings
 
 
 def _resolved(
-    kafka: kafka_settings.KafkaSettings, name: str, tenant: Tenant, event_source: str, defaults: _Defaults
+    kafka: kafka_settings.KafkaSettings, named: tuple[str, Tenant], event_source: str, defaults: _Defaults
 ) -> ResolvedTenant:
+    name, tenant = named
+
     # The topics that a tenant leaves out are the shared ones.
     shared = kafka.topics
     topics = kafka_settings.Topics(
@@ -145,9 +160,24 @@ def _resolved(
         kafka=kafka.model_copy(update={"topics": topics, "group_id": group_id}),
         connection=tenant.connection,
         event_source=tenant.event_source or f"{event_source}/{name}",
-        policy=policies.Policy(name, tenant.allow, tenant.limits, defaults.requests, kafka.deployment),
+        policy=policies.Policy(
+            name, tenant.allow, tenant.limits, defaults.requests, kafka.deployment, defaults.results
+        ),
         lineage=defaults.lineage.model_copy(update=tenant.lineage.model_dump(exclude_unset=True)),
     )
+
+
+def reads_results(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
+    """Whether a tenant of a connection has a folder from which rows are read."""
+    return any(one.policy.results.path for one in tenancies if one.connection == connection)
+
+
+def folder_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
+    """Yield one line for each two tenants of which one could read the other's results."""
+    owned = [(one.name, paths.folder(one.policy.results.path)) for one in tenancies if one.policy.results.path]
+    for (name, folder), (other, above) in itertools.permutations(owned, 2):
+        if paths.is_below(folder, above) and (folder != above or name < other):
+            yield f"tenants.{name}.results.path ({folder}) lies in that of tenant {other} ({above}); separate them"
 
 
 def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import contextlib
 import functools
 import platform
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -26,7 +26,7 @@ from mrs_relay import settings as all_settings
 from mrs_relay.client import auditing
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import control_reader, relay, status_publisher, status_report, views
+from mrs_relay.engine import control_reader, relay, status_publisher, status_report, tracing, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.lineage import recorder
@@ -38,12 +38,12 @@ from mrs_relay.engine.trackers import cluster_tracker, job_tracker
 from mrs_relay.engine.work import kinds
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_records, hooks, runtime, supervisor
-from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import audit, status
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs.operations import registry
+from mrs_relay.obs import client as obs_clients
 
 Connect = Callable[[mrs_settings.MrsSettings], AbstractAsyncContextManager[clients.Client]]
 """Open a client of MRS for the length of a context."""
@@ -68,6 +68,7 @@ class Connection:
         name: in the settings.
         client: makes the calls.
         quota: shares MRS's budgets, which are counted by project, with the other replicas.
+        observing: the traces of this process.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Connection:
     submitter: submitter.Submitter
     sending: lanes.Lanes
     quota: exchange.QuotaExchange
+    observing: tracing.Tracing = tracing.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,12 @@ class TenantService:
 
 @contextlib.asynccontextmanager
 async def opened(
-    settings: all_settings.Settings, connect: Connect, broker: Brokers, time: clock.Clock
+    settings: all_settings.Settings,
+    connect: Connect,
+    broker: Brokers,
+    time: clock.Clock,
+    obs: obs_clients.MakeTransport = obs_clients.over_network,
+    observing: tracing.Tracing = tracing.OFF,
 ) -> AsyncIterator[tuple[TenantService, ...]]:
     """Open the parts of all tenants for the length of the context; the caller runs and stops their runtimes."""
     async with contextlib.AsyncExitStack() as stack:
@@ -104,7 +111,7 @@ async def opened(
             name = one.connection
             if name not in connections:
                 client = await stack.enter_async_context(connect(settings.connection(name)))
-                entered = _connection(name, client, settings.engine, time, reader.controls)
+                entered = _connection(name, client, settings, reader, obs, observing)
                 connections[name] = await stack.enter_async_context(entered)
             served.append(_served(settings, one, connections[name], broker(one.kafka), reader))
         async with _publishing(settings, tuple(served), broker, time):
@@ -128,31 +135,28 @@ async def _publishing(
         yield
 
 
-def _status(replica: str, served: Sequence[TenantService], time: clock.Clock) -> dict[str, status.Content]:
-    """Describe this process by the keys of `messages.status`."""
-    found: dict[str, status.Content] = {}
-    described, now_ms = [], time.now_ms()
+def _status(replica: str, served: Sequence[TenantService], time: clock.Clock) -> Iterator[status_publisher.Described]:
+    """Describe this process by the keys of `messages.status`, one after the other: there may be hundreds."""
+    described, tenants_here = [], []
     for name, one in {one.connection.name: one.connection for one in served}.items():
+        now_ms = time.now_ms()
         seen = one.scheduler.overview(status_report.MOST_CLUSTERS, status.FIRST)
         described.append(status_report.connection(name, seen, one.client.limits, one.sending.taken, now_ms))
         for cluster in seen.clusters:
             made = status_report.cluster(name, cluster, seen.slots, now_ms)
-            found[status.cluster_key(replica, name, cluster.cluster)] = made
+            yield status.cluster_key(replica, name, cluster.cluster), made
 
-    tenants_here = []
     for service in served:
         partitions, context = service.kafka.status().partitions, service.context
+        owned = [seen_partition.partition for seen_partition in partitions]
+        tenants_here.append(status_report.tenant(context, service.connection.name, owned))
         for seen_partition in partitions:
             held = context.held.get(seen_partition.partition)
             key = status.partition_key(seen_partition.topic, seen_partition.partition)
-            found[key] = status_report.partition(service.tenant.name, seen_partition, held)
-        owned = [seen_partition.partition for seen_partition in partitions]
-        tenants_here.append(status_report.tenant(context, service.connection.name, owned))
+            yield key, status_report.partition(service.tenant.name, seen_partition, held)
 
-    found[status.replica_key(replica)] = status.Replica(
-        version=mrs_relay.__version__, tenants=tenants_here, connections=described
-    )
-    return found
+    whole = status.Replica(version=mrs_relay.__version__, tenants=tenants_here, connections=described)
+    yield status.replica_key(replica), whole
 
 
 async def run(served: Sequence[TenantService]) -> None:
@@ -190,7 +194,7 @@ def adopt(served: Sequence[TenantService], settings: all_settings.Settings) -> N
     for one in served:
         present = one.context.quota.policy
         if (policy := policies.get(one.tenant.name)) is not None:
-            one.context.quota.adopt(replace(policy, deployment=present.deployment))
+            one.context.quota.adopt(replace(policy, deployment=present.deployment, results=present.results))
     for scheduling in {id(one.connection): one.connection.scheduler for one in served}.values():
         scheduling.set_slots(settings.engine.slots_per_cluster)
         scheduling.look_again()
@@ -229,14 +233,20 @@ async def _controlled(
 async def _connection(
     name: str,
     client: clients.Client,
-    engine: engine_settings.EngineSettings,
-    time: clock.Clock,
-    controls: standing.Controls,
+    settings: all_settings.Settings,
+    reader: control_reader.ControlReader,
+    obs: obs_clients.MakeTransport,
+    observing: tracing.Tracing,
 ) -> AsyncIterator[Connection]:
+    engine, time = settings.engine, reader.time
+    objects = None
+    if tenants.reads_results(settings.tenancies, name):
+        objects = obs_clients.opened(settings.obs, settings.connection(name).region, lambda: client.keys, obs)
+
     def spend(operation: str) -> float:
         return client.limits.try_acquire(registry.OPERATIONS[operation])
 
-    admitting = scheduler.SubmissionScheduler(engine, time, spend, controls)
+    admitting = scheduler.SubmissionScheduler(engine, time, spend, reader.controls)
     pollers = job_tracker.JobTracker(client, engine, time)
     watcher = cluster_tracker.ClusterTracker(client, engine, time)
     sharing = exchange.QuotaExchange(client.limits, time, admitting.look_again)
@@ -250,9 +260,10 @@ async def _connection(
             tracker=pollers,
             clusters=watcher,
             selector=cluster_selector.ClusterSelector(client, admitting.load, engine, time),
-            submitter=submitter.Submitter(client, admitting.pauses, engine, time),
+            submitter=observing.submitter(client, admitting.pauses, engine, time, objects),
             sending=lanes.Lanes(engine.max_in_flight, engine.max_others_in_flight),
             quota=sharing,
+            observing=observing,
         )
     finally:
         await task_supervisor.close()
@@ -286,7 +297,7 @@ def _served(
         return runtime.Runtime(
             one.kafka,
             broker,
-            _handler(context),
+            functools.partial(relay.relay, context=context),
             context.time,
             hooks=hooks.Hooks(note_share, before_join),
             cold=_cold_rule(context),
@@ -334,10 +345,6 @@ def warn_of_audit(text: str) -> None:
     _log.warning("audit_not_kept", reason=text)
 
 
-def _handler(context: contexts.TenantContext) -> Callable[[leases.Lease[contexts.Notice]], Awaitable[None]]:
-    return lambda lease: relay.relay(lease, context)
-
-
 def _cold_rule(context: contexts.TenantContext) -> cold_records.ColdRule:
     def due_ms(value: bytes) -> int | None:
         return cold_jobs.due_ms(value, context.time.now_ms(), quota.RECENT_MS, kinds.is_known)
@@ -376,6 +383,8 @@ def _context(
         counts=views.Counts(),
         quota=quota.TenantQuota(one.policy, share, reader.time),
         controls=reader.controls,
+        ledger_format=one.kafka.ledger_format,
+        traces=connection.observing.tenant(topics.requests, topics.events, reader.time),
     )
 
 

@@ -9,13 +9,15 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from tests.support import waiting
+
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records, settings
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.kafka.topics import topic_setup
 
-SOON_S = 20.0
+SOON_S = waiting.LIMIT_S
 PARTITIONS = 4
 
 

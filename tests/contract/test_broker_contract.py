@@ -141,7 +141,10 @@ class TestWriting:
     async def test_reader_without_news_returns_nothing(self, place: broker_places.Place) -> None:
         """A read ends after its time."""
         await place.create()
-        async with asyncio.timeout(5), place.broker.reader(records.Position(place.topic, 0), None) as reader:
+        async with (
+            asyncio.timeout(broker_places.SOON_S),
+            place.broker.reader(records.Position(place.topic, 0), None) as reader,
+        ):
             assert not await reader.read(0.1)
 
     async def test_reader_knows_when_it_has_caught_up(self, place: broker_places.Place) -> None:
@@ -149,14 +152,17 @@ class TestWriting:
         await place.create()
         position = records.Position(place.topic, 0)
         await place.send("a", "b", "c")
-        async with asyncio.timeout(5), place.broker.reader(position, None) as reader:
+        async with asyncio.timeout(60), place.broker.reader(position, None) as reader:
             await place.send("later")
             read: list[records.Record] = []
             assert reader.part < 1
+            assert reader.beginning == 0
+            first_end = reader.end
             while not reader.caught_up:
                 read += await reader.read(0.5)
             assert [record.value for record in read if record.key == b"k"][:3] == [b"a", b"b", b"c"]
-        async with asyncio.timeout(5), place.broker.reader(position, read[-1].offset + 1) as reader:
+            assert read[2].offset < first_end <= read[-1].offset + 1
+        async with asyncio.timeout(60), place.broker.reader(position, read[-1].offset + 1) as reader:
             while not reader.caught_up:
                 await reader.read(0.5)
 
@@ -166,7 +172,10 @@ class TestWriting:
         position = records.Position(place.topic, 0)
         blocks = [block for number in range(4) for block in await place.send(*[f"{number}-{one}" for one in range(30)])]
         offsets = [block.first_offset + one for block in blocks for one in range(block.count)]
-        async with asyncio.timeout(30), place.broker.reader(position, offsets[50], few=True) as reader:
+        async with (
+            asyncio.timeout(broker_places.SOON_S),
+            place.broker.reader(position, offsets[50], few=True) as reader,
+        ):
             for number in (50, 119, 0, 31, 30, 90):
                 reader.seek(offsets[number])
                 while not (read := await reader.read(0.5)):

@@ -105,6 +105,12 @@ async def test_port_that_is_taken_is_named() -> None:
                 pass
 
 
+async def _matched(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether a call has met the fault in force."""
+    async with session.get(f"{url}/emulator/faults") as reply:
+        return bool((await reply.json())["faults"][0]["matched"])
+
+
 async def test_serve_says_when_it_is_ready_and_stops_gracefully() -> None:
     """A request under way when the stop comes still gets its reply; then the port is free."""
     with socket.socket() as probe:
@@ -112,14 +118,15 @@ async def test_serve_says_when_it_is_ready_and_stops_gracefully() -> None:
         port = probe.getsockname()[1]
     chosen = settings.EmulatorSettings(port=port, auth=False)
     ready, stop = asyncio.Event(), asyncio.Event()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
         group.create_task(server.serve(chosen, ready=ready, stop=stop))
         await ready.wait()
         url = f"http://127.0.0.1:{port}"
-        order = {"operation": "ShowJobExeListNew", "action": "latency", "seconds": 0.2}
+        order = {"operation": "ShowJobExeListNew", "action": "latency", "seconds": 0.5}
         assert (await session.post(f"{url}/emulator/faults", json=order)).status == 201
         slow = group.create_task(session.get(url + JOBS))
-        await asyncio.sleep(0.05)
+        while not await _matched(session, url):
+            await asyncio.sleep(0.01)
         stop.set()
         assert (await slow).status == 202
     async with running(port=port):
@@ -134,7 +141,7 @@ async def test_sql_over_http_writes_rows_where_the_reply_says(tmp_path: Path) ->
         body = {"sql_type": "presto", "sql_content": "select name from fruit", "archive_path": "obs://b/out"}
         async with session.post(url, json=body) as reply:
             found = await reply.json()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while found["status"] not in {"FINISHED", "FAILED"}:
                 await asyncio.sleep(0.01)
                 async with session.get(f"{url}/{found['id']}") as reply:

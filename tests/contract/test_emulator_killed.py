@@ -29,13 +29,13 @@ def started(folder: Path, port: int) -> child.Child:
             return bool(page(f"http://127.0.0.1:{port}/emulator/health"))
         return False
 
-    process.wait_ready(answers, timeout_s=30)
+    process.wait_ready(answers, timeout_s=120)
     return process
 
 
 def page(url: str) -> str:
     """The page at an address."""
-    with urllib.request.urlopen(url, timeout=5) as reply:
+    with urllib.request.urlopen(url, timeout=60) as reply:
         return str(reply.read().decode())
 
 
@@ -59,7 +59,7 @@ async def test_acknowledged_jobs_and_their_pages_survive_sigkill(tmp_path: Path)
 
     first = await asyncio.to_thread(started, tmp_path, port)
     tasks = [asyncio.create_task(submit_on(number)) for number in range(4)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(known) < 40:
             await asyncio.sleep(0.005)
     first.kill()
@@ -69,7 +69,7 @@ async def test_acknowledged_jobs_and_their_pages_survive_sigkill(tmp_path: Path)
     second = await asyncio.to_thread(started, tmp_path, port)
     for job_id in known:
         request = v2.ShowSingleJobExeRequest(job_execution_id=job_id, cluster_id=CLUSTER)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (found := (await sdk.ask(sdk.v2.show_single_job_exe, request)).job_detail).job_result == "UNDEFINED":
                 await asyncio.sleep(0.02)
         assert found.tracking_url == f"{url}/emulator/jobs/{CLUSTER}/{job_id}"

@@ -228,7 +228,7 @@ async def test_the_lease_is_extended_while_a_statement_waits(opened: database.Da
         return
     writes = await read_models.writer(opened)
     await writes.write(*web_role.story("r-1"))
-    async with opened.transaction() as connection, asyncio.timeout(5):
+    async with opened.transaction() as connection, asyncio.timeout(30):
         await connection.execute(sa.select(tables.REQUESTS).with_for_update())
         pruning = asyncio.create_task(writes.writes.prune(web_role.NOW_MS + read_models.DAY_MS))
         await asyncio.sleep(0)
@@ -261,7 +261,7 @@ async def test_replicas_on_one_database_read_each_record_once_and_take_over(
         await read_models.empty(opened)
 
     stage = web_role.Stage()
-    with_lease = web_role.chosen(address, read_model={"lease_s": 1})
+    with_lease = web_role.chosen(address, read_model={"lease_s": 5})
     await stage.put(*web_role.story("r-1"))
     async with web_role.role(stage, with_lease) as other:
         async with web_role.role(stage, with_lease) as second:
@@ -295,7 +295,7 @@ async def test_a_database_is_not_waited_for_without_limit(
     assert tuple(rows[0]) == ("30s", "10s", "30")
 
     monkeypatch.setattr(database, "_COMMAND_S", 0.2)
-    async with asyncio.timeout(5), database.opened(chosen) as limited:
+    async with asyncio.timeout(30), database.opened(chosen) as limited:
         with pytest.raises(database.DatabaseDown, match="the database does not answer: TimeoutError"):
             await limited.rows(sa.select(sa.func.pg_sleep(60)))
 

@@ -128,7 +128,7 @@ async def test_stored_job_is_executed_followed_to_its_end_and_its_run_deleted() 
         assert (run.job_id, run.cluster_id) == (job.id, _CLUSTER)
         assert run.id in [one.id for one in await _ask(sdk.job_executions.list)]
         assert (await _ask(sdk.job_executions.get, run.id)).job_id == job.id
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (found := await _ask(sdk.job_executions.get, run.id)).end_time:
                 await asyncio.sleep(0.05)
         assert found.job_id == job.id

@@ -31,7 +31,7 @@ class Vendor(vendor_sdk.Vendor):
 
     async def until(self, cluster_id: str, *states: str) -> Any:
         """Details of a cluster once it is in one of the states."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (found := await self.details(cluster_id)).cluster_state not in states:
                 await asyncio.sleep(0.02)
         return found

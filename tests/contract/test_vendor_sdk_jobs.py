@@ -50,7 +50,7 @@ class Vendor(vendor_sdk.Vendor):
 
     async def ended(self, job_id: str) -> Any:
         """Details of a job once it has ended."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (found := await self.job(job_id)).job_result == "UNDEFINED":
                 await asyncio.sleep(0.02)
         return found
@@ -58,7 +58,7 @@ class Vendor(vendor_sdk.Vendor):
     async def statement(self, sql_id: str) -> Any:
         """A Presto statement once it has ended."""
         request = v2.ShowSqlResultRequest(cluster_id=CLUSTER, sql_id=sql_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (found := await self.ask(self.v2.show_sql_result, request)).status not in {"FINISHED", "FAILED"}:
                 await asyncio.sleep(0.02)
         return found

@@ -17,9 +17,9 @@ def test_faststream_carries_every_request_to_the_backend_and_back(kafka: brokers
     asyncio.run(stage.fill(kafka.bootstrap, prefix, 40))
     with stage.backend() as address:
         command = stage.loop_command("faststream_loop.py", kafka.bootstrap, prefix, address, 40)
-        subprocess.run(command, check=True, timeout=60)
+        subprocess.run(command, check=True, timeout=120)
     events = stage.event_times(kafka.bootstrap, f"{prefix}.events", 40)
-    assert len(asyncio.run(asyncio.wait_for(events, 30)).submitted_s) == 40
+    assert len(asyncio.run(asyncio.wait_for(events, 120)).submitted_s) == 40
 
 
 async def test_a_recovery_brings_back_every_job(kafka: brokers.KafkaNode) -> None:

@@ -20,7 +20,7 @@ from tests.support import brokers
 
 async def _new_topic(bootstrap: str) -> str:
     topic = f"topic-{uuid.uuid4().hex[:8]}"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         await admin.start()
         try:
@@ -32,7 +32,7 @@ async def _new_topic(bootstrap: str) -> str:
 
 async def _send(bootstrap: str, topic: str, *values: bytes, transactional: bool) -> None:
     options = {"transactional_id": topic} if transactional else {"enable_idempotence": False}
-    async with asyncio.timeout(30), AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", **options) as producer:
+    async with asyncio.timeout(60), AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", **options) as producer:
         if transactional:
             await producer.begin_transaction()
         for value in values:
@@ -43,7 +43,7 @@ async def _send(bootstrap: str, topic: str, *values: bytes, transactional: bool)
 
 async def _read(bootstrap: str, topic: str, count: int) -> list[bytes]:
     options = {"bootstrap_servers": bootstrap, "auto_offset_reset": "earliest", "isolation_level": "read_committed"}
-    async with asyncio.timeout(30), AIOKafkaConsumer(topic, **options) as consumer:
+    async with asyncio.timeout(60), AIOKafkaConsumer(topic, **options) as consumer:
         return [(await consumer.getone()).value for _ in range(count)]
 
 
@@ -110,7 +110,7 @@ def test_broker_ends_when_its_test_run_is_killed(tmp_path: Path) -> None:
         broker_pid = int(runner.stdout.readline())
         os.kill(broker_pid, 0)
         runner.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{broker_pid}/cmdline").exists() and Path(f"/proc/{broker_pid}/cmdline").read_bytes():
         assert time.monotonic() < deadline, "the broker still runs"
         time.sleep(0.02)

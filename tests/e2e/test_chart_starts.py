@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import brokers, chart_values, child, helm, ports, service
+from tests.support import brokers, chart_values, child, helm, ports, service, waiting
 
 pytestmark = pytest.mark.embedded
 
@@ -66,13 +66,13 @@ def _started(pod: dict[str, Any], root: Path, log: Path, **more: str) -> child.C
 
 def _answers(port: int, path: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
             return bool(reply.status == 200)
     except OSError:
         return False
 
 
-async def _until(condition: Callable[[], bool], process: child.Child, timeout_s: float = 60.0) -> None:
+async def _until(condition: Callable[[], bool], process: child.Child, timeout_s: float = waiting.LIMIT_S) -> None:
     ends_s = time.monotonic() + timeout_s
     while not await asyncio.to_thread(condition):
         assert process.alive, process.log.read_text()
@@ -96,7 +96,7 @@ async def test_workers_and_web_role_start_with_what_their_pods_get(tmp_path: Pat
         made = child.Child(
             [sys.executable, "-m", "mrs_relay", "topics", "create", "--config", config], log=tmp_path / "topics.log"
         )
-        assert await asyncio.to_thread(made.wait, 60) == 0, made.log.read_text()
+        assert await asyncio.to_thread(made.wait, waiting.LIMIT_S) == 0, made.log.read_text()
 
         relay = _started(worker, tmp_path / "worker", tmp_path / "relay.log", MRS_RELAY_WEB__PORT=f"{worker_port}")
         shown = _started(web, tmp_path / "web", tmp_path / "web.log", MRS_RELAY_API__PORT=f"{web_port}")
@@ -108,7 +108,7 @@ async def test_workers_and_web_role_start_with_what_their_pods_get(tmp_path: Pat
 
             deployment = service.Deployment(embedded.bootstrap, "chart", mrs.url, tmp_path, "at-least-once")
             await deployment.send([(b"k", service.job("r-1"))])
-            events = await deployment.until_ended(["r-1"], 60)
+            events = await deployment.until_ended(["r-1"])
             assert events[-1].state == "succeeded"
         finally:
             for process in (relay, shown):

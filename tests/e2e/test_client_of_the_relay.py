@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import brokers, child, service
+from tests.support.waiting import LIMIT_S
 
 from mrs_relay import client as relay_client
 from mrs_relay.kafka import settings
@@ -26,27 +27,27 @@ async def _follow_many(here: service.Deployment) -> None:
         async with asyncio.TaskGroup() as group:
             sent = [group.create_task(client.submit(SQL)) for _ in range(20)]
         for task in sent:
-            data = await task.result().result(60)
+            data = await task.result().result(LIMIT_S)
             assert data.result is not None
             assert data.result.statements[0].rows == [{"one": 1}]
             sequences = [event.sequence async for event in task.result().events()]
             assert sequences == list(range(1, len(sequences) + 1))
         assert client.following == 0
         again = await later.attach(sent[0].result().id)
-        assert (await again.result(10)).state == "succeeded"
+        assert (await again.result(LIMIT_S)).state == "succeeded"
         waits = relay_client.sql(service.CLUSTER, "spark", "SELECT 1", not_before="2099-01-01T00:00:00Z")
         cancelled = await client.submit(waits)
-        await cancelled.accepted(30)
+        await cancelled.accepted(LIMIT_S)
         await cancelled.cancel()
         with pytest.raises(relay_client.RequestCancelled):
-            await cancelled.result(60)
+            await cancelled.result(LIMIT_S)
 
 
 async def _run_example(here: service.Deployment, name: str, *topics: str) -> None:
     log = here.workdir / f"{here.name}-{name}.log"
     command = [sys.executable, str(EXAMPLES / name), here.bootstrap, service.CLUSTER, *topics]
     process = child.Child(command, log=log, env=here.environment())
-    assert await asyncio.to_thread(process.wait, 60) == 0, log.read_text()
+    assert await asyncio.to_thread(process.wait, LIMIT_S) == 0, log.read_text()
     assert "'one': 1" in log.read_text()
 
 
@@ -79,7 +80,7 @@ async def _submit_until_acknowledged(
     client: relay_client.RelayClient, work: requests.Work, request_id: str
 ) -> relay_client.Handle:
     """Do what the error says; a broker that has just started again may not know its topics for some seconds."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(LIMIT_S):
         while True:
             with contextlib.suppress(relay_client.NotAcknowledged):
                 return await client.submit(work, request_id=request_id)
@@ -98,14 +99,14 @@ async def test_handles_outlive_a_broker_that_dies_and_comes_back(tmp_path: Path)
         async with relay_client.RelayClient(kafka) as client:
             work = relay_client.job(service.CLUSTER, "SparkSubmit", arguments=["obs://b/x.py"])
             handles = [await client.submit(work) for _ in range(5)]
-            await handles[0].accepted(60)
+            await handles[0].accepted(LIMIT_S)
             await asyncio.to_thread(node.kill)
             with pytest.raises(relay_client.NotAcknowledged) as lost:
                 await client.submit(work)
             await asyncio.to_thread(node.start)
             handles.append(await _submit_until_acknowledged(client, work, lost.value.request_id))
             for handle in handles:
-                assert (await handle.result(120)).state == "succeeded"
+                assert (await handle.result(LIMIT_S)).state == "succeeded"
                 sequences = [event.sequence async for event in handle.events()]
                 assert sequences == list(range(1, len(sequences) + 1))
         assert len(mrs.effects()) == len(handles)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import aiokafka
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
-from tests.support import batches, runtime_process, service
+from tests.support import batches, runtime_process, service, waiting
 from tests.support import brokers as nodes
 
 from mrs_relay.common import clock
@@ -22,8 +22,9 @@ from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import topic_setup
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.kafka
 
+_ONE_STOPPED = [partition_worker.State.RUNNING, partition_worker.State.UNREADABLE]
 _TEXT = b'{"id": "r", "type": "mrs.sql.submit", "data": {"statement": "select 1"}} ' * 20
 
 
@@ -100,10 +101,8 @@ async def _stage(node: nodes.KafkaNode, partitions: int = 1, compression: str | 
     return Stage(kafka)
 
 
-async def _until(sure: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await sure():
-            await asyncio.sleep(0.1)
+def _states(work: runtime.Runtime[None]) -> list[partition_worker.State]:
+    return [one.state for one in work.status().partitions]
 
 
 @pytest.mark.parametrize("compression", ["producer", "gzip", "snappy", "lz4", "zstd", "uncompressed"])
@@ -119,7 +118,7 @@ async def test_requests_ledger_and_events_of_every_compression_are_read(
         return len(await stage.events()) == 50
 
     async with stage.running():
-        await _until(told)
+        await waiting.until(told)
     assert [one.value for one in stage.seen] == [_TEXT] * 50
     async with stage.running() as work:
         await work.ready()
@@ -135,20 +134,18 @@ async def test_batch_that_unpacks_to_too_much_stops_its_partition_alone_until_it
     await stage.send([b"\0" * (16 << 20), b"x"], partition=1, codec="zstd")
     await stage.send([b"c"], partition=1)
 
-    async def neighbour() -> bool:
-        await stage.send([b"n"], partition=0)
-        return len(await stage.events()) >= 12
-
     async with stage.running(unpacked_bytes=1 << 20) as work:
-        await _until(neighbour)
+
+        async def neighbour_works() -> bool:
+            await stage.send([b"n"], partition=0)
+            return len(await stage.events()) >= 12 and _states(work) == _ONE_STOPPED
+
+        await waiting.until(neighbour_works, work.status)
         status = work.status()
-        assert [one.state for one in status.partitions] == [
-            partition_worker.State.RUNNING,
-            partition_worker.State.UNREADABLE,
-        ]
         assert "the batch at offsets 2 to 3 of" in (status.partitions[1].error or "")
         assert "unpacks to more than 1048576 bytes" in (status.partitions[1].error or "")
         assert (status.ready, status.error, status.partitions[1].lag) == (True, None, 3)
+        assert _states(work) == _ONE_STOPPED
     small = stage.kafka.model_copy(update={"unpacked_bytes": 1 << 20})
     with pytest.raises(broker.BatchUnreadable, match="offsets 2 to 3 of"):
         _ = [one async for one in topic_io.read_all(client.KafkaBroker(small), stage.kafka.topics.requests)]
@@ -157,7 +154,7 @@ async def test_batch_that_unpacks_to_too_much_stops_its_partition_alone_until_it
         return any(one.value == b"c" for one in stage.seen)
 
     async with stage.running(unpacked_bytes=1 << 20, skip_unreadable=["1@2"]):
-        await _until(passed)
+        await waiting.until(passed)
     assert [(one.offset, one.value) for one in stage.seen if one.partition == 1] == [
         (0, b"a"),
         (1, b"b"),
@@ -172,14 +169,14 @@ async def test_ledger_that_cannot_be_read_stops_its_partition_alone(kafka: nodes
     ledger = stage.kafka.topics.ledger
     await _send(kafka.bootstrap, ledger, [b"\0" * (8 << 20)], partition=1, codec="snappy")
 
-    async def neighbour() -> bool:
-        await stage.send([b"n"], partition=0)
-        return len(await stage.events()) >= 5
-
     async with stage.running(unpacked_bytes=1 << 20) as work:
-        await _until(neighbour)
+
+        async def neighbour_works() -> bool:
+            await stage.send([b"n"], partition=0)
+            return len(await stage.events()) >= 5 and _states(work) == _ONE_STOPPED
+
+        await waiting.until(neighbour_works, work.status)
         found = work.status().partitions
-    assert [one.state for one in found] == [partition_worker.State.RUNNING, partition_worker.State.UNREADABLE]
     assert f"the batch at offset 0 of {ledger}-1 cannot be read" in (found[1].error or "")
 
 
@@ -228,15 +225,15 @@ async def test_aborted_records_and_markers_are_no_lag_for_anybody(kafka: nodes.K
             return topic in offsets and offsets[topic].offset == 505
 
         async with stage.running() as work:
-            await _until(caught_up)
-            assert [one.lag for one in work.status().partitions] == [0]
+            await waiting.until(caught_up)
+            await waiting.until(lambda: [one.lag for one in work.status().partitions] == [0], work.status)
         await stage.send([b"behind"])
 
         async def told() -> bool:
             return len(await stage.events()) == 4
 
         async with stage.running() as work:
-            await _until(told)
+            await waiting.until(told)
             assert work.status().partitions[0].error is None
     finally:
         await admin.close()

@@ -14,8 +14,6 @@ from mrs_relay.kafka import cold_records, ledger, records, settings
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import topic_setup
 
-pytestmark = pytest.mark.timeout(150)
-
 _RULE = cold_records.ColdRule(lambda value: 1000 if value.startswith(b"cold") else None, 1000)
 _COMMITS, _KEYS = 40, 25
 

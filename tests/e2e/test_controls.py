@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import brokers, child, history, service
+from tests.support import brokers, child, history, service, waiting
 
-pytestmark = pytest.mark.timeout(240)
-
+_PARTITIONS = 4
+_WRONG_S = 4.0
+"""Within this time a relay that knew of no hold would submit something."""
 _IDS = [f"r-{number}" for number in range(12)]
 
 
@@ -22,11 +23,9 @@ def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
         yield playing
 
 
-async def _owned(relay: child.Child, partitions: int) -> None:
-    """Wait until a relay has taken so many partitions."""
-    async with asyncio.timeout(60):
-        while (await asyncio.to_thread(relay.log.read_text)).count("partition_owned") < partitions:
-            await asyncio.sleep(0.1)
+def _owned(*relays: child.Child) -> int:
+    """How many partitions relays have taken."""
+    return sum(relay.log.read_text().count("partition_owned") for relay in relays)
 
 
 async def test_hold_outlives_the_kill_of_every_worker(
@@ -35,30 +34,33 @@ async def test_hold_outlives_the_kill_of_every_worker(
     """Nothing is submitted by whoever comes next, until the hold is released; then each request runs once."""
     more = {"ENGINE__SLOTS_PER_CLUSTER": "0", "KAFKA__SESSION_TIMEOUT_MS": "3000"}
     here = service.Deployment(kafka.bootstrap, f"controls-{time.time_ns()}", mrs.url, tmp_path, more=more)
-    await asyncio.to_thread(here.create_topics, 4)
+    await asyncio.to_thread(here.create_topics, _PARTITIONS)
     relay = here.start_relay("first")
     relays = [relay]
     try:
-        await _owned(relay, 4)
+        await waiting.until(lambda: _owned(relay) >= _PARTITIONS)
         code, said = await asyncio.to_thread(here.command, "hold", "all", "--reason", "upgrade", "--by", "ann")
         assert (code, "set: hold of all by ann" in said) == (0, True), said
-        await asyncio.sleep(1)
+        await waiting.until(lambda: "control_changed" in relay.log.read_text())
         await here.send([(b"key-%d" % number, service.job(one)) for number, one in enumerate(_IDS)])
         relays.append(here.start_relay("second"))
-        await asyncio.sleep(8)
+        await waiting.until(lambda: _owned(relays[1]) >= 1)
         for one in relays:
             one.kill()
 
         relays += [here.start_relay("third"), here.start_relay("fourth")]
-        await _owned(relays[2], 1)
-        await asyncio.sleep(12)
-        accepted = {event.request_id for event in await here.story() if event.state == "accepted"}
-        assert accepted == set(_IDS)
+        await waiting.until(lambda: _owned(*relays[2:]) >= _PARTITIONS)
+
+        async def all_accepted() -> bool:
+            return {event.request_id for event in await here.story() if event.state == "accepted"} == set(_IDS)
+
+        await waiting.until(all_accepted)
+        await asyncio.sleep(_WRONG_S)
         assert mrs.effects() == []
 
         code, said = await asyncio.to_thread(here.command, "release", "all")
         assert (code, "lifted: hold of all" in said) == (0, True), said
-        events = await here.until_ended(_IDS, 90)
+        events = await here.until_ended(_IDS)
         assert history.faults(_IDS, events, [effect["name"] for effect in mrs.effects()]) == []
         assert len(mrs.effects()) == len(_IDS)
     finally:

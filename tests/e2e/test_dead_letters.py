@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import aiokafka
 import pytest
-from tests.support import brokers, history, malformed, raw_records, service
+from tests.support import brokers, history, malformed, raw_records, service, waiting
 
 from mrs_relay.engine.intake import reader
 from mrs_relay.engine.model import facts
@@ -76,7 +76,9 @@ async def test_hundreds_of_malformed_messages_disturb_nobody(
         raw_records.write, here.bootstrap, here.requests, 0, service.job("odd-header", name="neighbour").decode()
     )
     await _send(here, mixed[200:])
-    events = await here.until_ended([*good, "odd-header"], 60)
+    await here.until_ended([*good, "odd-header"])
+    await _until_letters(here, expected["letter"])
+    events = await here.story()
     letters = await here.records(here.dead_letters)
     assert relay.alive
     assert await asyncio.to_thread(relay.stop) == 0
@@ -124,9 +126,9 @@ async def test_replaying_twice_carries_a_request_out_once(
             here.command, "dead-letters", "replay", "--all", "--note", "read now", "--json"
         )
         assert (code, [row["outcome"] for row in _rows(text)]) == (0, ["sent", "sent"])
-        await here.until_ended(["once"], 60)
+        await here.until_ended(["once"])
         await _until_letters(here, 2 + number)
-    events = [event for event in await here.until_ended(["once"], 60) if event.request_id == "once"]
+    events = [event for event in await here.until_ended(["once"]) if event.request_id == "once"]
     assert await asyncio.to_thread(relay.stop) == 0
     created = [effect["name"] for effect in mrs.effects() if effect["name"].startswith("once-")]
     assert len(created) == 1
@@ -145,6 +147,7 @@ async def test_replaying_twice_carries_a_request_out_once(
 
 
 async def _until_letters(here: service.Deployment, count: int) -> None:
-    async with asyncio.timeout(30):
-        while len(await here.records(here.dead_letters)) < count:
-            await asyncio.sleep(0.2)
+    async def there() -> bool:
+        return len(await here.records(here.dead_letters)) >= count
+
+    await waiting.until(there)

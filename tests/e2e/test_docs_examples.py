@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support import brokers, child, java, nodejs, pages, ports, service
+from tests.support import brokers, child, java, nodejs, pages, ports, service, waiting
 
 _LAST = "mrs.job.succeeded"
 
@@ -35,7 +35,7 @@ def here(kafka: brokers.KafkaNode, tmp_path_factory: pytest.TempPathFactory) -> 
 
 async def _carried_out(here: service.Deployment) -> None:
     await here.send([(service.CLUSTER.encode(), service.job("order-1"))])
-    await here.until_ended(["order-1"], 60)
+    await here.until_ended(["order-1"])
 
 
 def _python(folder: Path, program: str) -> list[str]:
@@ -94,9 +94,9 @@ def test_a_subscriber_sees_every_event_in_order(
         return _LAST in [kind for _, kind in _seen(log.read_text(), request_id)]
 
     try:
-        program.wait_ready(lambda: ended("order-1"), timeout_s=90)
+        program.wait_ready(lambda: ended("order-1"), timeout_s=waiting.LIMIT_S)
         asyncio.run(here.send([(b"any", service.job(fresh))]))
-        program.wait_ready(lambda: ended(fresh), timeout_s=60)
+        program.wait_ready(lambda: ended(fresh), timeout_s=waiting.LIMIT_S)
     finally:
         program.kill()
     events = asyncio.run(here.story())
@@ -111,7 +111,7 @@ def test_every_block_of_the_page_is_run() -> None:
     assert [each.head for each in pages.blocks("subscribe.md")] == ["Python", "Java", "Node", "kcat"]
 
 
-def _shell(folder: Path, script: str, timeout_s: float = 120.0) -> str:
+def _shell(folder: Path, script: str, timeout_s: float = waiting.LIMIT_S) -> str:
     """Run a block in a shell that stops at the first failure; what it printed."""
     log = folder / f"shell-{time.monotonic_ns()}.log"
     shell = child.Child(["bash", "-euo", "pipefail", "-c", script], log=log, cwd=folder, env=_environment())
@@ -141,7 +141,7 @@ class Demo:
     port: int
     words: str = "--keep --kafka-port 9092"
 
-    def run(self, text: str, timeout_s: float = 120.0) -> str:
+    def run(self, text: str, timeout_s: float = waiting.LIMIT_S) -> str:
         """Run a page's block at this broker; return what it printed."""
         there = text.replace("localhost:9092", f"localhost:{self.port}")
         there = re.sub(r"mrs-relay (watch|submit sql)", rf"mrs-relay \1 --bootstrap localhost:{self.port}", there)
@@ -183,7 +183,7 @@ def test_a_newcomer_gets_a_result_by_following_the_page(demo: Demo) -> None:
     assert re.search(r"\d{4,}", waited)
 
     demo.run(steps[2].text)
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + waiting.LIMIT_S
     while '"repeated":true' not in demo.run(steps[3].text).replace(" ", ""):
         assert time.monotonic() < deadline_s, "no event says that the request was repeated"
 
@@ -208,7 +208,7 @@ def test_the_kcat_line_of_the_page_sends_a_request(here: service.Deployment, tmp
     (tmp_path / "request.json").write_text(json.dumps(request, indent=2))
     command = pages.Block("", "bash", found[1]).at(here).replace("demo-analytics", service.CLUSTER)
     _shell(tmp_path, command)
-    events = asyncio.run(here.until_ended(["by-kcat"], 60))
+    events = asyncio.run(here.until_ended(["by-kcat"]))
     assert [event.state for event in events if event.request_id == "by-kcat"][-1] == "succeeded"
 
 

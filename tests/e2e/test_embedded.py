@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from tests.support import brokers, history, service
+from tests.support import brokers, history, service, waiting
 
 
 async def test_a_killed_relay_on_a_broker_without_transactions_loses_nothing_and_doubles_no_job(
@@ -22,11 +22,10 @@ async def test_a_killed_relay_on_a_broker_without_transactions_loses_nothing_and
         mrs.fault(action="latency", operation="CreateExecuteJob", seconds=0.1, count=None)
         first = here.start_relay("first")
         await here.send([(b"key-%d" % (n % 16), service.job(one)) for n, one in enumerate(ids)])
-        while len(mrs.effects()) < 40:
-            await asyncio.sleep(0.05)
+        await waiting.until(lambda: len(mrs.effects()) >= 40)
         first.kill()
         second = here.start_relay("second")
-        events = await here.until_ended(ids, 120)
+        events = await here.until_ended(ids)
         assert await asyncio.to_thread(second.stop) == 0
         created = [effect["name"] for effect in mrs.effects()]
         first_of_each = {event.event_id: event for event in reversed(events)}

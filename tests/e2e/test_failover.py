@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from tests.support import brokers as nodes
-from tests.support import runtime_process
+from tests.support import runtime_process, waiting
 
 from mrs_relay import errors
 from mrs_relay.common import clock, tasks
@@ -106,14 +106,11 @@ class _Stage:
 
     async def until(self, sure: Callable[[], bool]) -> None:
         """Wait until something is so."""
-        try:
-            async with asyncio.timeout(90):
-                while not sure():
-                    await asyncio.sleep(0.2)
-        except TimeoutError:
-            missing = sorted(self.acknowledged.keys() - self.accepted.keys())
-            states = [work.status() for work in self.works]
-            pytest.fail(f"not within 90 s: missing {missing[:9]}; ended {self.ended}; {states}")
+        await waiting.until(sure, self._found)
+
+    def _found(self) -> str:
+        missing = sorted(self.acknowledged.keys() - self.accepted.keys())
+        return f"missing {missing[:9]}; ended {self.ended}; {[work.status() for work in self.works]}"
 
     async def until_all_accepted(self) -> None:
         """Wait until there is an event for all that is acknowledged by now."""

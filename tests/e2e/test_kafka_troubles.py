@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 from tests.support import brokers as nodes
-from tests.support import runtime_process
+from tests.support import runtime_process, waiting
 
 from mrs_relay.common import clock
 from mrs_relay.kafka import lease as leases
@@ -23,7 +23,7 @@ from mrs_relay.kafka import partition_worker, records, runtime, settings, topic_
 from mrs_relay.kafka.adapter import client, connection
 from mrs_relay.kafka.topics import topic_setup
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.kafka
 
 _LIMIT_BYTES = 12 * 1024 * 1024  # above Kafka's index files of 10 MiB
 
@@ -56,9 +56,13 @@ class Stage:
 
     async def until_told(self, count: int) -> list[tuple[int, bytes]]:
         """Wait for so many different events."""
-        async with asyncio.timeout(60):
-            while len(set(found := await self.events())) < count:
-                await asyncio.sleep(0.3)
+        found: list[tuple[int, bytes]] = []
+
+        async def told() -> bool:
+            found[:] = await self.events()
+            return len(set(found)) >= count
+
+        await waiting.until(told)
         return found
 
     @contextlib.asynccontextmanager
@@ -100,12 +104,7 @@ async def _stage(bootstrap: str, guarantee: str = "exactly-once", partitions: in
 
 
 async def _until(work: runtime.Runtime[None], sure: Callable[[], bool]) -> None:
-    try:
-        async with asyncio.timeout(60):
-            while not sure():
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        pytest.fail(f"not within 60 s: {work.status()}")
+    await waiting.until(sure, work.status)
 
 
 _BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
@@ -141,7 +140,7 @@ async def test_full_disk_is_waited_for_and_nothing_is_lost(tmp_path: Path, guara
             await stage.until_told(100)
             with contextlib.suppress(Exception):  # fills the disk; the last write fails
                 await _fill(stage)
-            await asyncio.to_thread(lambda: _ended(node))
+            await waiting.until(lambda: node.pid is None)
             await _until(work, lambda: not work.status().ready)
             node.full = False
             await asyncio.to_thread(node.start)
@@ -166,13 +165,6 @@ async def _fill(stage: Stage) -> None:
         await sender.kill()
 
 
-def _ended(node: nodes.KafkaNode) -> None:
-    deadline = clock.SystemClock().boottime_s() + 40
-    while node.pid is not None and clock.SystemClock().boottime_s() < deadline:
-        asyncio.run(asyncio.sleep(0.1))
-    assert node.pid is None
-
-
 async def test_partitions_that_are_added_wait_for_their_ledger(
     kafka: nodes.KafkaNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +176,7 @@ async def test_partitions_that_are_added_wait_for_their_ledger(
         await _until(work, lambda: work.status().ready)
         async with stage.administering() as admin:
             await admin.create_partitions({name: NewPartitions(3), stage.kafka.topics.events: NewPartitions(3)})
-            await asyncio.sleep(1)
+            await _until_partitions(stage, 3)
             await stage.send(30, 3)
             await _until(work, lambda: len(work.status().partitions) == 3 and bool(work.status().error))
             waiting = work.status()
@@ -195,6 +187,16 @@ async def test_partitions_that_are_added_wait_for_their_ledger(
     assert f"{ledger} has 2 partitions, {name} has 3" in (waiting.error or "")
     assert waiting.partitions[2].state in {partition_worker.State.WAITING, partition_worker.State.RESTORING}
     assert len(found) == 30
+
+
+async def _until_partitions(stage: Stage, count: int) -> None:
+    """Wait until the broker tells so many partitions of the requests."""
+    async with stage.broker.admin() as admin:
+
+        async def known() -> bool:
+            return (await admin.partition_counts())[stage.kafka.topics.requests] == count
+
+        await waiting.until(known)
 
 
 def _notice_soon(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +216,14 @@ async def test_deleted_ledger_is_named_and_an_empty_one_stops_the_partition(kafk
     async with stage.running() as work:
         await stage.send(50, 1)
         await stage.until_told(50)
-        await asyncio.sleep(1.5)  # the group has heard of it
         async with stage.administering() as admin:
+            position = TopicPartition(stage.kafka.topics.requests, 0)
+
+            async def heard() -> bool:
+                offsets = await admin.list_consumer_group_offsets(stage.kafka.group_id)
+                return position in offsets and offsets[position].offset == 50
+
+            await waiting.until(heard)  # the group knows what is done
             await admin.delete_topics([ledger])
             await stage.send(10, 1)
             await _until(work, lambda: f"missing topics: {ledger}" in (work.status().error or ""))
@@ -250,47 +258,36 @@ async def test_ledger_whose_beginning_was_deleted_stops_the_partition(kafka: nod
     assert (found.state, "begins at offset 3" in (found.error or "")) == (partition_worker.State.UNREADABLE, True)
 
 
-@contextlib.contextmanager
-def _eager(workdir: Path) -> Iterator[nodes.KafkaNode]:
-    """A Kafka that compacts every half second."""
-    node = nodes.KafkaNode(workdir, jvm=nodes.QUICK_JVM)
-    node.add({"log.cleaner.backoff.ms": "500"})
-    try:
-        node.start()
-        yield node
-    finally:
-        node.close()
-
-
 @_BOTH
-async def test_compacted_ledger_is_whole(tmp_path: Path, guarantee: str) -> None:
+async def test_compacted_ledger_is_whole(kafka: nodes.KafkaNode, guarantee: str) -> None:
     """Compaction takes records away but leaves the log's beginning at 0, on which the check for deletions relies."""
-    with _eager(tmp_path) as node:
-        stage = await _stage(node.bootstrap, guarantee)
-        ledger = records.Position(stage.kafka.topics.ledger, 0)
-        # The library replaces all of a topic's settings, not only those that it is given.
-        eager = {
-            "cleanup.policy": "compact",
-            "segment.ms": "500",
-            "min.cleanable.dirty.ratio": "0.01",
-            "min.compaction.lag.ms": "0",
-        }
-        async with stage.administering() as admin:
-            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ledger.topic, eager)])
-        for number in range(4):  # each owner writes a claim, so that the first record of all can go, too
-            async with stage.running():
-                await stage.send(20, 1)
-                await stage.until_told(20 * (number + 1))
-                await asyncio.sleep(0.7)
-        async with asyncio.timeout(60):
-            while (first := await _first_record(stage, ledger)).offset == 0:
-                await asyncio.sleep(0.5)
-        async with stage.broker.reader(ledger, None) as reader:
-            assert reader.beginning == 0 < first.offset
-        async with stage.running() as work:
+    stage = await _stage(kafka.bootstrap, guarantee)
+    ledger = records.Position(stage.kafka.topics.ledger, 0)
+    # The library replaces all of a topic's settings, not only those that it is given.
+    eager = {
+        "cleanup.policy": "compact",
+        "segment.ms": "500",
+        "min.cleanable.dirty.ratio": "0.01",
+        "min.compaction.lag.ms": "0",
+    }
+    async with stage.administering() as admin:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ledger.topic, eager)])
+    for number in range(4):  # each owner writes a claim, so that the first record of all can go, too
+        async with stage.running():
             await stage.send(20, 1)
-            await stage.until_told(100)
-            assert work.status().partitions[0].state is partition_worker.State.RUNNING
+            await stage.until_told(20 * (number + 1))
+            await asyncio.sleep(0.7)
+
+    async def compacted() -> bool:
+        return (await _first_record(stage, ledger)).offset > 0
+
+    await waiting.until(compacted)
+    async with stage.broker.reader(ledger, None) as reader:
+        assert reader.beginning == 0
+    async with stage.running() as work:
+        await stage.send(20, 1)
+        await stage.until_told(100)
+        assert work.status().partitions[0].state is partition_worker.State.RUNNING
 
 
 async def _first_record(stage: Stage, position: records.Position) -> records.Record:

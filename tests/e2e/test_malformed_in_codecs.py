@@ -48,7 +48,7 @@ async def test_malformed_messages_in_every_codec_disturb_nobody(kafka: brokers.K
             await asyncio.to_thread(librdkafka.write, here.bootstrap, here.requests, number, mixed, codec)
             wanted += good
             sent.append(mixed)
-        events = await here.until_ended(wanted, 60)
+        events = await here.until_ended(wanted)
         letters = [
             dead_letters.read(one.key, one.value, cast("records.Headers", one.headers))
             for one in await here.records(here.dead_letters)

@@ -10,14 +10,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.contract import broker_places
-from tests.support import brokers, runtime_process
+from tests.support import brokers, runtime_process, waiting
 
 from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.kafka import records, runtime, supervisor
 from mrs_relay.kafka.adapter import client
-
-pytestmark = pytest.mark.timeout(120)
 
 _SESSION_MS = 3_000
 
@@ -53,9 +51,7 @@ def _shares(*members: broker_places.Member) -> list[int]:
 
 
 async def _until_shared(*members: broker_places.Member) -> None:
-    async with asyncio.timeout(30):
-        while set(_shares(*members)) != {broker_places.PARTITIONS // len(members)}:
-            await asyncio.sleep(0.05)
+    await waiting.until(lambda: set(_shares(*members)) == {broker_places.PARTITIONS // len(members)})
 
 
 def _block(seconds: float) -> None:
@@ -90,9 +86,7 @@ async def test_event_loop_that_hangs_for_too_long_loses_them(
         await asyncio.sleep(1)
         before = member.consumer.generation
         _block(blocked_s)
-        async with asyncio.timeout(30):
-            while len(member.assignments) < 2:
-                await asyncio.sleep(0.05)
+        await waiting.until(lambda: len(member.assignments) > 1)
         assert member.consumer.generation > before
         assert len(member.revocations[-1]) == broker_places.PARTITIONS  # others might have had them
 
@@ -124,18 +118,18 @@ async def test_member_whose_session_ends_before_it_joins_again_has_everything_re
 async def test_member_that_leaves_gives_its_partitions_away_at_once(place: broker_places.Place) -> None:
     """Also with an instance id: nothing waits for the end of its session."""
     async with _polled(_with(place, instance_id="one")) as one:
-        async with _polled(_with(place, instance_id="two", session_timeout_ms=30_000)) as two:
+        async with _polled(_with(place, instance_id="two", session_timeout_ms=90_000)) as two:
             await _until_shared(one, two)
         left_s = time.monotonic()
         await _until_shared(one)
-        assert time.monotonic() - left_s < 10
+        assert time.monotonic() - left_s < 60
         assert one.revocations == [frozenset()]
 
 
 async def test_member_with_an_id_comes_back_and_disturbs_nobody(place: broker_places.Place) -> None:
     """The group keeps its partitions for its return, for longer than its session, and gives it the same."""
     async with _polled(_with(place, instance_id="one")) as one:
-        async with _polled(_with(place, instance_id="two", restart_hold_ms=30_000)) as two:
+        async with _polled(_with(place, instance_id="two", restart_hold_ms=90_000)) as two:
             await _until_shared(one, two)
             kept = two.assignments[-1]
         before, seen = one.consumer.generation, len(one.assignments)
@@ -148,7 +142,7 @@ async def test_member_with_an_id_comes_back_and_disturbs_nobody(place: broker_pl
 async def test_killed_member_with_an_id_comes_back_within_its_session(place: broker_places.Place) -> None:
     """It could not say that it ends; its place is kept for the session."""
     async with _polled(_with(place, instance_id="one")) as one:
-        gone = broker_places.Member(_with(place, instance_id="two", session_timeout_ms=20_000))
+        gone = broker_places.Member(_with(place, instance_id="two", session_timeout_ms=90_000))
         await gone.consumer.start(gone)
         await gone.until(lambda: bool(gone.assignments))
         await _until_shared(one, gone)
@@ -163,7 +157,7 @@ async def test_killed_member_with_an_id_comes_back_within_its_session(place: bro
 
 async def test_second_process_with_an_id_ends_the_first_one_for_good(place: broker_places.Place) -> None:
     """The first one says which id is used twice, joins no more, and the second one works undisturbed."""
-    async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
+    async with asyncio.timeout(waiting.LIMIT_S), contextlib.AsyncExitStack() as stack:
         first = broker_places.Member(_with(place, instance_id="same"))
         await first.consumer.start(first)
         stack.push_async_callback(first.consumer.close)
@@ -189,7 +183,7 @@ async def test_runtime_whose_id_is_used_by_another_process_is_not_started_again(
         place.topic,
     )
     running = asyncio.create_task(work.run(lambda: True))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(waiting.LIMIT_S):
         await work.ready()
         async with _polled(_with(place, instance_id="same")) as second:
             with pytest.raises(errors.InstanceReplaced):

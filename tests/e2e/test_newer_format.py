@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from tests.support import brokers as nodes
-from tests.support import newer, runtime_process
+from tests.support import newer, runtime_process, waiting
 
 from mrs_relay.common import clock
 from mrs_relay.kafka import records, runtime, settings, topic_io
@@ -19,8 +18,6 @@ from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import topic_setup
 
 _PARTITIONS = 4
-
-pytestmark = pytest.mark.timeout(180)
 
 
 @contextlib.asynccontextmanager
@@ -32,12 +29,6 @@ async def _running(kafka: settings.KafkaSettings, broker: Any) -> AsyncIterator[
             yield work
         finally:
             work.stop()
-
-
-async def _until(fulfilled: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not fulfilled():
-            await asyncio.sleep(0.1)
 
 
 def _states(work: runtime.Runtime[None]) -> list[str]:
@@ -69,21 +60,23 @@ async def test_newer_owner_goes_on_beside_an_older_replica(kafka: nodes.KafkaNod
         await topic_setup.create(admin, chosen)
     async with contextlib.AsyncExitStack() as stack:
         async with _running(chosen, newer.NewerBroker(broker, chosen)) as owner:
-            await _until(lambda: _states(owner) == ["running"] * _PARTITIONS)
+            await waiting.until(lambda: _states(owner) == ["running"] * _PARTITIONS)
             older = await stack.enter_async_context(_running(chosen, broker))
-            await _until(lambda: older.status().joined and not _states(older))
-            await _until(lambda: _states(owner) == ["running"] * _PARTITIONS)
+            await waiting.until(lambda: older.status().joined and not _states(older))
+            await waiting.until(lambda: _states(owner) == ["running"] * _PARTITIONS)
             await _send(broker, chosen.topics.requests)
-            async with asyncio.timeout(30):
-                while await _count(broker, chosen.topics.events) < _PARTITIONS:
-                    await asyncio.sleep(0.2)
+
+            async def all_done() -> bool:
+                return await _count(broker, chosen.topics.events) >= _PARTITIONS
+
+            await waiting.until(all_done)
         claims = await _claims(broker, chosen)
         assert set(claims) == {newer.FORMAT}
 
-        await _until(lambda: _states(older) == ["unreadable"] * _PARTITIONS)
+        await waiting.until(lambda: _states(older) == ["unreadable"] * _PARTITIONS)
         assert older.status().ready, "a restart would not help"
-        assert "format 2, this version reads format 1" in (older.status().partitions[0].error or "")
+        assert "format 3, this version reads format 2" in (older.status().partitions[0].error or "")
         assert await _claims(broker, chosen) == claims
 
         async with _running(chosen, newer.NewerBroker(broker, chosen)) as owner:
-            await _until(lambda: _states(owner) == ["running"] * _PARTITIONS)
+            await waiting.until(lambda: _states(owner) == ["running"] * _PARTITIONS)

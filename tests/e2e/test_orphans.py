@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import brokers, service
+from tests.support import brokers, service, waiting
 
 from mrs_relay.engine.model import deployments
 
@@ -47,7 +47,7 @@ def _run(deployment: service.Deployment, *words: str) -> tuple[int, str, str]:
         env=deployment.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=waiting.LIMIT_S,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
@@ -60,7 +60,7 @@ async def _orphans(deployment: service.Deployment, *words: str) -> tuple[int, li
 
 
 async def _until_found(deployment: service.Deployment, kind: str) -> dict[str, Any]:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(waiting.LIMIT_S):
         while True:
             _, found = await _orphans(deployment)
             if found and found[0]["kind"] == kind:
@@ -94,7 +94,7 @@ async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, ser
     _, out, _ = await asyncio.to_thread(_run, deployment, "audit", "--action", "orphan.kill", "--id", job_id, "--json")
     decided = json.loads(out)
     assert (decided["subject"], decided["data"]["why"]) == (job_id, "left by a test")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(waiting.LIMIT_S):
         while (await _orphans(deployment))[1]:
             await asyncio.sleep(0.5)
     _, ended = await _orphans(deployment, "--all")
@@ -108,7 +108,7 @@ async def test_kill_all_stops_what_is_surely_ours_alone(here: tuple[service.Depl
     foreign = await _start(deployment, f"job-{deployments.tag('neighbour')}-mr0123456789abcd")
     unproved = await _start(deployment, "job-mr0123456789abcd")
     await _start(deployment, "job")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(waiting.LIMIT_S):
         while len((await _orphans(deployment))[1]) < 2:
             await asyncio.sleep(0.5)
     _, shown = await _orphans(deployment, "--all")
@@ -121,7 +121,7 @@ async def test_kill_all_stops_what_is_surely_ours_alone(here: tuple[service.Depl
         _run, deployment, "orphans", "--kill-all", "--yes", "--reason", "left behind"
     )
     assert (code, f"--kill {unproved}" in err, foreign in err) == (1, True, False)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(waiting.LIMIT_S):
         while len((await _orphans(deployment))[1]) > 1:
             await asyncio.sleep(0.5)
     _, shown = await _orphans(deployment, "--all")
@@ -136,16 +136,16 @@ async def test_request_that_is_unknown_adopts_its_job(here: tuple[service.Deploy
     gone = {"error_code": "0176", "error_msg": "The job does not exist."}
     playing.fault(action="status", operation="ShowSingleJobExe", status=400, body=gone, count=None)
     await deployment.send([(b"\xff\xfek", service.job("r-1", name="hidden"))])
-    story = await deployment.until_ended(["r-1"], 60)
+    story = await deployment.until_ended(["r-1"])
     assert [event.state for event in story][-1] == "unknown"
     playing._call("DELETE", "/emulator/faults")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(waiting.LIMIT_S):
         while (found := await _until_found(deployment, "unclaimed"))["job_result"] != "SUCCEEDED":
             await asyncio.sleep(0.5)
     assert found["request"]["id"] == "r-1"
     code, _ = await _orphans(deployment, "--adopt", found["job_id"], "--yes")
     assert code == 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(waiting.LIMIT_S):
         while (last := (await deployment.story())[-1]).state == "unknown":
             await asyncio.sleep(0.3)
     assert last.state == "succeeded"

@@ -11,12 +11,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.support import child, ports, promtool
+from tests.support import child, ports, promtool, waiting
 
 pytestmark = pytest.mark.embedded
 
@@ -58,7 +59,7 @@ class _Prometheus:
         return bool(found and found["result"])
 
 
-def _until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+def _until(condition: Callable[[], object], what: str, timeout_s: float = waiting.LIMIT_S) -> None:
     ends_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < ends_s, what
@@ -117,7 +118,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Prometheus]:
 
 def test_prometheus_reads_what_both_roles_show(scraped: _Prometheus) -> None:
     """It asks for OpenMetrics, and takes no format that is not exactly that."""
-    assert scraped.up() == {"mrs-relay", "mrs-relay-web"}
+    _until(lambda: scraped.up() == {"mrs-relay", "mrs-relay-web"}, "a role was not read")
 
 
 def test_prometheus_evaluates_all_rules_without_an_error(scraped: _Prometheus) -> None:
@@ -133,13 +134,10 @@ def test_prometheus_evaluates_all_rules_without_an_error(scraped: _Prometheus) -
 def test_each_graph_of_a_dashboard_has_data(scraped: _Prometheus, path: Path) -> None:
     """With all values of the dashboard's variables."""
     panels = [panel for panel in json.loads(path.read_text())["panels"] if panel["type"] != "row"]
-    empty = []
+    assert panels
     for panel in panels:
         for target in panel["targets"]:
             query = target["expr"]
             for name, value in _VARIABLES.items():
                 query = query.replace(name, value)
-            if not scraped.has_data(query):
-                empty.append((panel["title"], query))
-    assert panels
-    assert empty == []
+            _until(partial(scraped.has_data, query), f"no data in {panel['title']}: {query}")

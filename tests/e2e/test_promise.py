@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import brokers, history, service
+from tests.support import brokers, history, service, waiting
 
 PARTITIONS = 4
+_SHUTDOWN_S = 10  # as the deployments of the tests have it
+_LOADED_S = 20  # what a loaded machine may take longer
 
 
 @pytest.fixture
@@ -37,12 +39,11 @@ async def test_two_relays_one_killed_in_the_middle_lose_and_double_nothing(
     first, second = here.start_relay("first"), here.start_relay("second")
     mrs.fault(action="latency", operation="CreateExecuteJob", seconds=0.15, count=None)
     sending = asyncio.create_task(here.send([(b"key-%d" % (n % 32), service.job(one)) for n, one in enumerate(ids)]))
-    while len(mrs.effects()) < 60:
-        await asyncio.sleep(0.05)
+    await waiting.until(lambda: len(mrs.effects()) >= 60)
     first.kill()
     third = here.start_relay("third")
     await sending
-    events = await here.until_ended(ids, 120)
+    events = await here.until_ended(ids)
     codes = [await asyncio.to_thread(relay.stop) for relay in (second, third)]
     created = [effect["name"] for effect in mrs.effects()]
     assert history.faults(ids, events, created) == []
@@ -61,7 +62,7 @@ async def test_a_lost_reply_ends_in_the_one_job_that_it_started(
     mrs.fault(action="drop_after", operation="CreateExecuteJob", nth=2, count=3)
     relay = here.start_relay("only")
     await here.send([(b"k", service.job(one)) for one in ids])
-    events = await here.until_ended(ids, 60)
+    events = await here.until_ended(ids)
     assert await asyncio.to_thread(relay.stop) == 0
     assert history.faults(ids, events, [effect["name"] for effect in mrs.effects()]) == []
 
@@ -76,7 +77,7 @@ async def test_a_reply_lost_before_the_effect_ends_in_one_job(
     mrs.fault(action="drop_before", operation="CreateExecuteJob", nth=1, count=2)
     relay = here.start_relay("only")
     await here.send([(b"k", service.job(one)) for one in ids])
-    events = await here.until_ended(ids, 60)
+    events = await here.until_ended(ids)
     assert await asyncio.to_thread(relay.stop) == 0
     assert history.faults(ids, events, [effect["name"] for effect in mrs.effects()]) == []
 
@@ -103,7 +104,7 @@ async def test_bad_messages_leave_their_neighbours_alone(
     relay = here.start_relay("only")
     await here.send(messages)
     expected = [*good, *rejected, "no-cluster"]
-    events = await here.until_ended(expected, 60)
+    events = await here.until_ended(expected)
     letters = await here.records(here.dead_letters)
     assert await asyncio.to_thread(relay.stop) == 0
     assert history.faults(expected, events, [effect["name"] for effect in mrs.effects()]) == []
@@ -125,7 +126,7 @@ async def test_a_full_cluster_makes_jobs_wait_and_none_fail(kafka: brokers.Kafka
         ids = [f"r-{number}" for number in range(12)]
         relay = here.start_relay("only")
         await here.send([(b"k-%d" % n, service.job(one)) for n, one in enumerate(ids)])
-        events = await here.until_ended(ids, 90)
+        events = await here.until_ended(ids)
         assert await asyncio.to_thread(relay.stop) == 0
         assert history.faults(ids, events, [effect["name"] for effect in mrs.effects()]) == []
         assert {event.state for event in events if event.state in history.LAST} == {"succeeded"}
@@ -147,13 +148,10 @@ async def test_a_stopped_relay_leaves_its_jobs_running_and_the_next_one_takes_th
             for one in ids
         ]
     )
-    while len(mrs.effects()) < len(ids):
-        await asyncio.sleep(0.1)
-    started_s = time.monotonic()
+    await waiting.until(lambda: len(mrs.effects()) == len(ids))
     relay.send(signal.SIGTERM)
-    assert await asyncio.to_thread(relay.wait, 20) == 0
-    assert time.monotonic() - started_s < 10
+    assert await asyncio.to_thread(relay.wait, _SHUTDOWN_S + _LOADED_S) == 0
     second = here.start_relay("second")
-    events = await here.until_ended(ids, 60)
+    events = await here.until_ended(ids)
     assert await asyncio.to_thread(second.stop) == 0
     assert history.faults(ids, events, [effect["name"] for effect in mrs.effects()]) == []

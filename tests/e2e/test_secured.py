@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import child, history, secured, service
+from tests.support import child, history, secured, service, waiting
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +33,9 @@ def _told(relay: child.Child) -> list[dict[str, Any]]:
     return [json.loads(line) for line in relay.log.read_text().splitlines() if line.startswith("{")]
 
 
-async def _until(sure: Callable[[], bool]) -> None:
-    async with asyncio.timeout(40):
-        while not sure():
-            await asyncio.sleep(0.1)
-
-
 @pytest.mark.parametrize(
     ("protocol", "mechanism"),
-    [("SSL", "PLAIN"), ("SASL_SSL", "PLAIN"), ("SASL_SSL", "SCRAM-SHA-256"), ("SASL_SSL", "SCRAM-SHA-512")],
+    [("SSL", "PLAIN"), ("SASL_SSL", "PLAIN"), ("SASL_SSL", "SCRAM-SHA-512")],
 )
 async def test_relay_works_through_a_secured_listener(
     kafka: secured.Secured, mrs: service.Emulator, tmp_path: Path, protocol: str, mechanism: str
@@ -52,7 +46,7 @@ async def test_relay_works_through_a_secured_listener(
     await asyncio.to_thread(here.create_topics, 1)
     relay = here.start_relay("only")
     await here.send([(b"k", service.job("r-1"))])
-    events = await here.until_ended(["r-1"], 60)
+    events = await here.until_ended(["r-1"])
     assert await asyncio.to_thread(relay.stop) == 0
     assert history.faults(["r-1"], events, [effect["name"] for effect in mrs.effects()]) == []
     assert secured.PASSWORD not in relay.log.read_text()
@@ -83,18 +77,8 @@ async def test_relay_without_the_right_papers_waits_and_says_what_to_check(
     def complaints() -> list[str]:
         return [entry["error"] for entry in _told(relay) if entry["event"] == "kafka_unreachable"]
 
-    await _until(lambda: len(complaints()) >= 2)
+    await waiting.until(lambda: len(complaints()) >= 2)
     assert all(says in error and "kafka.bootstrap_servers" in error for error in complaints())
     assert await asyncio.to_thread(relay.stop) == 0
     text = relay.log.read_text()
     assert (secured.PASSWORD in text, "wrong-and-secret" in text) == (False, False)
-
-
-async def test_broker_with_a_certificate_for_another_host_is_not_trusted(mrs: service.Emulator, tmp_path: Path) -> None:
-    """A certificate of the right authority for the wrong name is a wrong certificate."""
-    with secured.start(tmp_path, "elsewhere.test") as kafka:
-        way_in = kafka.settings("SASL_SSL")
-        here = service.Deployment(kafka.node.bootstrap, f"name-{time.time_ns()}", mrs.url, tmp_path, more=way_in)
-        relay = here.start_relay("only")
-        await _until(lambda: any("CERTIFICATE_VERIFY_FAILED" in str(entry.get("error")) for entry in _told(relay)))
-        assert await asyncio.to_thread(relay.stop) == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import brokers, child, history, ports, service
+from tests.support import brokers, child, history, ports, service, waiting
 
 _LAKE = {
     "--access-key": "LAKEACCESSKEY0000001",
@@ -43,7 +43,7 @@ class Here:
     def start(self, label: str, port: int) -> child.Child:
         """Start a relay and wait until it is ready."""
         relay = self.whole.start_relay(label, WEB__PORT=str(port))
-        relay.wait_ready(lambda: _is_ready(port), timeout_s=60)
+        relay.wait_ready(lambda: _is_ready(port), timeout_s=waiting.LIMIT_S)
         return relay
 
     async def rows(self, *words: str) -> tuple[int, list[Any]]:
@@ -53,7 +53,7 @@ class Here:
 
 
 def _get(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
         return str(reply.read().decode())
 
 
@@ -117,11 +117,10 @@ async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> Non
         await tenant.send([(b"k", service.job(one)) for one in ids])
     await dataclasses.replace(here.whole, name=f"{here.whole.name}-c").send([(b"k", service.job("c-1", name="of-c"))])
     await here.a.send([(b"k", service.sql("s-1", "spark", "select 1")), (b"k", service.job("f-1", job_type="Flink"))])
-    while not all(len(mrs.effects()) >= 4 for mrs in here.mrs.values()):
-        await asyncio.sleep(0.05)
+    await waiting.until(lambda: all(len(mrs.effects()) >= 4 for mrs in here.mrs.values()))
     first.kill()
     second = await asyncio.to_thread(here.start, "second", port)
-    events = {"a": await here.a.until_ended([*ids, "s-1", "f-1"], 90), "b": await here.b.until_ended(ids, 90)}
+    events = {"a": await here.a.until_ended([*ids, "s-1", "f-1"]), "b": await here.b.until_ended(ids)}
     for name, mrs in here.mrs.items():
         created = [effect["name"] for effect in mrs.effects() if not effect["name"].startswith("of-c")]
         assert len(created) == len(ids)
@@ -161,7 +160,7 @@ async def test_a_tenant_whose_topics_are_missing_does_not_keep_the_others_from_s
         await _make_topics(here, there)
     relay = await asyncio.to_thread(here.start, "ill", port)
     await here.a.send([(b"k", service.job("r-1"))])
-    assert [one.state for one in await here.a.until_ended(["r-1"], 60)][-1] == "succeeded"
+    assert [one.state for one in await here.a.until_ended(["r-1"])][-1] == "succeeded"
     assert json.loads(_get(port, "/health")) == {"alive": True}
     assert json.loads(_get(port, "/ready?tenant=a"))["ready"]
     with pytest.raises(urllib.error.HTTPError, match="503") as refused:
@@ -173,7 +172,7 @@ async def test_a_tenant_whose_topics_are_missing_does_not_keep_the_others_from_s
     assert (code, [row["text"][:9] for row in rows if row["verdict"] == "problem"]) == (1, ["tenant b:"])
     await _make_topics(here, "b")
     await here.b.send([(b"k", service.job("r-1"))])
-    assert [one.state for one in await here.b.until_ended(["r-1"], 120)][-1] == "succeeded"
+    assert [one.state for one in await here.b.until_ended(["r-1"])][-1] == "succeeded"
     assert json.loads(_get(port, "/ready?tenant=b"))["ready"]
     assert await asyncio.to_thread(relay.stop) == 0
 

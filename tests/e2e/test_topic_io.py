@@ -30,7 +30,7 @@ async def _topic(kafka: client.KafkaBroker, partitions: int = 3) -> str:
     name = f"tap-{uuid.uuid4().hex[:8]}"
     async with kafka.admin() as admin:
         assert await admin.create([broker.TopicSpec(name, partitions)]) == {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while name not in await admin.partition_counts():
                 await asyncio.sleep(0.05)
     return name
@@ -44,7 +44,7 @@ def _records(topic: str, *values: str, partition: int | None = None) -> list[rec
 
 async def _take(tail: topic_io.Tail, count: int) -> list[str]:
     found: list[str] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(found) < count:
             found += [(record.value or b"").decode() for record in await tail.take(0.2)]
     return sorted(found)
@@ -67,7 +67,7 @@ async def test_a_tail_from_the_beginning_sees_all(node: brokers.Node) -> None:
     kafka = _kafka(node)
     topic = await _topic(kafka)
     await topic_io.send(kafka, _records(topic, "a"))
-    async with topic_io.tail(kafka, topic, topic_io.BEGINNING) as tail, asyncio.timeout(20):
+    async with topic_io.tail(kafka, topic, topic_io.BEGINNING) as tail, asyncio.timeout(60):
         async for record in tail:
             assert (record.key, record.value, record.headers) == (b"a", b"a", (("h", b"1"),))
             break
@@ -94,7 +94,7 @@ async def test_read_all_ends_where_the_topic_ended(node: brokers.Node) -> None:
     values = sorted(f"v{number:04d}" for number in range(1200))
     await topic_io.send(kafka, _records(topic, *values[:700], partition=0))
     await topic_io.send(kafka, _records(topic, *values[700:], partition=2))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         found = [(record.value or b"").decode() async for record in topic_io.read_all(kafka, topic)]
     assert sorted(found) == values
 
@@ -103,7 +103,7 @@ async def test_read_all_of_an_empty_topic_ends_at_once(node: brokers.Node) -> No
     """Nothing to read is no reason to wait."""
     kafka = _kafka(node)
     topic = await _topic(kafka)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert [record async for record in topic_io.read_all(kafka, topic)] == []
 
 
@@ -118,7 +118,7 @@ async def test_read_all_passes_over_transactions_and_ends_behind_their_markers(k
     finally:
         await producer.kill()
     found: list[bytes | None] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not found:  # a commit is answered before its marker is written
             found = [record.value async for record in topic_io.read_all(kafka_broker, topic)]
     assert found == [b"a", b"b"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import brokers, history, pages, service
+from tests.support import brokers, history, pages, service, waiting
 
 
 @pytest.fixture
@@ -47,10 +47,9 @@ async def test_two_relays_one_killed_in_mid_submission_and_replies_lost_still_on
     mrs.fault(action="drop_after", operation="CreateAndExecuteJob", nth=3, count=2)
     first, second = here.start_relay("first"), here.start_relay("second")
     await here.send([(b"key-%d" % (number % 8), _request(one)) for number, one in enumerate(ids)])
-    while len(mrs.effects()) < 6:
-        await asyncio.sleep(0.05)
+    await waiting.until(lambda: len(mrs.effects()) >= 6)
     first.kill()
-    events = await here.until_ended(ids, 120)
+    events = await here.until_ended(ids)
     assert await asyncio.to_thread(second.stop) == 0
     created = [effect["name"] for effect in mrs.effects()]
     assert history.faults(ids, events, created) == []
@@ -74,11 +73,13 @@ async def test_a_running_job_is_cancelled_and_the_ledger_names_its_api(
         more = "--source /test --key k --field jar_path=s3a://analytics/programs/sessions.jar"
         code, printed = await asyncio.to_thread(here.command, *words.split(), *more.split())
         assert code == 0, printed
-        async with asyncio.timeout(60):
-            while "running" not in {event.state for event in await here.story()}:
-                await asyncio.sleep(0.3)
+
+        async def runs() -> bool:
+            return "running" in {event.state for event in await here.story()}
+
+        await waiting.until(runs)
         await here.send([(b"k", service.cancel("c-1", "r-1"))])
-        events = await here.until_ended(["r-1"], 60)
+        events = await here.until_ended(["r-1"])
         assert (events[-1].state, events[-1].data["mrs"]["job_state"]) == ("cancelled", "TERMINATED")
         code, printed = await asyncio.to_thread(here.command, "jobs", "--json")
         assert (code, json.loads(printed)["api"]) == (0, "v1.1")
@@ -101,13 +102,13 @@ async def test_orphans_of_a_cluster_that_v2_does_not_know_are_found_and_killed_b
         text = json.dumps({**stranger, "cluster_id": service.CLUSTER})
         code, printed = await asyncio.to_thread(here.command, "call", "CreateAndExecuteJob", "--body", text, "--json")
         assert code == 0, printed
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(waiting.LIMIT_S):
             while not (printed := (await asyncio.to_thread(here.command, "orphans", "--json"))[1]).strip():
                 await asyncio.sleep(0.3)
         [found] = map(json.loads, printed.splitlines())
         assert (found["kind"], found["job_name"], found["job_state"]) == ("stranger", stranger["job_name"], "RUNNING")
         await asyncio.to_thread(here.command, "orphans", "--kill", found["job_id"], "--yes", "--json")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(waiting.LIMIT_S):
             while (await asyncio.to_thread(here.command, "orphans", "--json"))[1].strip():
                 await asyncio.sleep(0.3)
         assert (await here.story())[-1].state in {"running", "progress", "submitted"}

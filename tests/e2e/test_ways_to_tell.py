@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support import brokers, service
+from tests.support import brokers, service, waiting
 
 _STRUCTURED = b"application/cloudevents+json; charset=UTF-8"
 
@@ -44,7 +44,7 @@ async def test_structured_events_and_latest_states_tell_the_same_story(
         ids = {"r-1", "r-2", "r-3"}
         last = ("succeeded", "rejected")
         told: list[dict[str, Any]] = []
-        deadline_s = time.monotonic() + 60
+        deadline_s = time.monotonic() + waiting.LIMIT_S
         while {event["subject"] for event in told if event["type"].endswith(last)} < ids:
             assert time.monotonic() < deadline_s, told
             await asyncio.sleep(0.5)

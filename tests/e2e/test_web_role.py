@@ -16,7 +16,7 @@ from tests.support import brokers, history, postgres, service, web_replicas
 
 _REQUESTS = 16
 _KILLS = 4
-_ALL_S = 120.0
+_ALL_S = 240.0
 
 
 async def _succeeded(session: aiohttp.ClientSession, web: web_replicas.Replica) -> set[str]:

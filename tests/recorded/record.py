@@ -12,8 +12,11 @@ import json
 import msgspec
 
 from mrs_relay.engine.model import job_records, jobs
+from mrs_relay.kafka import ledger_format
+from mrs_relay.messages import envelope
 
 _REASON = jobs.Reason("job_failed", "job_result", "it failed", mrs_request_id="q-1", retryable=True)
+_CALL = jobs.Call("CreateCluster", body={"n": 2**70}, target=jobs.TargetState("created"))
 _SEEN = jobs.MrsStatus("job-1", "RUNNING", "UNDEFINED", 42.0, "application_1", "https://mrs.invalid/1", 1, 2, 3)
 
 
@@ -58,12 +61,40 @@ def ledger() -> dict[bytes, bytes]:
             came_from=2,
         )
         written[bytes(job.ledger_key)] = job_records.encode(job)
+    for job in _others():
+        written[bytes(job.ledger_key)] = job_records.encode(job)
+    return written
+
+
+def _others() -> list[jobs.Job]:
+    """Works, and fields that no job above has."""
     work = jobs.Presto("select 1", "db", "obs://bucket/", repeatable=True)
-    statement = jobs.Job(
+    job = jobs.Job(
         "/recorded", "statement", "sql", "d2", jobs.State.SUBMITTING, statement=True, work=work, cluster="c-1"
     )
-    written[bytes(statement.ledger_key)] = job_records.encode(statement)
-    return written
+    return [
+        job,
+        msgspec.structs.replace(job, id="call", subject="cluster", statement=False, work=_CALL),
+        msgspec.structs.replace(job, id="goal", subject="cluster", statement=False, work=_CALL.target),
+        msgspec.structs.replace(job, id="kind", state=jobs.State.FAILED, kind="statement", work=None, expires_ms=14),
+        msgspec.structs.replace(
+            job,
+            id="full",
+            state=jobs.State.RUNNING,
+            choice=jobs.Choice("etl", {"team": "t"}, "c-1"),
+            traceparent="00-1-2-01",
+            tracestate="a=b",
+            sender=envelope.Sender("alice", "web"),
+            asked_sender=envelope.Sender("bob", None),
+            duplicates=("job-2",),
+            api="v1.1",
+            tenant="billing",
+            doubt=jobs.Doubt(2, is_open=True, message="no reply"),
+            missing=jobs.Span(15, 16),
+            unsettled=jobs.Span(17, 18),
+            later=b'"next":{"a":[1,null]}',
+        ),
+    ]
 
 
 def lines() -> list[str]:
@@ -73,7 +104,7 @@ def lines() -> list[str]:
             {
                 "key": base64.b64encode(key).decode(),
                 "value": base64.b64encode(value).decode(),
-                "reads": msgspec.to_builtins(job_records.decode(value)),
+                "reads": json.loads(job_records.encode(job_records.decode(value), ledger_format.NAMED)),
             }
         )
         for key, value in ledger().items()

@@ -59,7 +59,7 @@ async def test_newer_owner_is_not_disturbed_by_a_replica_that_cannot_read_its_le
         assert (_states(older), older.kafka.status().ready) == ({}, True)
         refused = [entry["error"] for entry in logs if entry["event"] == "partition_unreadable"]
         assert refused
-        assert "format 2, this version reads format 1" in refused[0]
+        assert "format 3, this version reads format 2" in refused[0]
         await _send(here, ["r-2", "r-3"])
         await here.until_ended(["r-0", "r-1", "r-2", "r-3"], 1800)
         assert history.faults(["r-0", "r-1", "r-2", "r-3"], here.events(), here.created()) == []

@@ -85,3 +85,19 @@ async def test_a_replica_that_is_killed_and_one_that_comes_cost_little_and_no_42
         assert _used(here, begin_s, begin_s + 600) >= 0.94
         assert _used(here, begin_s + 600 - _WINDOWS_S, begin_s + 600) >= 0.95
         assert _refused(here) == 0
+
+
+async def test_the_quota_is_used_where_the_names_of_many_tenants_topics_do_not_fit_into_a_note() -> None:
+    """Kafka keeps 4096 bytes beside an offset: the topics have short names there, and the busy replica gets it all."""
+    topics = {f"t{number}": {"requests": f"{'long.' * 46}{number}.requests"} for number in range(18)}
+    chosen = service_harness.settings(tenants=topics, engine={"slots_per_cluster": 0, "poll_interval_s": 60})
+    emulated = {"limits": {"window": "sliding"}, "clusters": [{"slots": 0}], "pace": {"run_s": 1}}
+    async with service_harness.start(chosen, partitions=2, replicas=2, emulated=emulated) as here:
+        await asyncio.sleep(20)
+        for number in range(6 * PER_MINUTE):
+            here.put(service.job(f"r-{number}"), topic=topics["t7"]["requests"], partition=1)
+        await asyncio.sleep(130)
+        now_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(_WINDOWS_S / 2)
+        assert _used(here, now_s, now_s + _WINDOWS_S / 2) >= 0.95
+        assert _refused(here) == 0

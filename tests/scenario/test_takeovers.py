@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from tests.support import history, service, service_harness
+
+from mrs_relay.engine.model import job_records
 
 pytestmark = pytest.mark.looptime
 
@@ -61,8 +62,8 @@ def _last(here: service_harness.ServiceHarness) -> Mapping[str, Any]:
 def _notes(here: service_harness.ServiceHarness, field: str) -> int:
     """How many ledger records say how long something has been the case."""
     ledger = here.broker.committed(here.chosen.kafka.topics.ledger)
-    states = [json.loads(record.value or b"null") for record in ledger if record.key and record.key[:1] != b"\0"]
-    return sum(isinstance(state, dict) and field in state for state in states)
+    values = [record.value for record in ledger if record.key and record.key[:1] != b"\0"]
+    return sum(getattr(job_records.decode(value), field) is not None for value in values if value is not None)
 
 
 @pytest.mark.parametrize("code", _HIDING)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from tests.support import history, scenarios, service, service_harness, tenants
+from tests.support import emulated, history, scenarios, service, service_harness, tenants
 
 from mrs_emulator.core import core
 from mrs_emulator.core import settings as emulator_settings
@@ -191,3 +191,37 @@ async def test_orders_of_clusters_with_the_same_id_are_both_followed() -> None:
         for tenant in "ab":
             await tenants.until(here, tenant, "succeeded", 1, 7200)
         assert len({tenants.reported(here, tenant)[-1].data["cluster"] for tenant in "ab"}) == 2
+
+
+async def test_the_tenants_of_a_project_move_to_replicas_of_their_own_without_a_stop() -> None:
+    """New replicas have these tenants alone, and the old one is restarted without them: nothing is lost or doubled."""
+    address = {"endpoint": f"http://{service_harness.HOST}", "project_id": service.PROJECT, "budgets": False}
+    lake = {**address, **emulated.KEYS}
+    more: dict[str, Any] = {"mrs": {"budgets": False}, "engine": {"slots_per_cluster": 0}}
+    both = tenants.tenants(b={"connection": "lake"}, connections={"lake": lake}, **more)
+    own = {"requests": "b.requests", "events": "b.events", "connection": "lake"}
+    alone = service_harness.settings(tenants={"b": own}, connections={"lake": lake}, **more)
+    first = service_harness.settings(tenants={"a": {"requests": "a.requests", "events": "a.events"}}, **more)
+
+    async with service_harness.start(
+        both, partitions=2, emulated={"limits": {"on": False}, "clusters": [{"slots": 0}]}
+    ) as here:
+        sent = 0
+        for step in range(4):
+            for number in range(6):
+                for name in "ab":
+                    tenants.put(here, name, tenants.job(f"r-{sent}", 40.0), number % 2)
+                sent += 1
+            if step in {0, 1}:
+                here.chosen = alone
+                await here.start_replica()
+            elif step == 2:
+                here.chosen = first
+                wiring.stop(here.replicas[0].served)
+                await here.start_replica()
+            await asyncio.sleep(20)
+
+        for name in "ab":
+            await tenants.until(here, name, "succeeded", sent, 300)
+            assert tenants.count(here, name, "accepted") == tenants.count(here, name, "submitted") == sent
+        assert len(here.created()) == 2 * sent

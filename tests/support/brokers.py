@@ -16,7 +16,7 @@ import struct
 import subprocess
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,12 @@ _KAFKA_CONFIG = Path(__file__).with_name("kafka")
 _ARCHIVE = "classes.jsa"
 QUICK_JVM = ("-XX:TieredStopAtLevel=1",)
 """For brokers that live for minutes: the second compiler would take the processor from what is tested."""
+
+IMPATIENT = {
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
+    "log.cleaner.backoff.ms": "500",
+}
+"""What Kafka does every ten or fifteen seconds, it does every half second: ends old transactions, and compacts."""
 
 _CLUSTER_LINE = "cluster.id="
 
@@ -160,6 +166,9 @@ class KafkaNode(Node):
         format_options: of the tool that makes the data folder.
         jvm: further options of the Java machine.
 
+    Attributes:
+        data: the folder of its data.
+
     Source: Kafka 4.3 documentation, "KRaft" and "Broker configs".
     """
 
@@ -170,11 +179,11 @@ class KafkaNode(Node):
         self._format_options = list(format_options)
         self._jvm = list(jvm)
         self._parts = require_kafka()
-        self._data = workdir / f"kafka-{self.port}-data"
+        self.data = workdir / f"kafka-{self.port}-data"
         self._properties = workdir / f"kafka-{self.port}.properties"
         template = string.Template((_KAFKA_CONFIG / "server.properties").read_text())
         self.controller_port = ports.free_port()
-        filled = template.substitute(broker_port=self.port, controller_port=self.controller_port, data=self._data)
+        filled = template.substitute(broker_port=self.port, controller_port=self.controller_port, data=self.data)
         self._properties.write_text(f"{filled}\n")
         self._node_id = "1"
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -203,7 +212,7 @@ class KafkaNode(Node):
     def close(self) -> None:
         """End it at once and throw its data away; the log stays."""
         super().close()
-        shutil.rmtree(self._data, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def tool(self, main: str, *arguments: str) -> str:
         """
@@ -212,14 +221,25 @@ class KafkaNode(Node):
         Raises:
             ChildFailed: it failed.
         """
-        command = [*self._java("-XX:TieredStopAtLevel=1"), main, "--bootstrap-server", self.bootstrap, *arguments]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise child.ChildFailed(f"{main} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return _printed([*self._java(*QUICK_JVM), main, "--bootstrap-server", self.bootstrap, *arguments])
+
+    def tools(self, commands: Iterable[Sequence[str]]) -> str:
+        """
+        Run some of Kafka's own tools one after the other, each by its class and arguments; returns what they print.
+
+        They share one Java, as its start costs much more than what they do.
+
+        Raises:
+            BrokerMissing: there is no Java with a compiler. ChildFailed: one failed, and the next ones did not run.
+        """
+        if (compiler := java.find_compiler()) is None:
+            raise BrokerMissing(f"no Java {java.LEAST_VERSION} or newer with its compiler: install a JDK")
+        lines = ["\t".join([main, "--bootstrap-server", self.bootstrap, *words]) for main, *words in commands]
+        program = [*self._java(*QUICK_JVM), str(_KAFKA_CONFIG / "Tools.java")]
+        return _printed([str(compiler), *program[1:]], "\n".join(lines))
 
     def _command(self) -> list[str]:
-        if not self._data.exists():
+        if not self.data.exists():
             self._prepare_data()
         config = _KAFKA_CONFIG / "log4j2.properties"
         jvm = ["-Xmx400m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={config}", *self._jvm]
@@ -230,30 +250,21 @@ class KafkaNode(Node):
         kind = (self._node_id, *self._format_options)
         if kind not in _formatted:
             self._format()
-            written = [path for path in self._data.rglob("*") if path.is_file()]
-            _formatted[kind] = {str(path.relative_to(self._data)): path.read_bytes() for path in written}
+            written = [path for path in self.data.rglob("*") if path.is_file()]
+            _formatted[kind] = {str(path.relative_to(self.data)): path.read_bytes() for path in written}
             return
 
         for name, content in _formatted[kind].items():
-            (self._data / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.data / name).parent.mkdir(parents=True, exist_ok=True)
             lines = content.splitlines(keepends=True) if name == "meta.properties" else [content]
             own = f"{_CLUSTER_LINE}{self.cluster_id}\n".encode()
             whole = (own if line.startswith(_CLUSTER_LINE.encode()) else line for line in lines)
-            (self._data / name).write_bytes(b"".join(whole))
+            (self.data / name).write_bytes(b"".join(whole))
 
     def _format(self) -> None:
         storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}"]
         storage_tool += ["-c", str(self._properties), *self._format_options]
-        done = subprocess.run(
-            [*self._java("-XX:TieredStopAtLevel=1"), *storage_tool],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.log.write_text(done.stdout + done.stderr)
-        if done.returncode:
-            raise child.ChildFailed(f"Kafka's StorageTool failed:\n{done.stdout}{done.stderr}")
+        self.log.write_text(_printed([*self._java(*QUICK_JVM), *storage_tool]))
 
     def _java(self, *jvm: str) -> list[str]:
         archive = archive_of(self._parts.libs)
@@ -330,18 +341,23 @@ class TansuNode(Node):
 
 
 @contextmanager
-def start_kafka(workdir: Path, jvm: Sequence[str] = ()) -> Iterator[KafkaNode]:
+def start_kafka(
+    workdir: Path, jvm: Sequence[str] = (), properties: Mapping[str, str] | None = None
+) -> Iterator[KafkaNode]:
     """
     Run a Kafka node of your own in `workdir`; inside, kill and restart it as you like.
 
     Args:
         workdir: an existing folder for its files and its log.
         jvm: options of the Java machine; a broker that is not measured takes QUICK_JVM.
+        properties: more of server.properties.
 
     Raises:
         BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
     """
-    yield from _run(KafkaNode(workdir, jvm=jvm))
+    node = KafkaNode(workdir, jvm=jvm)
+    node.add(properties or {})
+    yield from _run(node)
 
 
 @contextmanager
@@ -379,6 +395,14 @@ def _run(node: _AnyNode) -> Iterator[_AnyNode]:
         yield node
     finally:
         node.close()
+
+
+def _printed(command: Sequence[str], text: str = "") -> str:
+    """Run a program to its end, with a text as its input; returns what it prints."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise child.ChildFailed(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
 
 
 def _answers(port: int) -> bool:

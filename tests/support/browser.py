@@ -28,6 +28,7 @@ _Value = TypeVar("_Value")
 _PROGRAM = "chromium"
 _WAIT_S = 60.0
 _OPTIONS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking")  # root has no sandbox
+sync_api.expect.set_options(timeout=_WAIT_S * 1000)  # five seconds by itself
 _AXE = pathlib.Path(axe_playwright_python.__file__).with_name("axe.min.js")
 
 
@@ -183,7 +184,7 @@ def window(browser: sync_api.Browser, url: str, *, expected: str | None = None, 
     reader = Reader(context.new_page(), url, expected=expected)
     reader.page.on("console", lambda said: reader.note(f"{said.type}: {said.text}"))
     reader.page.on("pageerror", lambda error: reader.note(str(error)))
-    reader.page.set_default_timeout(15_000)
+    reader.page.set_default_timeout(_WAIT_S * 1000)
     try:
         yield reader
     finally:

@@ -25,7 +25,7 @@ from tests.support import child
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.05
 _IDLE_S = 240.0
-_START_S = 90.0
+_START_S = 180.0
 _HOLD_MS = 6_000  # for half of the relays with an instance id that are asked to end
 _CAUSED = (0, -signal.SIGKILL)  # by SIGTERM and SIGKILL, which only troubles send
 
@@ -226,7 +226,7 @@ class Fleet:
     async def end(self, relay: Relay) -> None:
         """End a relay by SIGTERM; another exit code than 0 is a fault, unless it had not even begun to listen."""
         try:
-            code = await asyncio.to_thread(relay.process.stop, 40.0)
+            code = await asyncio.to_thread(relay.process.stop, 60.0)
         except child.ChildFailed as error:
             self.faults.append(f"{relay.place.stem}: {str(error).splitlines()[0]}")
         else:

@@ -24,9 +24,9 @@ from aiokafka import admin
 from aiokafka import errors as kafka_errors
 from tests.support import brokers, chaos_fleet, chaos_sites, chaos_troubles
 
-_RECOVERY_S = 90.0
+_RECOVERY_S = 120.0
 _IN_SYNC_S = 30.0
-_ADMIN_S = 20.0
+_ADMIN_S = 60.0
 _POINT_S = 20.0
 _MOST_PARTITIONS = 24
 _AWAY = (kafka_errors.KafkaError, TimeoutError, OSError)

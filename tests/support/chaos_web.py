@@ -22,7 +22,7 @@ from tests.support import chaos_fleet, chaos_troubles, child, history, postgres,
 
 KILLED = "web replicas killed"
 _REPLICAS = 2
-_READY_S = 20.0
+_READY_S = 60.0
 _END_S = 120.0
 _FREEZE_S = (web_replicas.LEASE_S + 0.5, 8.0)
 """Longer than the lease, so that the other replica takes the writing over; longer than the reader waits, at times."""

@@ -66,6 +66,12 @@ EVERYTHING: Final[dict[str, Any]] = {
         "engine": {"slots_per_cluster": 20},
         "log": {"level": "DEBUG"},
     },
+    "traces": {
+        "endpoint": "https://collector.example/v1/traces",
+        "ratio": 0.1,
+        "headersSecret": {"name": "collector", "key": "headers"},
+        "authoritySecret": {"name": "collector-ca", "key": "ca.crt"},
+    },
     "keda": {"enabled": True, "prometheus": "http://prometheus:9090", "maxReplicas": 12},
     "prometheus": {
         "serviceMonitor": {

@@ -17,8 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import looptime
-from tests.support import scenarios, service, service_harness
+from tests.support import clocks, scenarios, service, service_harness
 
 from mrs_relay.messages import event_reader, examples, registry
 
@@ -40,7 +39,7 @@ def play() -> dict[str, dict[str, Any]]:
     """Play all scenes; one event of each type that they brought about, by its path below the folder."""
     found: dict[str, dict[str, Any]] = {}
     for scene in (_jobs, _statements, _clusters, _calls):
-        with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(start=0, _enabled=True)) as runner:
+        with asyncio.Runner(loop_factory=clocks.virtual_loop) as runner:
             for event in runner.run(_played(scene)):
                 found.setdefault(event["type"], event)
     return {f"events/{kind}.json": found[kind] for kind in registry.EVENTS if kind in found}

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mrs_relay.engine.model import job_records
+
 LAST = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
 MAY_FOLLOW = {
     None: {"accepted", "rejected"},
@@ -105,8 +107,8 @@ class Ledger:
         for key, value in self._open.items():
             self.jobs.pop(key, None)
             if value is not None:
-                job = json.loads(value)
-                self.jobs[key] = Kept(job["id"], job["state"], job.get("sequence", 0))
+                job = job_records.decode(value)
+                self.jobs[key] = Kept(job.id, job.state.value, job.sequence)
         self._open.clear()
 
 

@@ -1,4 +1,4 @@
-"""Find asyncio tasks that a test leaves behind."""
+"""Find asyncio tasks that a test leaves behind, and wait for the end of connections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-_GRACE_S = 0.1  # for tasks that have been cancelled or are at their last step
+from tests.support import waiting
+
+_GRACE_S = 2.0
+"""For tasks that have been cancelled or are at their last step, which takes a busy machine a while."""
 
 
 async def end_left_behind(before: Collection[asyncio.Task[Any]]) -> list[str]:
@@ -25,3 +28,10 @@ async def end_left_behind(before: Collection[asyncio.Task[Any]]) -> list[str]:
     if left:
         await asyncio.wait(left, timeout=1.0)
     return sorted(f"{task.get_name()}: {task.get_coro()}" for task in left)
+
+
+async def until_disconnected() -> None:
+    """Wait until this loop has no connection left: TLS takes its leave of the other side, which may be busy."""
+    loop: Any = asyncio.get_running_loop()
+    await waiting.until(lambda: len(loop._selector.get_map()) <= 1)  # its own pipe
+    await asyncio.sleep(0.05)  # for the last step of each

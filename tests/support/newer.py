@@ -14,13 +14,13 @@ from mrs_relay.kafka import ledger_format, records, settings
 
 R = TypeVar("R", records.Record, records.Outgoing)
 
-FORMAT: Final = 2
+FORMAT: Final = ledger_format.FORMAT + 1
 """What the newer version writes."""
 
 
 class NewerBroker:
     """
-    A broker as a replica of the newer version uses it: it writes format 2 and reads it.
+    A broker as a replica of the newer version uses it: it writes one format more and reads it.
 
     Args:
         broker: of a group, or where `for_group` finds it.

@@ -1,8 +1,9 @@
 """
 A process that works on one topic through the Kafka part: numbers the records of each partition, one event a record.
 
-Run as `python tests/support/runtime_process.py BOOTSTRAP NAME GUARANTEE`; SIGTERM ends it in order. The events of input
-partition n stand in partition n of the events topic: `offset count`, so a reader sees gaps, repeats and disorder.
+Run as `python tests/support/runtime_process.py BOOTSTRAP NAME GUARANTEE SESSION_MS`; SIGTERM ends it in order. The
+events of input partition n stand in partition n of the events topic: `offset count`, so a reader sees gaps, repeats
+and disorder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mrs_relay.kafka import records, runtime, settings
 from mrs_relay.kafka.adapter import client
 
 
-def worker_settings(bootstrap: str, name: str, guarantee: str) -> settings.KafkaSettings:
+def worker_settings(bootstrap: str, name: str, guarantee: str, session_ms: int = 6_000) -> settings.KafkaSettings:
     """Settings that notice a dead member soon."""
     return settings.KafkaSettings.model_validate(
         {
@@ -27,7 +28,7 @@ def worker_settings(bootstrap: str, name: str, guarantee: str) -> settings.Kafka
             "app_id": name,
             "group_id": name,
             "guarantee": guarantee,
-            "session_timeout_ms": 6_000,
+            "session_timeout_ms": session_ms,
             "heartbeat_interval_ms": 1_000,
             "retry_most_s": 2.0,
         }
@@ -56,10 +57,10 @@ async def number(lease: leases.Lease[None]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def main(bootstrap: str, name: str, guarantee: str) -> None:
+async def main(bootstrap: str, name: str, guarantee: str, session_ms: str) -> None:
     """Work until SIGTERM."""
     logs.setup(style="json")
-    kafka = worker_settings(bootstrap, name, guarantee)
+    kafka = worker_settings(bootstrap, name, guarantee, int(session_ms))
     work = runtime.Runtime(kafka, client.KafkaBroker(kafka), number, clock.SystemClock())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.stop)
     await work.run()

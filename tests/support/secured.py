@@ -48,9 +48,8 @@ class Secured:
 
     def rotate(self, host: str, password: str) -> None:
         """Restart the node with papers of a new authority, for `host`; its SCRAM users get another password."""
-        for kind in _SCRAM:
-            change = ["--alter", "--add-config", f"{kind}=[password={password}]", "--entity-type", "users"]
-            self.node.tool("kafka.admin.ConfigCommand", *change, "--entity-name", USER)
+        user = ["kafka.admin.ConfigCommand", "--alter", "--entity-type", "users", "--entity-name", USER]
+        self.node.tools([*user, "--add-config", f"{kind}=[password={password}]"] for kind in _SCRAM)
         self.node.stop()
         files = {"ca": self.ca_file, "server": self.server_file, "client": self.cert_file}
         _issue(host, files)

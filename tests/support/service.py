@@ -12,15 +12,15 @@ import os
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiokafka
-from tests.support import child, history, ports
+from tests.support import child, history, ports, waiting
 
 from mrs_relay.kafka import settings
 from mrs_relay.kafka.adapter import client
@@ -100,7 +100,7 @@ class Deployment:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("MRS_RELAY_")}
         return {**plain, **{f"MRS_RELAY_{name}": value for name, value in given.items()}}
 
-    def command(self, *words: str, timeout_s: float = 60.0) -> tuple[int, str]:
+    def command(self, *words: str, timeout_s: float = waiting.LIMIT_S) -> tuple[int, str]:
         """Run `mrs-relay` with this deployment's settings; exit code and everything it printed."""
         log = self.workdir / f"{self.name}-{words[0]}-{time.monotonic_ns()}.log"
         process = child.Child([sys.executable, "-m", "mrs_relay", *words], log=log, env=self.environment())
@@ -153,21 +153,25 @@ class Deployment:
 
     async def records(self, topic: str) -> list[aiokafka.ConsumerRecord[bytes, bytes]]:
         """Everything committed in a topic at this moment."""
+        async with self._reading(topic) as consumer:
+            parts = sorted(consumer.assignment())
+            ends = await consumer.end_offsets(parts)
+            found: list[aiokafka.ConsumerRecord[bytes, bytes]] = []
+            async with asyncio.timeout(waiting.LIMIT_S):
+                while not all([await consumer.position(part) >= ends[part] for part in parts]):
+                    for batch in (await consumer.getmany(timeout_ms=300)).values():
+                        found += batch
+            return found
+
+    @asynccontextmanager
+    async def _reading(self, topic: str) -> AsyncIterator[aiokafka.AIOKafkaConsumer[bytes, bytes]]:
+        """Read what is committed in a topic, from its beginning."""
         consumer = aiokafka.AIOKafkaConsumer(
             topic, bootstrap_servers=self.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
         )
         await consumer.start()
         try:
-            parts = sorted(consumer.assignment())
-            ends = await consumer.end_offsets(parts)
-            found: list[aiokafka.ConsumerRecord[bytes, bytes]] = []
-            deadline_s = time.monotonic() + 30
-            while time.monotonic() < deadline_s:
-                for batch in (await consumer.getmany(timeout_ms=300)).values():
-                    found += batch
-                if all([await consumer.position(part) >= ends[part] for part in parts]):
-                    break
-            return found
+            yield consumer
         finally:
             await consumer.stop()
 
@@ -175,15 +179,16 @@ class Deployment:
         """All committed events."""
         return [history.seen(record.headers, record.value) for record in await self.records(self.events)]
 
-    async def until_ended(self, request_ids: Sequence[str], timeout_s: float) -> list[history.Seen]:
+    async def until_ended(self, request_ids: Iterable[str]) -> list[history.Seen]:
         """Wait until every request has a last event; returns all events, also when time is up."""
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            events = await self.story()
-            ended = {event.request_id for event in events if event.state in history.LAST}
-            if ended.issuperset(request_ids) or time.monotonic() > deadline_s:
-                return events
-            await asyncio.sleep(0.5)
+        left = set(request_ids)
+        ends_s = time.monotonic() + waiting.LIMIT_S
+        async with self._reading(self.events) as consumer:
+            while left and time.monotonic() < ends_s:
+                for batch in (await consumer.getmany(timeout_ms=300)).values():
+                    events = (history.seen(record.headers, record.value) for record in batch)
+                    left -= {event.request_id for event in events if event.state in history.LAST}
+        return await self.story()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +221,7 @@ class Emulator:
     def _call(self, verb: str, path: str, body: bytes | None = None) -> Any:
         headers = {} if body is None else {"Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data=body, headers=headers, method=verb)
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.loads(reply.read() or b"null")
 
 
@@ -236,7 +241,7 @@ def emulator(workdir: Path, *flags: str, limited: bool = False) -> Iterator[Emul
             return False
 
     try:
-        process.wait_ready(answers, timeout_s=60)
+        process.wait_ready(answers, timeout_s=waiting.LIMIT_S)
         yield playing
     finally:
         process.kill()

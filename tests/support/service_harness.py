@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support import history, service
+from tests.support import history, objects, service
 
 from mrs_emulator.core import core, faults, wire
 from mrs_emulator.core import settings as emulator_settings
@@ -21,6 +21,7 @@ from mrs_relay import settings as all_settings
 from mrs_relay import wiring
 from mrs_relay.common import clock
 from mrs_relay.engine import context as contexts
+from mrs_relay.engine import tracing
 from mrs_relay.kafka import supervisor
 from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.mrs import client as clients
@@ -132,12 +133,22 @@ class ServiceHarness:
     stack: contextlib.AsyncExitStack
     replicas: list[Replica] = field(default_factory=list)
     doors: dict[str, Wire] = field(default_factory=dict)
+    observing: tracing.Tracing = tracing.OFF
+    objects: objects.ObjectDoor | None = None
 
     async def start_replica(self, door: Wire | None = None) -> Replica:
         """Start one more replica, on a wire of its own, and return at once."""
         door = door or Wire(self.mrs)
+        reading = {} if self.objects is None else {"obs": self.objects.connect}
         served = await self.stack.enter_async_context(
-            wiring.opened(self.chosen, lambda mrs: self._connect(mrs, door), self.broker.for_group, self.time)
+            wiring.opened(
+                self.chosen,
+                lambda mrs: self._connect(mrs, door),
+                self.broker.for_group,
+                self.time,
+                observing=self.observing,
+                **reading,
+            )
         )
         replica = Replica(served, door)
         replica.task = asyncio.create_task(wiring.run(served), name=f"replica {len(self.replicas) + 1}")
@@ -148,13 +159,20 @@ class ServiceHarness:
         self, mrs: mrs_settings.MrsSettings, door: Wire
     ) -> contextlib.AbstractAsyncContextManager[clients.Client]:
         door = self.doors.get(mrs.base_url, door)
-        return contextlib.nullcontext(clients.Client(mrs, door, self.time))
+        return contextlib.nullcontext(self.observing.client(mrs, door, self.time))
 
     def put(
-        self, value: bytes | None, *, key: bytes | None = b"k", partition: int = 0, topic: str | None = None
+        self,
+        value: bytes | None,
+        *,
+        key: bytes | None = b"k",
+        partition: int = 0,
+        topic: str | None = None,
+        traceparent: str | None = None,
     ) -> None:
         """A request arrives."""
-        self.broker.put(topic or self.chosen.kafka.topics.requests, partition, key, value)
+        headers = () if traceparent is None else (("traceparent", traceparent.encode()),)
+        self.broker.put(topic or self.chosen.kafka.topics.requests, partition, key, value, headers)
 
     def events(self, topic: str | None = None) -> list[history.Seen]:
         """All committed events, partition by partition."""
@@ -187,6 +205,7 @@ async def start(
     partitions: int = 1,
     replicas: int = 1,
     emulated: Mapping[str, Any] | None = None,
+    observing: tracing.Tracing = tracing.OFF,
 ) -> AsyncIterator[ServiceHarness]:
     """A deployment with its topics made and its replicas started."""
     chosen = chosen or settings()
@@ -197,7 +216,7 @@ async def start(
     async with contextlib.AsyncExitStack() as stack:
         given = emulator_settings.EmulatorSettings(**{"seed": 1, **(emulated or {})})
         mrs = await stack.enter_async_context(core.Emulator(given, time))
-        made = ServiceHarness(chosen, broker, mrs, time, stack)
+        made = ServiceHarness(chosen, broker, mrs, time, stack, observing=observing)
         try:
             for _ in range(replicas):
                 await made.start_replica()

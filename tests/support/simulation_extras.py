@@ -47,6 +47,7 @@ class Extras:
         odd_cancels: cancels come before their request, on other partitions, and twice.
         holds: controls come and go.
         late_repeats: requests that have ended are repeated and cancelled now and then.
+        formats: every second replica writes the former format of the ledger.
     """
 
     tenants: int = 0
@@ -65,6 +66,7 @@ class Extras:
     odd_cancels: bool = False
     holds: bool = False
     late_repeats: bool = False
+    formats: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -104,6 +106,7 @@ def draw(seed: int) -> Extras:
         odd_cancels=often(),
         holds=often(),
         late_repeats=often(0.5),
+        formats=often(0.5),
     )
 
 

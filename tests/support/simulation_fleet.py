@@ -38,6 +38,7 @@ class Fleet:
     Attributes:
         name: begins the names of its machines.
         troubles: counts those that gave up by themselves.
+        mixes_formats: every second one writes the former format of the ledger.
         crashes: ends that are faults.
     """
 
@@ -48,6 +49,7 @@ class Fleet:
     troubles: Counter[str]
     name: str = ""
     time: clock.LoopClock = field(default_factory=clock.LoopClock)
+    mixes_formats: bool = False
     replicas: list[Replica] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
 
@@ -102,11 +104,20 @@ class Fleet:
 
         self.nature.trap = spring
 
+    def _settings(self, number: int) -> all_settings.Settings:
+        if not self.mixes_formats:
+            return self.chosen
+        kafka = self.chosen.kafka.model_copy(update={"ledger_format": 1 + number % 2})
+        return self.chosen.model_copy(update={"kafka": kafka})
+
     async def _live(self, replica: Replica) -> None:
         machine = replica.machine
         try:
             opened = wiring.opened(
-                self.chosen, lambda mrs: self._connect(machine, mrs), replica.line.for_group, self.time
+                self._settings(self.replicas.index(replica)),
+                lambda mrs: self._connect(machine, mrs),
+                replica.line.for_group,
+                self.time,
             )
             async with opened as served:
                 replica.served = served

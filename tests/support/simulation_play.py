@@ -199,6 +199,7 @@ class Simulation:
             hub.create_topics(simulation_stage.PARTITIONS, one.kafka.topics)
         letter = "" if self.extras.deployments == 1 else "xy"[number]
         fleet = simulation_fleet.Fleet(chosen, hub, self.nature, self.chance, self.troubles, letter, self.time)
+        fleet.mixes_formats = self.extras.formats
         stages = [
             simulation_stage.Stage(f"{letter}{one.name}", hub, one.kafka.topics, self.chance, self.extras)
             for one in chosen.tenancies

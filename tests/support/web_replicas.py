@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from tests.support import child, ports, service
+from tests.support import child, ports, service, waiting
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=5)
 """For sessions that read streams; a replica sends a heartbeat every second."""
 
 LEASE_S = 1.5
-_STOP_S = 20.0
+_STOP_S = 60.0
 
 
 class Replica:
@@ -71,7 +71,7 @@ class Replica:
         assert self._process is not None
         return self._process.stop(_STOP_S)
 
-    async def ready(self, session: aiohttp.ClientSession, timeout_s: float = 60.0) -> None:
+    async def ready(self, session: aiohttp.ClientSession, timeout_s: float = waiting.LIMIT_S) -> None:
         """
         Wait until it answers that it is ready.
 

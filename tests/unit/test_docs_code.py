@@ -25,8 +25,10 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "docs/emulator.md": {(2, 4): "tests/contract/test_client_examples.py"},
     "docs/first-job.md": {(1, 2, 3, 4, 5, 7): "tests/e2e/test_docs_examples.py"},
     "docs/old-clusters.md": {(1,): "tests/e2e/test_v11_clusters.py"},
+    "docs/plain-host.md": {(2, 3): "tests/e2e/test_plain_host.py"},
     "docs/reference.md": {tuple(range(1, 11)): "tests/unit/test_docs_code.py"},
     "docs/relay-client.md": {tuple(range(1, 7)): "tests/unit/client/test_examples.py"},
+    "docs/results.md": {(1, 3, 4): "tests/unit/test_results_page.py"},
     "docs/subscribe.md": {(1, 2, 3, 4): "tests/e2e/test_docs_examples.py"},
     "docs/tenants.md": {(1,): "tests/unit/test_tenant_settings.py"},
 }
@@ -71,6 +73,9 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
     },
+    "docs/plain-host.md": dict.fromkeys(
+        (1, 4, 5), "need root and systemd; tests/e2e/test_plain_host.py starts what the units start"
+    ),
     "docs/replicas.md": {1: "settings; tests/e2e/test_restarts.py starts relays with them"},
     "docs/kubernetes.md": {
         **dict.fromkeys((1, 2, 3), "needs Docker, or a cluster; tests/contract/test_chart.py renders the chart"),
@@ -80,6 +85,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         1: "kcat with a placeholder for the cluster; its message is checked here",
         2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",
     },
+    "docs/results.md": {2: "settings; tests/e2e/test_results.py starts relays with them"},
     "docs/running.md": {1: "as in README.md"},
     "docs/tenants.md": {2: "a message of the relay"},
     "docs/why.md": dict.fromkeys(

@@ -1,9 +1,9 @@
 """
 Prepare other people's tools: Node packages in `.cache/node`, and programs.
 
-The programs are kcat, MIT Kerberos with its headers, PostgreSQL, Chromium and Prometheus. `make tools` calls this; it
-does nothing when everything is there. On Debian as root it installs programs; elsewhere it says what to install and
-fails. Node.js itself is never installed.
+The programs are kcat, MIT Kerberos with its headers, PostgreSQL, Chromium, Prometheus and `systemd-analyze`.
+`make tools` calls this; it does nothing when everything is there. On Debian as root it installs programs; elsewhere it
+says what to install and fails. Node.js itself is never installed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _PROGRAMS = {
     "krb5-config": "libkrb5-dev",  # the headers with which pip builds gssapi
     "chromium": "chromium",  # in which the tests use the dashboard
     "promtool": "prometheus",  # checks the alert rules, and Prometheus itself scrapes a relay
+    "systemd-analyze": "systemd",  # checks the units
     "pg_ctlcluster": "postgresql",  # Debian's own; the server's programs stand in a folder for each version
 }
 """Name of each program and its package in Debian."""

@@ -213,7 +213,7 @@ class Api:
     async def _measured(self, request: web.Request) -> web.Response:
         if self._files:
             self._expiries = await asyncio.to_thread(expiry.expiries, self._files)
-        return http_server.metrics(request, self._metrics)
+        return await http_server.metrics(request, self._metrics)
 
     def _snapshot(self) -> metrics.Snapshot:
         return metrics.Snapshot(self._reading.progress, self._readers.count, self._cut_off, self._expiries)

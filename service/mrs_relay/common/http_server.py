@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import prometheus_client
 from aiohttp import web
-from prometheus_client import exposition
+from prometheus_client import core, exposition
+from prometheus_client import registry as collectors
 
 from mrs_relay import errors
 
@@ -46,7 +48,27 @@ async def alive(_request: web.Request) -> web.Response:
     return web.json_response({"alive": True})
 
 
-def metrics(request: web.Request, registry: prometheus_client.CollectorRegistry) -> web.Response:
-    """Return all metrics of a registry: as OpenMetrics with exemplars if the caller accepts it, else as plain text."""
+async def metrics(request: web.Request, registry: prometheus_client.CollectorRegistry) -> web.Response:
+    """
+    Return all metrics of a registry: as OpenMetrics with exemplars if the caller accepts it, else as plain text.
+
+    They are written one by one, between which the event loop does its other work: hundreds of tenants have many.
+    """
     encode, content_type = exposition.choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+    end = encode(_Families(()))
+    parts = []
+    for family in registry.collect():
+        parts.append(encode(_Families((family,))).removesuffix(end))
+        await asyncio.sleep(0)
+    return web.Response(body=b"".join((*parts, end)), headers={"Content-Type": content_type})
+
+
+class _Families(collectors.Collector):
+    """Some metrics as a registry has them."""
+
+    def __init__(self, families: Sequence[core.Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[core.Metric]:
+        """Return them."""
+        return self._families

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from mrs_relay.common import clock
-from mrs_relay.engine import held_jobs, views
+from mrs_relay.engine import held_jobs, tracing, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.lineage import recorder
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import controls, lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
+from mrs_relay.kafka import ledger_format as formats
 from mrs_relay.messages import events
 
 Mode = events.Mode
@@ -51,6 +52,8 @@ class TenantContext:
         controls: those in effect in this process.
         held: partition -> its jobs that wait for something of their own, for people who ask why.
         lineage: where run events are written; None: none are.
+        ledger_format: of the jobs that are written.
+        traces: observe commits.
     """
 
     settings: engine_settings.EngineSettings
@@ -69,6 +72,8 @@ class TenantContext:
     controls: controls.Controls = field(default_factory=controls.Controls)
     held: dict[int, held_jobs.HeldJobs] = field(default_factory=dict)
     lineage: recorder.Target | None = None
+    ledger_format: int = formats.FORMAT
+    traces: tracing.Traces = tracing.OFF
 
 
 class FactNotice(msgspec.Struct, frozen=True, gc=False):

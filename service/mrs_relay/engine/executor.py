@@ -18,12 +18,13 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay.common import faults, tasks
-from mrs_relay.engine import activity, alarms, expiry, held_jobs, resting_jobs, sender, stopper, timers
+from mrs_relay.engine import activity, alarms, early_cancels, expiry, held_jobs, resting_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
 from mrs_relay.engine.scheduling import entries, waits
 from mrs_relay.engine.work import kinds
+from mrs_relay.kafka import cold_records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
 
@@ -79,7 +80,7 @@ class CommandExecutor:
         await self._sender.close()
 
     def resume(
-        self, restored: Mapping[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
+        self, restored: resting_jobs.RestingJobs, rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
     ) -> None:
         """
         Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
@@ -94,6 +95,9 @@ class CommandExecutor:
         self._expiry.start()
         self._rejections.start(rejected)
         self._cold_expiry.look_in_time()
+        if self._lease.cold is not None and not self._lease.cold.is_complete:
+            self._lease.inbox.hold_records()  # a new request and a repeated one look the same
+            self._others.start(self._await_index(self._lease.cold, restored), name="await the index")
         now_ms = self._context.time.now_ms()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
@@ -145,6 +149,12 @@ class CommandExecutor:
                 # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
                 self._next_commit_s = asyncio.get_running_loop().time() + self._context.commit_interval_s
                 return batch
+
+    async def _await_index(self, cold: cold_records.ColdRecords, in_memory: Mapping[jobs.LedgerKey, jobs.Job]) -> None:
+        """Let messages wait until all remembered requests are indexed, but for the cancels of jobs under way."""
+        await early_cancels.EarlyCancels(self._lease.inbox, self._context, in_memory).look_until(cold)
+        self._lease.inbox.release_records()
+        self._cold_expiry.look_in_time()
 
     def _most_records(self) -> int:
         most, room = self._context.settings.batch_records, self._context.scheduler.room(self)

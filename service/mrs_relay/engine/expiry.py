@@ -232,8 +232,10 @@ class ColdExpiry:
         self._is_set = False
 
     def look_in_time(self) -> None:
-        """Set the timer for the cold jobs that are due first, unless it is set."""
-        if self._cold is not None and not self._is_set and (first_ms := self._cold.next_due_ms) is not None:
+        """Set the timer for the cold jobs that are due first, unless it is set, or not all of them are known yet."""
+        if self._cold is None or self._is_set or not self._cold.is_complete:
+            return
+        if (first_ms := self._cold.next_due_ms) is not None:
             self._is_set = True
             self._alarm.at(max(first_ms, self._time.now_ms() + _COLD_AGAIN_MS), self._look)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mrs_relay.engine import resting_jobs
 from mrs_relay.engine.model import jobs
 
 
@@ -23,4 +23,4 @@ class HeldJobs:
     not_before: dict[jobs.LedgerKey, int] = field(default_factory=dict)
     in_doubt: dict[jobs.LedgerKey, int] = field(default_factory=dict)
     choosing: set[jobs.LedgerKey] = field(default_factory=set)
-    in_memory: Mapping[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)
+    in_memory: resting_jobs.RestingJobs = field(default_factory=resting_jobs.RestingJobs)

@@ -33,13 +33,25 @@ def is_overdue(job: jobs.Job, now_ms: int, since_ms: int, settings: engine_setti
         case jobs.State.IN_DOUBT:
             return since_ms + (settings.settle_s + settings.visibility_s + _CALL_S) * 1000 < late_ms
         case jobs.State.SUBMITTED | jobs.State.RUNNING | jobs.State.COLLECTING:
-            return 0 < job.run_deadline_ms < late_ms or _is_unclear(job, late_ms)
+            return is_late(due_ms(job), now_ms)
         case jobs.State.CANCELLING:
-            return since_ms + 4 * settings.kill_again_s * 1000 < late_ms or _is_unclear(job, late_ms)
+            return since_ms + 4 * settings.kill_again_s * 1000 < late_ms or is_late(due_ms(job), now_ms)
     return False
 
 
-def _is_unclear(job: jobs.Job, late_ms: int) -> bool:
-    """Whether MRS has not shown the job, or has shown an end without an outcome, for longer than the grace."""
-    spans = (job.missing, job.unsettled)
-    return any(span is not None and span.since_ms < late_ms for span in spans)
+def is_late(due_ms: int, now_ms: int) -> bool:
+    """Return whether a job that was due at a moment, or at none (0), is overdue; all in epoch milliseconds."""
+    return 0 < due_ms < now_ms - round(GRACE_S * 1000)
+
+
+def due_ms(job: jobs.Job) -> int:
+    """
+    Return the moment from which on a followed job is late by what it says itself, epoch milliseconds; 0: never.
+
+    That is its deadline, or the beginning of a time in which MRS does not show it, or shows an end without an outcome.
+    A job that is being stopped has no deadline any more.
+    """
+    moments = [span.since_ms for span in (job.missing, job.unsettled) if span is not None]
+    if job.run_deadline_ms and job.state is not jobs.State.CANCELLING:
+        moments.append(job.run_deadline_ms)
+    return min(moments, default=0)

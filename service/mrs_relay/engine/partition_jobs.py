@@ -93,6 +93,10 @@ class Jobs(resting_jobs.RestingJobs):
                 self[key] = _decoded(record.value or b"")
                 self._recalled[key] = record.offset
 
+    def is_recalled(self, key: jobs.LedgerKey) -> bool:
+        """Whether a job is in memory only until `put_back`."""
+        return key in self._recalled
+
     def put_back(self) -> None:
         """Let the recalled jobs leave memory again that no commit has changed."""
         self._without_record.clear()

@@ -3,16 +3,16 @@ Hold jobs by their ledger key; those that MRS works on are compressed when nothi
 
 A job that runs takes ten times as much memory as its ledger record, compressed with similar records as a dictionary. A
 job that is asked for is made from its compressed record, which stays: do not keep the job. One that is set is held as
-it is until it has rested.
+it is until it has rested. What is counted of all jobs stands before the compressed record, see `glance`.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Final, TypeVar, overload
+from typing import Final, NamedTuple, TypeVar, overload
 
-from mrs_relay.engine import timers
+from mrs_relay.engine import overdue, timers
 from mrs_relay.engine.model import job_records, jobs
 
 D = TypeVar("D")
@@ -20,14 +20,32 @@ D = TypeVar("D")
 REST_MS: Final = 30_000
 """A job is compressed between one and two times so long after its last change."""
 
-_AT_ONCE: Final = 2000  # in 15 ms
-_NEXT_MS: Final = 2000
+_AT_ONCE: Final = 500  # in 15 ms
+_NEXT_MS: Final = 500
 
 _SAMPLES: Final = 4
 _SAMPLE_BYTES: Final = 1024
 _WINDOW_BITS: Final = 12  # 4 KiB hold all samples
 _LEVEL: Final = 3
 _MEMORY_LEVEL: Final = 5
+
+_STATES: Final = tuple(jobs.State)
+_STATE_NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
+_HEAD_BYTES: Final = 7
+"""Before each compressed record: the number of its state, and the moment at which it is due in six bytes."""
+
+
+class Resting(NamedTuple):
+    """
+    A job that rests, as far as it is known without reading its record.
+
+    Attributes:
+        state: its state.
+        due_ms: see `overdue.due_ms`.
+    """
+
+    state: jobs.State
+    due_ms: int
 
 
 class Packer:
@@ -36,7 +54,8 @@ class Packer:
     def __init__(self) -> None:
         self._samples: list[bytes] = []
         self._dictionary = b""
-        self._primed = zlib.compressobj()
+        # NB: with zlib's own parameters it would take 268 kB, of each partition of each tenant.
+        self._primed = zlib.compressobj(wbits=-_WINDOW_BITS, memLevel=1)
 
     def pack(self, job: jobs.Job) -> bytes | None:
         """Return the job's compressed record; None for the first few jobs, which become samples."""
@@ -49,11 +68,17 @@ class Packer:
             )
             return None
         one = self._primed.copy()
-        return one.compress(value) + one.flush()
+        return _head(job) + one.compress(value) + one.flush()
 
     def unpack(self, packed: bytes) -> jobs.Job:
         """Return the job of a compressed record."""
-        return job_records.decode(zlib.decompressobj(-_WINDOW_BITS, self._dictionary).decompress(packed))
+        record = memoryview(packed)[_HEAD_BYTES:]
+        return job_records.decode(zlib.decompressobj(-_WINDOW_BITS, self._dictionary).decompress(record))
+
+
+def _head(job: jobs.Job) -> bytes:
+    due_ms = min(max(0, overdue.due_ms(job)), (1 << 48) - 1)
+    return bytes((_STATE_NUMBERS[job.state],)) + due_ms.to_bytes(_HEAD_BYTES - 1, "big")
 
 
 class RestingJobs(MutableMapping[jobs.LedgerKey, jobs.Job]):
@@ -106,6 +131,13 @@ class RestingJobs(MutableMapping[jobs.LedgerKey, jobs.Job]):
         if found is None:
             return default
         return self._packer.unpack(found) if isinstance(found, bytes) else found
+
+    def glance(self, key: jobs.LedgerKey) -> jobs.Job | Resting | None:
+        """Return the job of a key; of one that rests only what is known without reading it, in a tenth of the time."""
+        found = self._jobs.get(key)
+        if isinstance(found, bytes):
+            return Resting(_STATES[found[0]], int.from_bytes(found[1:_HEAD_BYTES], "big"))
+        return found
 
     def __setitem__(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._jobs[key] = job

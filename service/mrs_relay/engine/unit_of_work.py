@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from mrs_relay.engine import alarms, durations, outgoing, partition_jobs, recall, unit_counts
+from mrs_relay.engine import alarms, durations, outgoing, partition_jobs, recall, rewriting, unit_counts
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import cancel_routing, reader
@@ -217,6 +217,8 @@ class UnitOfWork:
         if isinstance(fact, facts.Requested):
             fact, most_growth_bytes = self._counts.within_limits(fact), _GROWTH_BYTES
         before = self._changed[key] if key in self._changed else self._base.get(key)
+        if before is None:
+            fact = self._context.traces.started(fact)
         if isinstance(fact, facts.Admitted | facts.RejectionDue) and before is not None:
             fact = self._context.controls.applied(fact, before, self._context.quota.policy.tenant)
         decision = transitions.decide(before, fact, self._now_ms, self._counts.config())
@@ -224,7 +226,7 @@ class UnitOfWork:
             return None
 
         # The ledger record; that of a new request keeps room to grow.
-        value = job_records.encode_after(decision.job, fact)
+        value = job_records.encode_after(decision.job, fact, self._context.ledger_format)
         size_bytes = self._fitting_bytes(key, value, most_growth_bytes)
 
         topic = self._context.topics.events
@@ -262,7 +264,7 @@ class UnitOfWork:
                 return step
             if (then := transitions.decide(job, _ADMITTED, self._now_ms, self._counts.config())) is None:
                 return step
-            value = job_records.encode_after(then.job, _ADMITTED)
+            value = job_records.encode_after(then.job, _ADMITTED, self._context.ledger_format)
             size_bytes = step.size_bytes - records.size_bytes(key, step.value) + self._fitting_bytes(key, value)
             published = [self._writer.event(event, self._context.topics.events) for event in then.events]
             size_bytes += records.rough_bytes(published)
@@ -345,8 +347,10 @@ class UnitOfWork:
         return not self.is_empty or (bool(batch.records) and self.next_offset > self._lease.next_offset)
 
     def changes(self) -> list[records.Change]:
-        """Return the ledger writes."""
-        return [records.Change(key, value) for key, value in self._written.items()]
+        """Return the ledger writes: what has changed, and jobs whose records lie too far behind."""
+        written = [records.Change(key, value) for key, value in self._written.items()]
+        bytes_left, now_s = self._lease.budget_bytes - self.bytes, self._context.time.monotonic_s()
+        return written + rewriting.changes(self._lease, self._base, self._written, bytes_left, now_s)
 
     def outgoing(self) -> list[records.Outgoing]:
         """Return events, dead letters and latest states."""
@@ -365,6 +369,8 @@ class UnitOfWork:
         counts.commits += 1
         counts.events.update((event.subject, event.data.state) for event in self._events)
         counts.dead_letters.update(letter.code for letter in self._dead_letters)
+        traces, partition = self._context.traces, self._lease.partition
+        traces.committed(partition, self._now_ms, self._changed, self._base, self._events)
 
         for key, job in self._changed.items():
             durations.note(counts, self._base.get(key), job, self._now_ms)

@@ -310,6 +310,10 @@ class LogReader(Protocol):
         """Offset at which the reading began. Compaction alone never moves the beginning of a log away from 0."""
 
     @property
+    def end(self) -> int:
+        """Offset behind the last record that was readable at the start."""
+
+    @property
     def caught_up(self) -> bool:
         """
         Whether `read` has returned all records that were readable at its start.

@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.common import backoff
+from mrs_relay.common import backoff, tasks
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_index, log_reading, records
 
@@ -61,6 +61,9 @@ class ColdRecords:
         broker: keeps it.
         rule: tells which values are cold.
         timeout_s: longest wait without a record that was asked for, over all tries, in seconds.
+
+    Attributes:
+        older_part: part of the ledger that has been indexed while this is not complete, from 0 to 1; for people.
     """
 
     def __init__(
@@ -81,6 +84,10 @@ class ColdRecords:
         self._last_changes: Sequence[records.Change] = ()
         self._last_blocks: Sequence[records.Block] = ()
         self._last_offsets: dict[bytes, int] | None = None
+        self._known: set[bytes] | None = None
+        self._completed = asyncio.Event()
+        self._completed.set()
+        self.older_part = 0.0
 
     def __len__(self) -> int:
         """Return the number of indexed records."""
@@ -90,10 +97,54 @@ class ColdRecords:
         """Whether the key may have a cold record."""
         return self._fingerprint(key) in self._index
 
+    # What the tail of the ledger does not have
+
+    def expect_older(self) -> None:
+        """Begin with the tail of the ledger alone; records before it follow by `older`, in order, up to `complete`."""
+        self._known = set()
+        self._completed.clear()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every cold record is indexed: only then a key without an entry has none."""
+        return self._known is None
+
+    async def completed(self, most_s: float) -> None:
+        """Wait until every cold record is indexed, for `most_s` seconds at most."""
+        await tasks.sleep_until(self._completed, most_s)
+
+    def older(self, key: bytes, value: bytes | None, offset: int) -> bool:
+        """Index a record before the tail, unless the tail has another of its key; returns whether memory needs none."""
+        if self._known is not None and key in self._known:
+            return True
+        return self._indexed(key, value, offset) or value is None
+
+    def is_newer(self, key: bytes, end: int) -> bool:
+        """Whether the key has a record behind an offset, or has had one."""
+        if self._known is not None and key in self._known:
+            return True
+        return any(entry.offset >= end for entry in self._index.entries(self._fingerprint(key)))
+
+    def complete(self) -> None:
+        """Note that every cold record is indexed."""
+        self._known = None
+        self._completed.set()
+
+    def _note_known(self, key: bytes) -> None:
+        """Note a key whose records before the tail do not count, since a later one is not cold."""
+        if self._known is not None:
+            self._known.add(key)
+
     # What is written
 
     def replayed(self, key: bytes, value: bytes | None, offset: int) -> bool:
         """Index a committed record that a restore has read, if it is cold; returns whether it is."""
+        if self._indexed(key, value, offset):
+            return True
+        self._note_known(key)
+        return False
+
+    def _indexed(self, key: bytes, value: bytes | None, offset: int) -> bool:
         due_ms = None if value is None else self._rule.due_ms(value)
         if due_ms is None:
             self._replaced(key, offset)
@@ -117,9 +168,11 @@ class ColdRecords:
         self._index.put(self._fingerprint(key), offset, due_ms)
 
     def deleted(self, key: bytes) -> None:
-        """Note that the last commit has deleted a key, of which older records may be indexed."""
-        if key in self:
-            self._replaced(key, self.offset_of(key))
+        """Note that the last commit has deleted a key, of which older records may be indexed, now or later."""
+        if self._known is not None or key in self:
+            offset = self.offset_of(key)
+            self._note_known(key)
+            self._replaced(key, offset)
 
     def _replaced(self, key: bytes, offset: int) -> None:
         fingerprint = self._fingerprint(key)
@@ -142,6 +195,7 @@ class ColdRecords:
             record = self._newest(fingerprint, read).get(key)
             if record is not None:
                 self._index.drop(fingerprint, cold_index.Entry(record.offset, is_replacement=False))
+                self._note_known(key)
                 found[key] = record
         return found
 

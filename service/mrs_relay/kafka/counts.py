@@ -19,13 +19,15 @@ class RuntimeCounts:
     Attributes:
         commits: durations of commits that Kafka took.
         commit_failures: commits that failed, or whose outcome is unknown.
-        restores: durations from the beginning of a restore to the handler's start.
+        takeovers: durations from the beginning of a restore to the handler's start.
+        restores: durations from the beginning of a restore until messages can be taken.
         restore_failures: restores that ended with an error.
         rebalances: assignments by the group.
     """
 
     commits: histograms.Histogram = field(default_factory=_calls)
     commit_failures: int = 0
+    takeovers: histograms.Histogram = field(default_factory=histograms.Histogram)
     restores: histograms.Histogram = field(default_factory=histograms.Histogram)
     restore_failures: int = 0
     rebalances: int = 0

@@ -68,6 +68,7 @@ class Inbox(Generic[T]):
         self._taken_to = next_offset
         self._accepted_to = next_offset
         self._full = False
+        self._are_held = False
         self._closed = False
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
@@ -102,6 +103,19 @@ class Inbox(Generic[T]):
     def waiting(self) -> int:
         """Number of records and notices that wait."""
         return len(self._records) + len(self._notices)
+
+    def hold_records(self) -> None:
+        """Keep all records waiting until `release_records`; notices can be taken."""
+        self._are_held = True
+
+    def release_records(self) -> None:
+        """Let records be taken again."""
+        self._are_held = False
+        self._wake()
+
+    def waiting_records(self, offset: int) -> Sequence[records.Record]:
+        """Return the records that wait, from an offset on; they stay."""
+        return [record for record in self._records if record.offset >= offset]
 
     def put(self, notice: T) -> None:
         """Add a notice; never blocks, never refuses. Also possible after `close`, while the handler still takes."""
@@ -180,7 +194,7 @@ class Inbox(Generic[T]):
 
             # Items wait, but it is too early: a timer ends the wait. Without items the handler is idle.
             timer = None
-            if self.waiting:
+            if self._notices or (self._records and not self._are_held):
                 timer = loop.call_at(not_before_s if not_before_s > now_s else now_s + _ASK_AGAIN_S, self._wake)
             else:
                 self._idle.set()
@@ -199,13 +213,13 @@ class Inbox(Generic[T]):
 
     def _ready(self, limit: int, not_before_s: float, now_s: float, most_records: Callable[[], int]) -> bool:
         waiting = len(self._notices)
-        if self._records:
+        if self._records and not self._are_held:
             waiting += min(len(self._records), most_records())
         return waiting > 0 and (self._closed or waiting >= limit or now_s + _TICK_S >= not_before_s)
 
     def _collect(self, limit: int, most_records: int) -> Batch[T]:
         notices = [self._notices.popleft() for _ in range(min(limit, len(self._notices)))]
-        count = min(limit - len(notices), len(self._records), most_records)
+        count = 0 if self._are_held else min(limit - len(notices), len(self._records), most_records)
         taken = [self._records.popleft() for _ in range(count)]
         if taken:
             self._bytes -= sum(len(record.value or b"") for record in taken)

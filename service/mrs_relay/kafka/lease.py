@@ -17,7 +17,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from mrs_relay import errors
 from mrs_relay.common import clock as clocks
 from mrs_relay.kafka import budget as budgets
-from mrs_relay.kafka import cold_records, records
+from mrs_relay.kafka import cold_records, live_tail, records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import progress as progresses
 
@@ -62,6 +62,7 @@ class Start:
         budget: of the partition's commits, which outlives the lease; None: they may be of any size.
         progress: knows the ends of the input topic and how far it has been read; None: all counts as read.
         cold: the values of the ledger that are not in `state`; None if all are.
+        tail: where the records of the values in memory begin; None: anywhere.
     """
 
     state: dict[bytes, bytes]
@@ -70,6 +71,7 @@ class Start:
     budget: budgets.CommitBudget | None = None
     progress: progresses.Progress | None = None
     cold: cold_records.ColdRecords | None = None
+    tail: live_tail.LiveTail | None = None
 
 
 class Lease(Generic[T]):
@@ -85,6 +87,7 @@ class Lease(Generic[T]):
         owned_since_s: time of the claim on the event loop's clock, in seconds.
         progress: see `Start`.
         cold: see `Start`.
+        tail: see `Start`.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Lease(Generic[T]):
         self.owned_since_s = start.owned_since_s
         self.progress = start.progress
         self.cold = start.cold
+        self.tail = start.tail
         self._writer = writer
         self._clock = clock
         self._stale_after_s = stale_after_s
@@ -129,6 +133,11 @@ class Lease(Generic[T]):
     def next_offset(self) -> int:
         """Offset of the first input record that is not yet committed."""
         return self._next_offset
+
+    @property
+    def indexed(self) -> float | None:
+        """Part of the ledger that has been indexed, from 0 to 1, while messages wait for the rest; None: all of it."""
+        return None if self.cold is None or self.cold.is_complete else self.cold.older_part
 
     @property
     def stopping(self) -> bool:

@@ -24,7 +24,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import cold_records, ledger_format, log_reading, records, settings
+from mrs_relay.kafka import cold_records, ledger_format, live_tail, log_reading, older_records, records, settings
 
 _EMPTY_READS = 5
 """A single empty read may come from a slow connection, or from a leader that moves."""
@@ -46,6 +46,7 @@ class Options:
         accept_loss: continue where a part of the ledger is missing.
         owner: names this runtime in its claims; no other process has the same.
         cold: tells which values need not be held in memory; None: all are.
+        format: of the values that the handler writes.
     """
 
     topic: str
@@ -56,6 +57,7 @@ class Options:
     accept_loss: bool = False
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
     cold: cold_records.ColdRule | None = None
+    format: int = ledger_format.FORMAT
 
 
 def options(
@@ -73,6 +75,7 @@ def options(
         restore_timeout_s=kafka.restore_timeout_s,
         accept_loss=kafka.accept_loss,
         cold=cold,
+        format=kafka.ledger_format,
     )
 
 
@@ -110,7 +113,9 @@ class Ledger:
 
     Attributes:
         topic_id: of the input topic; every commit notes it. It is that of the last commit until the owner sets it.
-        cold: the values that are not in memory; None if all are.
+        cold: the values that are not in memory; None if all are. `index_older` completes it.
+        tail: where the values in memory begin; None: anywhere, which a commit without transactions cannot say.
+        reads_whole: `open` is to read the whole ledger, although its tail should be enough.
         read_part: part of the ledger that `open` has read, from 0 to 1; for people.
     """
 
@@ -129,8 +134,12 @@ class Ledger:
         self._next_offset: int | None = None
         self._unsettled = False
         self._outbox_left = 0
+        self._mark = options.format
         self.topic_id: str | None = None
         self.cold = self._cold(options.cold)
+        has_tail = transactional_id is not None and self.cold is not None
+        self.tail = live_tail.LiveTail(lambda: self._end) if has_tail else None
+        self.reads_whole = False
         self.read_part = 0.0
 
     async def open(
@@ -150,10 +159,13 @@ class Ledger:
             Fenced, StreamDown: try again with a new ledger.
         """
         nonce = self._nonce()
-        replay = ledger_format.Replay(self._input, nonce, previous_claim, self.cold)
         async with self._broker.reader(self._place, None) as reader:
+            live_from = await self._go_to_tail(reader)
+            replay = ledger_format.Replay(self._input, nonce, previous_claim, self.cold, live_from)
+
             # Before we fence the owner, make sure that we can read its ledger.
             await self._catch_up(reader, replay)
+            self._mark = max(self._options.format, replay.values_format)
             if before_fencing is not None:
                 await before_fencing()
             await self._start_producer()
@@ -167,15 +179,31 @@ class Ledger:
             raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true continues without them")
 
         self._beginning = reader.beginning
+        self._mark = max(self._options.format, replay.values_format)
+        if self._mark > self._options.format:
+            log.info("ledger_format_kept", position=str(self._input), format=self._mark, written=self._options.format)
         self.topic_id = replay.topic_id
         self._outbox_left = replay.outbox_end
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
         self._settle_in(claim_offset)
+        if replay.stale_keys:
+            await self.index_older()  # their right values may be cold
 
         next_offset = replay.next_offset
         if next_offset is not None:
             await self._finish_for_predecessor(replay, next_offset, loss)
         return Restored(replay.state, next_offset, claimed_at_s, claim_offset, replay.foreign_claims, replay.topic_id)
+
+    async def index_older(self) -> None:
+        """
+        Index what `open` has not read, beside the work on what it has; see `older_records`.
+
+        Raises:
+            OlderDiffers, StateUnreadable, StreamDown: the ledger must be restored again.
+        """
+        if self.cold is not None and self.tail is not None and not self.cold.is_complete:
+            older = older_records.Older(self._input, self._place, self.tail.noted, self._options.restore_timeout_s)
+            await older_records.index(self._broker, older, self.cold)
 
     async def commit(
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
@@ -314,8 +342,18 @@ class Ledger:
         return f"{self._options.owner}.{uuid.uuid4().hex}"
 
     async def _claim(self, nonce: str) -> None:
-        key, value = ledger_format.claim(nonce)
+        key, value = ledger_format.claim(nonce, self._mark)
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
+
+    async def _go_to_tail(self, reader: brokers.LogReader) -> int:
+        """Go to where the values in memory begin, if that is noted; returns that offset, or 0 at the beginning."""
+        if self.tail is None or self.cold is None or self.reads_whole:
+            return 0
+        live_from = self.tail.noted = await live_tail.find(reader)
+        if live_from:
+            self.cold.expect_older()
+        reader.seek(live_from or reader.beginning)
+        return live_from
 
     async def _catch_up(self, reader: brokers.LogReader, replay: ledger_format.Replay) -> None:
         """Read to the present end; several empty reads in a row count as the end where the reader does not say so."""
@@ -342,7 +380,11 @@ class Ledger:
         """Return the record that ends a commit."""
         topic, end, beginning = self._input.topic, self._end, self._beginning
         offsets = {"outbox": outbox, "end": end, "beginning": beginning}
-        return self._to_ledger(*ledger_format.offsets(topic, next_offset, **offsets, topic_id=self.topic_id))
+        key, value, headers = ledger_format.offsets(topic, next_offset, **offsets, topic_id=self.topic_id)
+        headers = ledger_format.format_header(self._mark) + headers
+        if self.tail is not None:
+            headers += ledger_format.live_header(self.tail.noted)
+        return self._to_ledger(key, value, headers)
 
     def _to_ledger(self, key: bytes, value: bytes | None, headers: records.Headers = ()) -> records.Outgoing:
         return records.Outgoing(self._place.topic, key, value, headers + self._token, self._place.partition)

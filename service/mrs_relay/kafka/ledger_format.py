@@ -7,7 +7,8 @@ Keys that begin with a zero byte belong to the ledger itself, all others are sta
     \0offsets     {input topic: next offset}, the last record of every commit, never a tombstone; header `f` is the
                   format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
                   `b` where it began, if its owner was set to accept that records were deleted, `i` Kafka's id of the
-                  input topic to which the offset belongs, if it is known
+                  input topic to which the offset belongs, if it is known, `l` the offset at which the records of all
+                  values begin that memory holds, see `live_tail`; without it that is the beginning of the log
     \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions; the next commit
                   deletes those that it does not overwrite
 
@@ -17,6 +18,9 @@ Three rules make a replay safe. A record whose token is older than the newest cl
 replaced: it is ignored. Records that no `\0offsets` follows are the rest of an unfinished commit: they are ignored,
 too. Compaction knows neither rule, so the owner that notices such a record writes the right value of its key again. And
 a commit that is stored before the end that its writer knew was written to another log than the writer assumed.
+
+The format of claims and commits is the highest that the owner writes or that any value in the log has: a version that
+does not read it refuses the log. So a ledger has its lower format again when no such value and no such mark is left.
 """
 
 from __future__ import annotations
@@ -28,7 +32,15 @@ import msgspec
 from mrs_relay import errors
 from mrs_relay.kafka import cold_records, records
 
-FORMAT = 1
+NAMED = 1
+"""The first format: a value is a JSON object, so it begins with a brace."""
+
+PLACED = 2
+"""Values may be of any other form, too; what they mean is the handler's affair."""
+
+FORMAT = PLACED
+"""The highest format that this version reads."""
+
 CLAIM = b"\0claim"
 OFFSETS = b"\0offsets"
 _OUTBOX = b"\0outbox."
@@ -39,6 +51,7 @@ _OUTBOX_HEADER = "o"
 _END_HEADER = "e"
 _BEGINNING_HEADER = "b"
 _TOPIC_HEADER = "i"
+_LIVE_HEADER = "l"
 _OUTBOX_RECORD_BYTES = 128 * 1024
 OUTBOX_OVERHEAD_BYTES = 256  # a record's growth in the outbox: its topic's name and the encoding
 
@@ -56,19 +69,19 @@ class Claim(msgspec.Struct, frozen=True):
 
     Attributes:
         nonce: `<owner>.<unique>`: the whole identifies this claim, the first part all claims of its owner.
-        format: of all records that this owner writes.
+        format: the highest of the records that this owner writes or has found.
     """
 
     nonce: str
-    format: int = FORMAT
+    format: int = NAMED
 
 
 _claim_decoder = msgspec.json.Decoder(Claim)
 
 
-def claim(nonce: str) -> tuple[bytes, bytes]:
-    """Return key and value of a claim record."""
-    return CLAIM, msgspec.json.encode(Claim(nonce))
+def claim(nonce: str, mark: int = FORMAT) -> tuple[bytes, bytes]:
+    """Return key and value of a claim record; `mark` is the format."""
+    return CLAIM, msgspec.json.encode(Claim(nonce, mark))
 
 
 def offsets(
@@ -85,7 +98,7 @@ def offsets(
         beginning: of the log, if it is not 0 and that loss was accepted.
         topic_id: Kafka's id of the input topic, if it is known.
     """
-    numbers = {_FORMAT_HEADER: FORMAT, _OUTBOX_HEADER: outbox, _END_HEADER: end}
+    numbers = {_OUTBOX_HEADER: outbox, _END_HEADER: end}
     if beginning:
         numbers[_BEGINNING_HEADER] = beginning
     headers = tuple((name, str(number).encode()) for name, number in numbers.items())
@@ -94,14 +107,45 @@ def offsets(
     return OFFSETS, msgspec.json.encode({topic: next_offset}), headers
 
 
+def format_header(mark: int) -> records.Headers:
+    """Return the header of the end of a commit that says the format."""
+    return ((_FORMAT_HEADER, str(mark).encode()),)
+
+
 def topic_id(record: records.Record) -> str | None:
     """Return the id of the input topic from the record that ends a commit; None if it has none."""
     return next((content.decode() for name, content in record.headers if name == _TOPIC_HEADER), None)
 
 
+def live_header(live_from: int) -> records.Headers:
+    """Return the header of the end of a commit that notes where the values begin that memory holds; none for 0."""
+    return ((_LIVE_HEADER, str(live_from).encode()),) if live_from else ()
+
+
+def live_from(record: records.Record) -> int:
+    """Return the offset at which the values begin that memory holds, from the record that ends a commit; 0: unknown."""
+    return _header(record.headers, _LIVE_HEADER) or 0
+
+
 def token(claim_offset: int) -> records.Headers:
     """Return the headers that mark a record as written under a claim."""
     return ((_TOKEN_HEADER, str(claim_offset).encode()),)
+
+
+def written_under(record: records.Record) -> int | None:
+    """Return the offset of the claim under which a record was written; None: it was written in a transaction."""
+    return _header(record.headers, _TOKEN_HEADER)
+
+
+def require_known_format(position: records.Position, record: records.Record) -> None:
+    """Raise NewerFormat, or StateUnreadable, for a claim or the end of a commit that this version does not read."""
+    try:
+        if record.key == CLAIM:
+            require_format(position, _claim_decoder.decode(record.value or b"{}").format)
+        elif record.key == OFFSETS:
+            require_format(position, _header(record.headers, _FORMAT_HEADER) or NAMED)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise unreadable(position, record, error) from error
 
 
 def outbox(outgoing: Sequence[records.Outgoing]) -> list[tuple[bytes, bytes]]:
@@ -121,15 +165,33 @@ def _outbox_key(number: int) -> bytes:
     return _OUTBOX + str(number).encode()
 
 
+def require_format(position: records.Position, found: int) -> None:
+    """Raise NewerFormat for a format that only a newer version reads."""
+    if found > FORMAT:
+        raise NewerFormat(
+            f"the ledger of {position} was written in format {found}, this version reads format {FORMAT} at "
+            "most and leaves it alone: run the newer version again"
+        )
+
+
+def unreadable(position: records.Position, record: records.Record, error: Exception) -> errors.StateUnreadable:
+    """Return the error for a record that is not one of a ledger."""
+    return errors.StateUnreadable(
+        f"the ledger of {position} contains an unreadable record at offset {record.offset}: {error}"
+    )
+
+
 class Replay:
     """
-    Replays a ledger partition from its beginning to the claim of the reader.
+    Replays a ledger partition to the claim of the reader, from its beginning or from where the values in memory begin.
 
     Args:
         position: the input partition whose offset is restored.
         nonce: of the reader's claim.
         previous_claim: offset of the reader's last claim, if any; foreign claims after it are counted.
         cold: gets the values that need not be held in memory; None: all are held.
+        live_from: offset of the first record to replay, if that is not the ledger's first one: its writer had read
+            everything before it, so tokens of earlier claims are old.
 
     Attributes:
         state: ledger key -> value so far, without those in `cold`.
@@ -137,6 +199,8 @@ class Replay:
         foreign_claims: number of claims of others after `previous_claim`.
         stale_keys: keys of ignored records, whose right value must be written again.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
+        values_format: the highest format of a value that is still in the log, overwritten or not; of a tail, also the
+            highest that its claims and commits say.
     """
 
     def __init__(
@@ -145,17 +209,20 @@ class Replay:
         nonce: str,
         previous_claim: int | None = None,
         cold: cold_records.ColdRecords | None = None,
+        live_from: int = 0,
     ) -> None:
         self.state: dict[bytes, bytes] = {}
         self.claim_offset: int | None = None
         self.foreign_claims = 0
         self.stale_keys: set[bytes] = set()
         self.topic_id: str | None = None
+        self.values_format = NAMED
         self._position = position
         self._nonce = nonce
         self._previous_claim = previous_claim
         self._cold = cold
-        self._newest_claim = -1
+        self._is_tail = live_from > 0
+        self._newest_claim = live_from or -1
         self._tentative: list[tuple[bytes, bytes | None, int]] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
@@ -226,9 +293,7 @@ class Replay:
             try:
                 self._add(record)
             except (msgspec.MsgspecError, ValueError) as error:
-                raise errors.StateUnreadable(
-                    f"the ledger of {self._position} contains an unreadable record at offset {record.offset}: {error}"
-                ) from error
+                raise unreadable(self._position, record, error) from error
             if self.done:
                 return
 
@@ -239,6 +304,8 @@ class Replay:
 
         if key[:1] != b"\0":
             self._holds_state = True
+            if self.values_format < PLACED and record.value is not None and record.value[:1] != b"{":
+                self.values_format = PLACED
             if record.headers and self._outdated(record):
                 self.stale_keys.add(key)
             else:
@@ -258,7 +325,7 @@ class Replay:
 
     def _claimed(self, record: records.Record) -> None:
         claimed = _claim_decoder.decode(record.value or b"{}")
-        self._require_format(claimed.format)
+        self._marked(claimed.format)
         self._newest_claim = record.offset
         if claimed.nonce == self._nonce:
             self.claim_offset = record.offset
@@ -267,12 +334,18 @@ class Replay:
         elif self._previous_claim is not None and record.offset > self._previous_claim:
             self.foreign_claims += self._is_foreign(claimed.nonce)
 
+    def _marked(self, found: int) -> None:
+        """Take the format that a claim or a commit says; it is all that is known of the values before the tail."""
+        require_format(self._position, found)
+        if self._is_tail:
+            self.values_format = max(self.values_format, found)
+
     def _is_foreign(self, nonce: str) -> bool:
         """Whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
     def _committed(self, record: records.Record) -> None:
-        self._require_format(_header(record.headers, _FORMAT_HEADER) or FORMAT)
+        self._marked(_header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
         for key, value, offset in self._tentative:
@@ -287,13 +360,6 @@ class Replay:
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
         self.topic_id = topic_id(record)
         self._next_offset = _offsets_decoder.decode(record.value or b"{}").get(self._position.topic)
-
-    def _require_format(self, found: int) -> None:
-        if found > FORMAT:
-            raise NewerFormat(
-                f"the ledger of {self._position} was written in format {found}, this version reads format {FORMAT} at "
-                "most and leaves it alone: run the newer version again"
-            )
 
 
 def _header(headers: records.Headers, name: str) -> int | None:

@@ -16,7 +16,7 @@ from mrs_relay.kafka import budget as budgets
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import ledger as ledgers
-from mrs_relay.kafka import progress, records, start_offset, worker_context
+from mrs_relay.kafka import older_records, progress, records, start_offset, worker_context
 
 T = TypeVar("T")
 
@@ -43,6 +43,8 @@ class PartitionClaim(Generic[T]):
         self._common = common
         self._budget = budgets.CommitBudget(common.kafka.commit_bytes, common.kafka.commit_timeout_s / 4, common.counts)
         self._last_claim: int | None = None
+        self._last_lease: leases.Lease[T] | None = None
+        self._reads_whole = False
         self._foreign_in_a_row = 0
         self._log = log.bind(topic=position.topic, partition=position.partition)
 
@@ -80,7 +82,16 @@ class PartitionClaim(Generic[T]):
         mirrored = await where.mirrored()
 
         # Reading comes before fencing and may take long, so the membership is confirmed between the two.
-        restored = await ledger.open(self._last_claim, self.confirm_membership if confirm else None)
+        last = self._last_lease
+        self._reads_whole |= last is not None and isinstance(last.death, older_records.OlderDiffers)
+        last = self._last_lease
+        self._reads_whole |= last is not None and isinstance(last.death, older_records.OlderDiffers)
+        ledger.reads_whole = self._reads_whole
+        try:
+            restored = await ledger.open(self._last_claim, self.confirm_membership if confirm else None)
+        except older_records.OlderDiffers:
+            self._reads_whole = True
+            raise
         self._count_foreign(restored)
         next_offset = restored.next_offset
         where.require_not_behind(next_offset, mirrored)
@@ -101,9 +112,13 @@ class PartitionClaim(Generic[T]):
             on_room=common.on_room,
         )
         reading = progress.Progress(self._position, common.consumer)
-        start = leases.Start(restored.state, next_offset, restored.claimed_at_s, self._budget, reading, ledger.cold)
+        start = leases.Start(
+            restored.state, next_offset, restored.claimed_at_s, self._budget, reading, ledger.cold, ledger.tail
+        )
         stale_after_s = common.kafka.session_timeout_ms / 1000
-        return leases.Lease(self._position, start, inbox, ledger, clock=common.clock, stale_after_s=stale_after_s)
+        lease = leases.Lease(self._position, start, inbox, ledger, clock=common.clock, stale_after_s=stale_after_s)
+        self._last_lease = lease
+        return lease
 
     def _count_foreign(self, restored: ledgers.Restored) -> None:
         if self._last_claim is None or not restored.foreign_claims:

@@ -27,7 +27,7 @@ from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import ledger as ledgers
-from mrs_relay.kafka import ledger_format, partition_claim, records, start_offset, worker_context
+from mrs_relay.kafka import ledger_format, older_records, partition_claim, records, start_offset, worker_context
 
 T = TypeVar("T")
 
@@ -131,10 +131,12 @@ class PartitionWorker(Generic[T]):
 
     @property
     def shown_state(self) -> State:
-        """State for people: also unreadable while jobs continue and only the messages of the partition wait."""
-        if self.missing_leader is not None:
-            return State.LEADERLESS
-        return State.UNREADABLE if self._before_unreadable and self.state is State.RUNNING else self.state
+        """State for people: also unreadable or restoring while jobs continue and the messages of the partition wait."""
+        if self.missing_leader is not None or self.state is not State.RUNNING:
+            return self.state if self.missing_leader is None else State.LEADERLESS
+        if self._before_unreadable:
+            return State.UNREADABLE
+        return State.RUNNING if self.restored is None else State.RESTORING
 
     @property
     def missing_leader(self) -> str | None:
@@ -146,6 +148,8 @@ class PartitionWorker(Generic[T]):
     @property
     def restored(self) -> float | None:
         """Part of the ledger that has been read, from 0 to 1; None while it is not being restored."""
+        if self.state is State.RUNNING and self.lease is not None:
+            return self.lease.indexed
         return self._ledger.read_part if self.state is State.RESTORING and self._ledger is not None else None
 
     @property
@@ -247,11 +251,7 @@ class PartitionWorker(Generic[T]):
         self._end_lease(errors.StateUnreadable(str(error)))
 
     def stop_reading(self, error: brokers.BatchUnreadable) -> None:
-        """
-        Stop reading new messages until a person has decided on the batch; jobs under way need none.
-
-        A batch named in `kafka.skip_unreadable` is skipped: a record that says so is delivered in its place.
-        """
+        """Stop reading until a person has decided on the batch; one in `kafka.skip_unreadable` becomes a record."""
         batch = {"first": error.first, "next_offset": error.next_offset, "error": str(error)}
         if f"{self.position.partition}@{error.first}" in self._common.kafka.skip_unreadable:
             self._log.warning("batch_skipped", **batch)
@@ -319,15 +319,15 @@ class PartitionWorker(Generic[T]):
         # A claim takes the partition from any other owner: wait until the group has decided whose it is.
         await common.settled.wait()
         self._ledger = ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
-        loop, is_restored = asyncio.get_running_loop(), False
-        begun_s = loop.time()
+        is_restored, begun_s = False, asyncio.get_running_loop().time()
         try:
             lease = await self._claim.open_lease(ledger, confirm=self.failures > 0)
             self._adopt(lease)
             is_restored = True
-            common.counts.restores.add(loop.time() - begun_s)
+            common.counts.takeovers.add(asyncio.get_running_loop().time() - begun_s)
             self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
-            await common.handler(lease)
+            async with older_records.indexing(ledger.index_older, lease, begun_s, common.counts.restores):
+                await common.handler(lease)
 
             if lease.death is not None:
                 raise lease.death

@@ -85,11 +85,27 @@ class MrsView(_Model):
     finished_at: str | None = None
 
 
+class Column(_Model):
+    """A column of rows that are lists."""
+
+    name: str
+    type: Annotated[
+        str | None, pydantic.Field(description="In the engine's words; absent where it is not known, as for presto.")
+    ] = None
+
+
 class StatementResult(_Model):
     """The rows of one statement, in the order of the statements."""
 
-    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark) or lists of text (presto SHOW, DESC).")]
+    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark) or lists of text (presto).")]
     row_count: Annotated[int, pydantic.Field(ge=0, description="Rows that MRS returned, also those cut off here.")]
+    columns: Annotated[
+        list[Column], pydantic.Field(description="Of rows that are lists, as far as they are known.")
+    ] = pydantic.Field(default_factory=list)
+    csv: Annotated[
+        str | None,
+        pydantic.Field(description="The rows as MRS wrote them, names of columns first, where the request asks so."),
+    ] = None
 
 
 class Result(_Model):
@@ -101,6 +117,13 @@ class Result(_Model):
         str | None,
         pydantic.Field(description="Path of what was written: a Presto SELECT's rows, or a V1.1 job's output."),
     ] = None
+    url: Annotated[
+        str | None,
+        pydantic.Field(description="Reads what lies at `location` without keys, for everyone who has it, for a while."),
+    ] = None
+    url_expires_at: Annotated[str | None, pydantic.Field(description="Until when `url` works at most (RFC 3339).")] = (
+        None
+    )
     log_location: Annotated[
         str | None, pydantic.Field(description="Path of a V1.1 job's log, where it was given one.")
     ] = None

@@ -62,6 +62,8 @@ CODES: Final[dict[str, str]] = {
     "not_followed": "the call begins work that the tenant's limits do not see; use the request type that follows it",
     "job_type_not_allowed": "the tenant does not allow jobs of this type",
     "cluster_not_allowed": "the tenant does not allow this cluster",
+    "results_not_read": "the request asks for rows, and the relay has no folder from which it may read them",
+    "path_not_allowed": "the request names an OBS folder outside of the tenant's",
     "deadline_too_long": "the request asks for a longer deadline than the tenant allows",
     "too_many_queued": "as many requests of the tenant wait as may",
     "unknown_request": "there is no request of this source and id, and none came in time",

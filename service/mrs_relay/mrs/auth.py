@@ -28,6 +28,10 @@ class Signer(Protocol):
     def project_id(self) -> str | None:
         """Id of the project; None when `prepare` must come first."""
 
+    @property
+    def keys(self) -> Keys | None:
+        """The key pair of the moment, for other services of the cloud; None when there is none, or not yet."""
+
     async def prepare(self, timeout_s: float) -> str:
         """
         Get missing credentials and return the project id; returns at once when nothing is missing.
@@ -80,6 +84,7 @@ class KeySigner:
 
     def __init__(self, keys: Keys, host: str, project_id: str, now: clock.Clock) -> None:
         self.project_id: str | None = project_id
+        self.keys: Keys | None = keys
         self._key = signing.Key(keys.access, keys.secret.get_secret_value())
         self._clock = now
         self._fixed = _fixed(host, project_id)
@@ -125,6 +130,7 @@ class TokenSigner:
 
     def __init__(self, token: pydantic.SecretStr, host: str, project_id: str) -> None:
         self.project_id: str | None = project_id
+        self.keys: Keys | None = None
         self._headers = {**_fixed(host, project_id), "X-Auth-Token": token.get_secret_value()}
 
     async def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - nothing is missing

@@ -8,7 +8,7 @@ could renew. Any other repetition is the caller's decision, based on the error's
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -70,6 +70,11 @@ class Client:
         self._clock = now
         self._signer = signer or _lasting(group, now)
         self._reader = replies.Reader(now, group.throttled_wait_s)
+
+    @property
+    def keys(self) -> auth.Keys | None:
+        """The key pair of the moment, for other services of the cloud; None when there is none, or not yet."""
+        return self._signer.keys
 
     async def call(
         self,
@@ -167,7 +172,11 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def connected(
-    group: settings.MrsSettings, now: clock.Clock | None = None, *, patient: bool = False
+    group: settings.MrsSettings,
+    now: clock.Clock | None = None,
+    *,
+    patient: bool = False,
+    make: Callable[..., Client] = Client,
 ) -> AsyncIterator[Client]:
     """
     Open a client over sockets, which renews its credentials; closes its connections at the end.
@@ -176,6 +185,7 @@ async def connected(
         group: the connection's settings.
         now: the clock; the machine's when absent.
         patient: begin also with a `credentials_file` that cannot be used yet.
+        make: makes the client of its four arguments.
 
     Raises:
         SettingsError: `credentials_file` cannot be used, and `patient` is false.
@@ -185,7 +195,7 @@ async def connected(
         credentials.opened(group, time, patient=patient) as signer,
         session_transport.open_transport(group) as door,
     ):
-        yield Client(group, door, time, signer)
+        yield make(group, door, time, signer)
 
 
 def _lasting(group: settings.MrsSettings, now: clock.Clock) -> auth.Signer:

@@ -137,6 +137,11 @@ class Keeper:
             return None
         return self._signer.project_id
 
+    @property
+    def keys(self) -> auth.Keys | None:
+        """The key pair of the moment; None when there is none, or none that is still good."""
+        return None if self._signer is None or self.project_id is None else self._signer.keys
+
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
         """Return the headers by the present credentials."""
         if self._signer is None:

@@ -189,7 +189,8 @@ def _partition_hold(seen: status_board.Seen[status.Partition], where: str) -> ho
         return holds.Hold("partition_not_served", text, "a relay that takes it over; see the relays' readiness")
     if one.state == "restoring":
         part = f", {one.restored:.0%} of its ledger read" if one.restored is not None else ""
-        return holds.Hold("partition_restoring", f"{place} is being restored{part}", "the end of the restore")
+        ahead = "" if one.next_offset is None else "; its jobs under way are followed, messages wait for the rest"
+        return holds.Hold("partition_restoring", f"{place} is being restored{part}{ahead}", "the end of the restore")
     at = f" at offset {one.next_offset}" if one.next_offset is not None else ""
     why = f": {one.error}" if one.error else ""
     clears = _CLEARS.get(one.state, "it is tried again by itself")

@@ -45,7 +45,7 @@ async def serving(
         return web.json_response(now.as_json(), status=200 if now.ready else 503)
 
     async def measured(request: web.Request) -> web.Response:
-        return http_server.metrics(request, registry)
+        return await http_server.metrics(request, registry)
 
     application = web.Application()
     application.add_routes(

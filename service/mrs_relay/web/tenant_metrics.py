@@ -78,6 +78,12 @@ def _durations(tenants: Labelled, own: Sequence[str]) -> Iterator[core.Metric]:
         [(names, one.runtime.commits) for names, one in tenants],
     )
     yield durations(
+        "mrs_relay_takeover_seconds",
+        "From the beginning of a partition's restore until its jobs under way are taken up.",
+        own,
+        [(names, one.runtime.takeovers) for names, one in tenants],
+    )
+    yield durations(
         "mrs_relay_restore_seconds",
         "From the beginning of a partition's restore to its first message.",
         own,

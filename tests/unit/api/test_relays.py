@@ -68,7 +68,7 @@ async def _stage() -> tuple[web_role.Stage, int]:
 
 async def _items(client: web_role.Client, path: str) -> list[dict[str, Any]]:
     """The items of a list, once the status has been read."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await client.get(path)).get("problem"):
             await asyncio.sleep(0.01)
     assert found["total"] == len(found["items"])
@@ -150,7 +150,7 @@ async def test_without_the_topic_the_answers_say_so() -> None:
     stage = web_role.Stage()
     stage.broker.drop_topic(_TOPIC)
     await stage.put(web_role.event("r-1", 1, "accepted"))
-    async with web_role.role(stage) as client, asyncio.timeout(20):
+    async with web_role.role(stage) as client, asyncio.timeout(60):
         while "mrs.status" not in (found := await client.get("/v1/clusters"))["problem"]:
             await asyncio.sleep(0.01)
         assert found["items"] == []
@@ -164,7 +164,7 @@ async def test_a_control_that_concerns_the_request_is_told() -> None:
     control = controls.Control(scope=controls.scope("label/team=a"), mode="hold", reason="why not", by="ann", at_ms=1)
     await stage.put(records.Outgoing("mrs.control", *controls.write(control)))
     await stage.put(web_role.event("r-1", 1, "accepted", labels={"team": "a"}), web_role.event("r-2", 1, "accepted"))
-    async with web_role.role(stage) as client, asyncio.timeout(20):
+    async with web_role.role(stage) as client, asyncio.timeout(60):
         await _items(client, "/v1/queues")
         while not (await client.get("/v1/controls"))["items"]:
             await asyncio.sleep(0.01)

@@ -145,7 +145,8 @@ async def test_few_topics_are_searched_at_the_same_time_and_none_for_ever(monkey
     repeated = retries.Retries(composing.Composer({"": web_role.KAFKA}, "/x"), unused, unused, hanging, unused)
     async with asyncio.TaskGroup() as group:
         calls = [group.create_task(repeated.originals([row]), name="retry") for row in rows]
-        await asyncio.sleep(0.2)
+        while not hanging.asked:
+            await asyncio.sleep(0.01)
         assert hanging.asked == 4
     for call in calls:
         [problem] = call.result()

@@ -83,6 +83,22 @@ FIGURES: dict[str, dict[str, Any]] = {
         "dashboard_ms": {"/": 20.0},
     },
     "status": {"with_us": 202.0, "without_us": 200.0, "ratio": 1.01, "share": 0.01},
+    "growth": {
+        "remembered": [{"count": 2_000_000, "mb": 50.0, "restore_s": 8.0}],
+        "clusters": [{"count": 1, "request_us": 300}, {"count": 1000, "request_us": 330}],
+        "tenants": [{"count": 100, "request_us": 400}],
+        "partitions": [{"count": 16, "mean_ms": 12.0, "p99_ms": 24.0, "per_s": 60.0}],
+        "reads": [{"count": 10_000, "per_minute": 800, "look_s": 7.5}],
+        "fleet": {
+            "tenants": 100,
+            "clusters": 1000,
+            "jobs": 200_000,
+            "used": 0.98,
+            "throttled": 0,
+            "blocked_ms": 30.0,
+            "bytes_per_job": 1500,
+        },
+    },
 }
 
 

@@ -104,7 +104,7 @@ def test_it_ends_soon_and_silently_without_kafka(kind: str, tmp_path: pathlib.Pa
         )
         took_s = time.monotonic() - began_s
     assert (ended.stdout.strip(), ended.stderr) == (b"", b"")
-    assert took_s < complete.WITHIN_S + 15  # a busy machine starts Python slowly
+    assert took_s < complete.WITHIN_S + 25  # a busy machine starts Python slowly
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

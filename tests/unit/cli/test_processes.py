@@ -22,7 +22,7 @@ _STUBBORN = (
 
 
 async def _up(child: processes.Child) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "up" not in child.log.read_text():
             await asyncio.sleep(0.02)
 
@@ -101,7 +101,7 @@ async def test_a_child_dies_with_its_parent(tmp_path: pathlib.Path) -> None:
     assert _exists(pid)
     parent.kill()
     await parent.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while _exists(pid):
             await asyncio.sleep(0.02)
 

@@ -65,6 +65,6 @@ def test_code_keeps_its_places(statement: str) -> None:
 @pytest.mark.parametrize("piece", ["/*", "/**/", "--", "'", "\"'", ";", "--;\n", "/*;*/", "x'"])
 def test_long_statements_are_judged_quickly(piece: str) -> None:
     """No statement of legal length makes the judgement slow."""
-    started = time.perf_counter()
+    started = time.process_time()
     sql_text.single((piece * 150_000)[:149_800])
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3

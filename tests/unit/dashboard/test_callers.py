@@ -29,7 +29,7 @@ class _Shown:
         url = f"{self._client.url}/controls"
         async with self._client.session.post(url, headers=headers, data=fields, allow_redirects=False) as response:
             assert response.status == 303
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while f"<code>{scope}</code>" not in (await self.page("/controls", "operator of all"))[1]:
                 await asyncio.sleep(0.02)
 

@@ -15,7 +15,7 @@ from mrs_relay.messages import status
 
 async def _shows(shown: Pages, path: str, words: str) -> str:
     """Wait until a page shows some words."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while words not in (text := await shown.get(path)):
             await asyncio.sleep(0.02)
     return text

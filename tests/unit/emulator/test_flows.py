@@ -151,7 +151,7 @@ async def test_sql_step_runs_without_requests(tmp_path: Path) -> None:
     async with core.Emulator(http_client.options(pace=pace, obs_dir=tmp_path), clock.SystemClock()) as emulator:
         client = http_client.Client(emulator, clocks.HandClock())
         made = await flow(client, cluster_requests.step("ddl", "SparkSql", "create table t as select 42 as n"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = await http_client.Client(emulator, client.clock).execute("select n from t")
                 ended = await client.statement_ended(found.json()["id"])

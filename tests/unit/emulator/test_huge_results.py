@@ -54,7 +54,7 @@ async def test_million_rows_go_to_obs_in_pieces(open_desk: Opener, tmp_path: Pat
     async with open_desk() as client:
         await client.statement_ended((await client.execute("SELECT 1 AS warm")).json()["id"])
         before = peak_bytes()
-        with watched(most_s=0.5):
+        with watched(most_s=1.0):
             sql_id = (await client.execute(HUGE, archive_path="obs://bucket/out")).json()["id"]
             found = await client.statement_ended(sql_id)
         assert found["status"] == "FINISHED"
@@ -87,7 +87,7 @@ async def test_cancelled_work_frees_its_thread(open_desk: Opener, engine: str, t
             client.clock.pass_s(1)
             await asyncio.sleep(0.05)
             await client.kill(job_id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             following = (await client.execute("SELECT 7 AS n")).json()["id"]
             assert (await client.statement_ended(following))["status"] == "FINISHED"
         files = list((tmp_path / "obs").rglob("*.csv"))

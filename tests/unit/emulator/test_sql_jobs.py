@@ -197,7 +197,7 @@ async def test_deleted_job_takes_its_results_along_and_old_ones_are_forgotten(op
 
 async def test_leaving_ends_sql_under_way(open_desk: Opener, tpch_files: Path) -> None:
     """Closing the emulator interrupts whatever runs and waits for no result."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async with open_desk(data=tpch_files, sql={"threads": 1}) as client:
             running, waiting = [await client.submitted("long", "SparkSql", arguments=[LONG]) for _ in range(2)]
             await client.until(running, "RUNNING")

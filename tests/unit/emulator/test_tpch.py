@@ -103,7 +103,7 @@ async def test_queries_run_side_by_side(tpch_files: Path) -> None:
     warehouse = sql.Warehouse(settings.Sql(threads=4), tpch_files)
     try:
         endings = [warehouse.submit(sql.Work(partial(str, text), "spark"))[1] for text in texts]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             outcomes = [await ending for ending in endings]
     finally:
         await warehouse.close()

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-import looptime
+from tests.support import clocks
 from tests.unit.engine import samples
 
 from mrs_relay.common import clock
@@ -153,12 +153,8 @@ def open_scheduler(
 
 def run_virtually(work: Coroutine[Any, Any, None]) -> None:
     """Run in a loop of its own whose clock starts at 0 and jumps to the next timer."""
-    with asyncio.Runner(loop_factory=_virtual_loop) as runner:
+    with asyncio.Runner(loop_factory=clocks.virtual_loop) as runner:
         runner.run(work)
-
-
-def _virtual_loop() -> asyncio.AbstractEventLoop:
-    return looptime.new_event_loop(start=0, _enabled=True)
 
 
 def _now_s() -> float:

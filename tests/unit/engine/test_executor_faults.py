@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from tests.unit.engine import executor_bench, samples
 
+from mrs_relay.engine import resting_jobs
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
 
@@ -146,7 +147,7 @@ def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
             monkeypatch.setattr(bench.scheduler, "occupy", fail)
         names = ("a", "bad", "b")
         restored = [msgspec.structs.replace(running, id=name) for name in names]
-        bench.executor.resume({job.ledger_key: job for job in restored})
+        bench.executor.resume(resting_jobs.RestingJobs({job.ledger_key: job for job in restored}))
         assert {"a", "b"} <= bench.mrs.watched
         assert [type(fact) for fact in await bench.reported()] == [facts.InternalFailure]
 
@@ -161,7 +162,7 @@ def test_rejections_are_forgotten_in_time_by_one_timer() -> None:
             jobs.ledger_key("/billing", f"bad-{number}"): until_ms
             for number, until_ms in enumerate([0, 0, samples.NOW_MS + 60_000, samples.NOW_MS + 120_000])
         }
-        bench.executor.resume({}, rejected)
+        bench.executor.resume(resting_jobs.RestingJobs(), rejected)
         assert len(bench.executor._timers) == 1
 
         async def forgotten() -> int:

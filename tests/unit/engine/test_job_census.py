@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mrs_relay.common import clock
-from mrs_relay.engine import held_jobs, job_census, overdue
+from mrs_relay.engine import held_jobs, job_census, overdue, resting_jobs
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.model import job_values, jobs
 
@@ -26,7 +26,7 @@ def _job(state: jobs.State, name: str = "r-1", **fields: Any) -> jobs.Job:
 
 
 def _held(*several: jobs.Job) -> held_jobs.HeldJobs:
-    return held_jobs.HeldJobs(in_memory={one.ledger_key: one for one in several})
+    return held_jobs.HeldJobs(in_memory=resting_jobs.RestingJobs({one.ledger_key: one for one in several}))
 
 
 async def test_jobs_are_counted_by_state_over_all_partitions_and_slices() -> None:
@@ -82,6 +82,46 @@ async def test_a_job_that_does_not_leave_its_state_becomes_overdue_from_one_coun
     held[0] = _held(_job(jobs.State.SUBMITTING))
     await census.count()
     assert not census.last.overdue
+
+
+async def test_jobs_that_rest_are_counted_as_all_others_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their state, and as overdue by their deadline or by the time in which MRS does not show them."""
+    late = {"run_deadline_ms": _NOW_MS - 2 * _MINUTE_MS}
+    held = _held(
+        *(_job(jobs.State.RUNNING, f"r-{number}") for number in range(8)),
+        _job(jobs.State.RUNNING, "late", **late),
+        _job(jobs.State.RUNNING, "in time", run_deadline_ms=_NOW_MS - 1_000),
+        _job(jobs.State.SUBMITTED, "gone", missing=job_values.Span(_NOW_MS - 2 * _MINUTE_MS, _NOW_MS)),
+    )
+    census = job_census.JobCensus({0: held}, _SETTINGS, clock.LoopClock())
+    await census.count()
+    counted = census.last
+    assert counted.overdue == {jobs.State.RUNNING: 1, jobs.State.SUBMITTED: 1}
+
+    for _ in range(2):
+        held.in_memory.rest(100)
+    monkeypatch.setattr(resting_jobs.Packer, "unpack", _must_not_be_called)
+    await census.count()
+    assert census.last == counted
+
+
+def _must_not_be_called(_packer: resting_jobs.Packer, _packed: bytes) -> jobs.Job:
+    raise AssertionError("a job that rests was read to be counted")
+
+
+async def test_a_job_that_rests_while_it_is_being_stopped_becomes_overdue_as_any_other() -> None:
+    """From the first look on; its deadline counts no more."""
+    many = [_job(jobs.State.CANCELLING, f"r-{number}", run_deadline_ms=_LONG_AGO_MS) for number in range(6)]
+    held = _held(*many)
+    for _ in range(2):
+        held.in_memory.rest(100)
+    census = job_census.JobCensus({0: held}, _SETTINGS, clock.LoopClock())
+    await census.count()
+    assert not census.last.overdue
+
+    await asyncio.sleep(4 * _SETTINGS.kill_again_s + overdue.GRACE_S + 1)
+    await census.count()
+    assert census.last.overdue == {jobs.State.CANCELLING: 6}
 
 
 async def test_counting_continues_beside_the_work_and_pauses_in_between() -> None:

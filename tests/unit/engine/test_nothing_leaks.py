@@ -1,4 +1,4 @@
-"""No secret, SQL text or argument comes out in an event, a latest state, a dead letter's reason or a log."""
+"""No secret, SQL text or argument comes out in an event, a latest state, a dead letter's reason, a span or a log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import malformed
+from tests.support import malformed, spans
 from tests.unit.engine import fakes, mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
@@ -87,7 +87,9 @@ class _Life:
     def __init__(self, topics: Any) -> None:
         self.jobs = partition_jobs.Jobs()
         self.out: list[bytes] = []
-        self._context = dataclasses.replace(fakes.context(), topics=topics)
+        self._spans = spans.Kept()
+        traces = self._spans.tracing.tenant(topics.requests, topics.events, fakes.context().time)
+        self._context = dataclasses.replace(fakes.context(), topics=topics, traces=traces)
 
     def take(self, *taken: records.Record) -> None:
         self._plan(inboxes.Batch(taken, ()), ())
@@ -107,6 +109,8 @@ class _Life:
             shown = [raw for name, raw in sent.headers if not letter or name.startswith("mrs_relay_")]
             self.out += shown if letter else [*shown, sent.value or b"", json.dumps(_texts(sent)).encode()]
         list(unit.apply())
+        self.out += [text.encode() for text in spans.texts(self._spans.spans)]
+        self._spans.spans.clear()
 
 
 def _texts(sent: records.Outgoing) -> Any:
@@ -194,6 +198,7 @@ def test_retry_tells_nothing_either() -> None:
     life.take(samples.record(samples.message(data)))
     life.happen(facts.Admitted(), facts.SubmissionRefused(jobs.Reason("refused", "1", "no such thing as hunter2 x")))
     assert any(b"mrs.job.retrying" in piece for piece in life.out)
+    assert any(piece.startswith(b"send mrs.events") for piece in life.out)
     _check(life, [])
 
 

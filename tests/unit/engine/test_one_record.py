@@ -292,7 +292,7 @@ def test_job_whose_words_cannot_be_written_keeps_no_other_from_its_events() -> N
 
 
 def test_record_that_could_not_be_read_back_is_never_written() -> None:
-    """It would stop the partition at its next restart, for ever: JSON has no infinity."""
+    """It would stop the partition at its next restart, for ever: format 1 of the ledger has no infinity."""
     poisoned = samples.request(run_deadline_s=float("inf"))
     bench = _Bench()
     bench.unit.decide(poisoned.ledger_key, facts.Requested(poisoned))
@@ -336,7 +336,7 @@ def test_request_that_grows_beyond_its_ledger_record_is_rejected(monkeypatch: py
     bench = _Bench(limits={None: 100_000})
     small, large = _numbers(100, "1.5e-5"), _numbers(4_000, "1.00000001e-4")
     monkeypatch.setattr(
-        job_records, "encode_readable", lambda job: job_records.encode(job) + b" " * 60_000 * (job.id == "large")
+        job_records, "encode_readable", lambda job, _: job_records.encode(job) + b" " * 60_000 * (job.id == "large")
     )
     bench.take(samples.record(small.replace(b"order-1", b"small")), samples.record(large.replace(b"order-1", b"large")))
     assert bench.events() == [("small", "accepted", None), ("large", "rejected", "too_large")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog.testing
@@ -47,7 +47,7 @@ async def publishing() -> AsyncIterator[Stage]:
     """Publish for the length of the context."""
     stage = Stage()
     stage.use(1)
-    made = status_publisher.StatusPublisher(stage.broker, "st", "me", clock.LoopClock(), lambda: stage.present)
+    made = status_publisher.StatusPublisher(stage.broker, "st", "me", clock.LoopClock(), stage.present.items)
     task = asyncio.create_task(made.run())
     try:
         yield stage
@@ -90,6 +90,30 @@ async def test_what_is_gone_is_removed_except_a_partition_that_has_its_next_owne
         stage.use(1)
         await asyncio.sleep(2)
     assert stage.published[-1].value is None  # removed by the one that leaves
+
+
+async def test_many_contents_are_described_with_pauses_and_written_at_once() -> None:
+    """The event loop does its other work in between; a reader sees all of the same second."""
+    asked = 0
+    asked_before_other_work: list[int] = []
+
+    def described() -> Iterator[status_publisher.Described]:
+        nonlocal asked
+        asyncio.get_running_loop().call_soon(lambda: asked_before_other_work.append(asked))
+        for number in range(1_000):
+            asked += 1
+            key = status.cluster_key("me", "mrs", f"c-{number}")
+            yield key, status.Cluster(connection="mrs", cluster=f"c-{number}", slots_used=number)
+
+    stage = Stage()
+    made = status_publisher.StatusPublisher(stage.broker, "st", "me", clock.LoopClock(), described)
+    task = asyncio.create_task(made.run())
+    await asyncio.sleep(0.5)
+    assert asked_before_other_work[0] <= 100
+    assert len(stage.published) == 1_000
+    assert len({record.timestamp_ms for record in stage.published}) == 1
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_a_topic_that_is_missing_is_said_once_and_found_later() -> None:

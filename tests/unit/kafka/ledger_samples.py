@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.support import runtimes
 
+from mrs_relay.kafka import cold_records, ledger_format, records
 from mrs_relay.kafka import ledger as ledgers
-from mrs_relay.kafka import records
 from mrs_relay.kafka.memory import memory_broker
 
 INPUT = records.Position(runtimes.IN, 0)
@@ -18,9 +18,16 @@ def make_broker(guarantee: str) -> memory_broker.MemoryBroker:
     return runtimes.cluster(runtimes.kafka_settings(guarantee=guarantee), partitions=1)
 
 
-def make_ledger(broker: memory_broker.MemoryBroker, limits_bytes: dict[str, int] | None = None) -> ledgers.Ledger:
+def make_ledger(
+    broker: memory_broker.MemoryBroker,
+    limits_bytes: dict[str, int] | None = None,
+    form: int = ledger_format.FORMAT,
+    cold: cold_records.ColdRule | None = None,
+) -> ledgers.Ledger:
     kafka = broker.kafka
-    options = ledgers.Options(runtimes.LEDGER, kafka.transactional, limits_bytes or {}, 1_000_000, 60.0)
+    options = ledgers.Options(
+        runtimes.LEDGER, kafka.transactional, limits_bytes or {}, 1_000_000, 60.0, cold=cold, format=form
+    )
     return ledgers.Ledger(INPUT, options, broker, kafka.transactional_id(0) if kafka.transactional else None)
 
 

@@ -160,8 +160,8 @@ def test_newer_format_is_unreadable(where: str) -> None:
     if where == "claim":
         log.write(ledger_format.CLAIM, msgspec.json.encode(ledger_format.Claim("other", ledger_format.FORMAT + 1)))
     else:
-        log.write(ledger_format.OFFSETS, b'{"in":4}', (("f", b"2"),))
-    with pytest.raises(errors.StateUnreadable, match="format 2"):
+        log.write(ledger_format.OFFSETS, b'{"in":4}', (("f", b"3"),))
+    with pytest.raises(errors.StateUnreadable, match="format 3"):
         log.replay()
 
 

@@ -69,11 +69,11 @@ async def test_newer_format_is_refused_before_anything_is_taken(guarantee: str, 
     for number in range(3):  # more than one read
         await newer.commit([ledger_samples.change(f"{number}-{one}", "x") for one in range(500)], [], number + 1)
     if where == "claim":
-        broker.put(runtimes.LEDGER, 0, b"\0claim", b'{"nonce":"newer","format":2}')
+        broker.put(runtimes.LEDGER, 0, b"\0claim", b'{"nonce":"newer","format":3}')
     else:
-        broker.put(runtimes.LEDGER, 0, b"\0offsets", b'{"in":9}', (("f", b"2"),))
+        broker.put(runtimes.LEDGER, 0, b"\0offsets", b'{"in":9}', (("f", b"3"),))
     before = broker.committed(runtimes.LEDGER, 0)
-    with pytest.raises(ledger_format.NewerFormat, match="format 2, this version reads format 1"):
+    with pytest.raises(ledger_format.NewerFormat, match="format 3, this version reads format 2"):
         await ledger_samples.make_ledger(broker).open()
     assert broker.committed(runtimes.LEDGER, 0) == before
     if guarantee == "exactly-once":  # without transactions the record that we put there counts as another owner's
@@ -87,7 +87,7 @@ async def test_newer_format_is_refused_also_where_the_first_reads_bring_nothing(
     """A slow connection or a leader that moves is not taken for the end of the ledger."""
     broker = ledger_samples.make_broker(guarantee)
     await ledger_samples.begun_ledger(broker)
-    broker.put(runtimes.LEDGER, 0, b"\0claim", b'{"nonce":"newer","format":2}')
+    broker.put(runtimes.LEDGER, 0, b"\0claim", b'{"nonce":"newer","format":3}')
     before = broker.committed(runtimes.LEDGER, 0)
     read, silences = memory_clients.Reader.read, iter(range(3))
 

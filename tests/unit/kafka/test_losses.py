@@ -167,9 +167,9 @@ async def test_ledger_of_a_newer_format_stops_its_partition_alone(guarantee: str
     """A version that does not know the format keeps its hands off, and says what to do."""
     broker, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
     if where == "claim":
-        broker.put(runtimes.LEDGER, 1, b"\0claim", b'{"nonce":"newer","format":2}')
+        broker.put(runtimes.LEDGER, 1, b"\0claim", b'{"nonce":"newer","format":3}')
     else:
-        broker.put(runtimes.LEDGER, 1, b"\0offsets", b'{"in":0}', (("f", b"2"),))
+        broker.put(runtimes.LEDGER, 1, b"\0offsets", b'{"in":0}', (("f", b"3"),))
     async with runtimes.running(broker.kafka, broker, handler) as work:
         runtimes.feed_in(broker, 40)
         await asyncio.sleep(5)
@@ -181,7 +181,7 @@ async def test_ledger_of_a_newer_format_stops_its_partition_alone(guarantee: str
         partition_worker.State.RUNNING,
         partition_worker.State.RUNNING,
     ]
-    assert "format 2" in error
+    assert "format 3" in error
     assert "run the newer version again" in error
 
 

@@ -48,11 +48,11 @@ def test_what_is_not_json_is_refused(raw: bytes) -> None:
 @pytest.mark.parametrize("raw", [b"[" * 500_000, b'{"a":' * 200_000, b"[" * 100_000 + b"]" * 100_000])
 def test_nesting_bomb_is_refused_quickly(raw: bytes) -> None:
     """Nesting deeper than any message needs is refused before it costs memory or time."""
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(errors.BadMessage) as caught:
         codec.decode(raw)
     assert caught.value.code == "unreadable_json"
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_duplicate_member_takes_the_last_value() -> None:
@@ -116,12 +116,12 @@ def test_number_is_written_in_one_way(spelled: str, written: str) -> None:
 @pytest.mark.parametrize("raw", [b"1." + b"1" * 500_000, b"[" + b"1e16," * 100_000 + b"0]", b"9e99999999999999999999"])
 def test_numbers_cost_little(raw: bytes) -> None:
     """A message full of long numbers is read, or refused, in a fraction of a second."""
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         codec.decode(raw)
     except errors.BadMessage as error:
         assert error.code == "unreadable_json"  # noqa: PT017 - either outcome is right
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_byte_order_mark_is_passed_over() -> None:

@@ -215,7 +215,7 @@ def test_any_object_is_read_or_refused_quickly(
     members: dict[str, Any], headers: tuple[tuple[str, bytes | None], ...]
 ) -> None:
     """No JSON object and no headers raise anything but BadMessage, in reading or parsing; nor do they take long."""
-    started = time.perf_counter()
+    started = time.process_time()
     reported = ""
     try:
         read = envelopes.read(members, headers)
@@ -225,7 +225,7 @@ def test_any_object_is_read_or_refused_quickly(
         reported += error.message
     assert reported.isprintable()
     assert len(reported.encode()) < 3000
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @given(samples.json_values, samples.headers)

@@ -13,7 +13,7 @@ from mrs_relay.mrs import session_transport, transport
 
 POST = transport.Request("POST", "/v2/p/jobs", {"Host": "h", "X-Sdk-Date": "d"}, b'{"a":1}')
 GET = transport.Request("GET", "/v2/p/jobs?a=%20b&c=%2F", {"Host": "h"})
-LONG_S = 5.0
+LONG_S = 30.0
 SHORT_S = 0.3
 
 TransportKind = type[transport.AiohttpTransport | session_transport.SessionTransport]

@@ -14,7 +14,7 @@ from tests.unit.mrs import support
 
 from mrs_relay import errors
 from mrs_relay.common import clock
-from mrs_relay.mrs import client, operation, transport
+from mrs_relay.mrs import auth, client, operation, transport
 from mrs_relay.mrs.models import clusters as cluster_models
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.operations import clusters, jobs, registry, sql
@@ -211,6 +211,7 @@ class Tokens:
         self.left = renewals
         self.token = 0
         self.project_id: str | None = support.PROJECT
+        self.keys: auth.Keys | None = None
 
     async def prepare(self, timeout_s: float) -> str:
         """Nothing is missing."""

@@ -121,7 +121,7 @@ async def test_a_connection_that_mrs_has_closed_is_not_used() -> None:
 
     async with support.server(script) as server, servers.opened(server.url) as door:
         await door.send(servers.POST, servers.LONG_S)
-        await asyncio.sleep(servers.SHORT_S / 2)
+        await asyncio.sleep(servers.SHORT_S)
         await door.send(servers.POST, servers.LONG_S)
         assert server.connections == 2
 

@@ -26,7 +26,7 @@ async def test_a_topic_that_is_missing_stops_no_other_and_is_named(monkeypatch: 
     stage.broker.drop_topic(_LETTERS)
     await stage.put(*web_role.story("r-1"))
     running = role.running(web_role.chosen(), stage.client, clock.SystemClock(), lambda _name, _error: None)
-    async with asyncio.timeout(20), running as port, aiohttp.ClientSession() as session:
+    async with asyncio.timeout(60), running as port, aiohttp.ClientSession() as session:
         client = web_role.Client(session, port)
         await client.seen("r-1")
         while not (reasons := [one for one in (await _reasons(client)) if f"topic {_LETTERS}: " in one]):
@@ -50,7 +50,7 @@ async def test_markers_that_retention_deletes_are_no_missing_events(tmp_path: pa
     chosen = web_role.chosen(f"sqlite:///{tmp_path}/web.db")
     stage = web_role.Stage(partitions=1)
     await stage.put(*web_role.story("r-1"))
-    async with asyncio.timeout(20), database.opened(chosen.read_model) as opened:
+    async with asyncio.timeout(60), database.opened(chosen.read_model) as opened:
         async with web_role.role(stage, chosen) as client:
             position = (await client.get("/v1/events?after=beginning&wait=0&limit=4"))["position"]
             while [log.next for log in await event_log.current(opened, [_EVENTS])] != [5]:

@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from tests.support import history
 
+from mrs_relay.engine.model import job_records, jobs
+
 
 def event(
     request_id: str, sequence: int, state: str, *, name: str | None = None, event_id: str = "", repeated: bool = False
@@ -157,7 +159,7 @@ def test_events_reported_again_are_left_out_and_different_ones_under_one_id_are_
 
 
 def job(state: str, sequence: int) -> bytes:
-    return json.dumps({"source": "/test", "id": "a", "state": state, "sequence": sequence}).encode()
+    return job_records.encode(jobs.Job("/test", "a", "job", "", jobs.State(state), sequence))
 
 
 KEY = b"/test a"

@@ -110,3 +110,4 @@ async def test_metrics_come_in_the_format_that_the_caller_accepts(accept: str, k
     assert content_type.startswith(kind)
     assert "mrs_relay_ready 1.0" in text
     assert text.endswith("# EOF\n") is bool(last)
+    assert text.count("# EOF") == bool(last)

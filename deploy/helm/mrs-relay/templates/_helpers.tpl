@@ -46,6 +46,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if .Values.mrs.credentialsSecret.name }}{{ $_ := set $mrs "credentials_file" "/etc/mrs-relay/mrs-credentials/value" }}{{ end -}}
 {{- if .Values.mrs.authoritySecret.name }}{{ $_ := set $mrs "ca_file" "/etc/mrs-relay/mrs-authority/value" }}{{ end -}}
 {{- $made := dict "kafka" $kafka "mrs" $mrs "web" (dict "host" "0.0.0.0" "port" 8080) "log" (dict "format" "json") -}}
+{{- if .Values.traces.endpoint -}}
+{{- $traces := dict "endpoint" .Values.traces.endpoint "ratio" (float64 .Values.traces.ratio) -}}
+{{- if .Values.traces.headersSecret.name }}{{ $_ := set $traces "headers_file" "/etc/mrs-relay/traces-headers/value" }}{{ end -}}
+{{- if .Values.traces.authoritySecret.name }}{{ $_ := set $traces "ca_file" "/etc/mrs-relay/traces-authority/value" }}{{ end -}}
+{{- $_ := set $made "traces" $traces -}}
+{{- end -}}
 {{- include "mrs-relay.toml" (mergeOverwrite $made (deepCopy .Values.settings)) -}}
 {{- end }}
 
@@ -103,7 +109,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 
 {{- define "mrs-relay.workerSecrets" -}}
-{{- dict "kafka-password" .Values.kafka.security.passwordSecret "kafka-authority" .Values.kafka.security.authoritySecret "kafka-certificate" .Values.kafka.security.certificateSecret "mrs-credentials" .Values.mrs.credentialsSecret "mrs-authority" .Values.mrs.authoritySecret | toJson -}}
+{{- dict "kafka-password" .Values.kafka.security.passwordSecret "kafka-authority" .Values.kafka.security.authoritySecret "kafka-certificate" .Values.kafka.security.certificateSecret "mrs-credentials" .Values.mrs.credentialsSecret "mrs-authority" .Values.mrs.authoritySecret "traces-headers" .Values.traces.headersSecret "traces-authority" .Values.traces.authoritySecret | toJson -}}
 {{- end }}
 
 {{/* A user of its own at Kafka has its secrets where the settings name those of the workers. */}}

@@ -33,6 +33,9 @@ def cancel_requested(
     but not if the same message arrives twice. The partition that broadcast the cancel gets a reply in any case of a
     match.
     """
+    if fact.is_ahead and not _would_stop(job):
+        return None
+
     # No request here. A cancel that was sent to this partition replaces one that another partition broadcast.
     if job is None or (job.state is State.PENDING_CANCEL and fact.came_from < 0 <= job.came_from):
         awaited = _replace(
@@ -58,7 +61,14 @@ def cancel_requested(
     else:
         decision = stop(with_stop_request(job, fact.reason, fact.by, fact.job.sender), now_ms, config)
 
-    return _replace(decision, pass_back=fact.came_from)
+    return decision if fact.is_ahead else _replace(decision, pass_back=fact.came_from)
+
+
+def _would_stop(job: jobs.Job | None) -> bool:
+    """Whether a cancel changes the job, rather than to be answered or to wait."""
+    if job is None or job.stop is not None or jobs.TRAITS[job.state].last or job.state is State.PENDING_CANCEL:
+        return False
+    return job.state not in _ON_MRS or kinds.of(job).traits.can_be_stopped
 
 
 def _already_requested(job: jobs.Job, fact: facts.CancelRequested, now_ms: int) -> decisions.Decision | None:

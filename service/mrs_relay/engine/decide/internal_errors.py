@@ -45,7 +45,7 @@ def ended(
                 bare, State.FAILED, now_ms, config, reason=_reason(fact, "refused", "not submitted")
             )
         case State.COLLECTING:
-            result = events.Result(unavailable=_text(fact, "its result was not read"))
+            result = events.Result(unavailable=_text(fact, "its result was not read"), location=job.location)
             return event_builder.end(bare, State.SUCCEEDED, now_ms, config, result=result)
         case State.QUEUED:
             reason = _reason(fact, "unresolved", "not sent again; an earlier submission may have had an effect")

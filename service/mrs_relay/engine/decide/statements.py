@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from mrs_relay.engine import event_builder, redaction
-from mrs_relay.engine.decide import retry, submission
+from mrs_relay.engine.decide import deliveries, retry, submission
 from mrs_relay.engine.model import commands, decisions, facts, jobs, verdict
 from mrs_relay.engine.work import kinds
 from mrs_relay.messages import events
@@ -42,7 +42,7 @@ def observed(
     seen = _replace(fact.seen, submitted_ms=job.intent_ms)
     match fact.outcome:
         case verdict.Verdict.SUCCEEDED:
-            last = event_builder.end(_replace(job, seen=seen), State.SUCCEEDED, now_ms, config, result=fact.result)
+            last = deliveries.begin(_replace(job, seen=seen), fact.result, now_ms, config)
         case verdict.Verdict.FAILED if was_cancelled:
             # NB: there is no status for a cancelled statement; one that fails after its cancel counts as cancelled.
             last = event_builder.end(_replace(job, seen=seen), State.CANCELLED, now_ms, config, reason=job.stop)

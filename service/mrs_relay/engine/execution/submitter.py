@@ -18,6 +18,7 @@ from mrs_relay import errors
 from mrs_relay.common import backoff, clock
 from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.execution import deliveries
 from mrs_relay.engine.model import facts, jobs, verdict
 from mrs_relay.engine.scheduling import breaker, lanes, pauses
 from mrs_relay.engine.work import adapter, codes, kinds
@@ -25,6 +26,7 @@ from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import codes as mrs_codes
 from mrs_relay.mrs import permission
+from mrs_relay.obs import client as obs_clients
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +45,7 @@ class Submitter:
         outcomes: gets the outcome of each submission, for pauses of clusters and connections.
         settings: the waits.
         time: the clock.
+        objects: the client of OBS; None: no rows are read from there.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class Submitter:
         outcomes: pauses.Pauses,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
+        objects: obs_clients.Client | None = None,
     ) -> None:
+        self._deliveries = deliveries.Deliveries(objects, settings.inline_result_bytes, time)
         self._calls = kinds.connect(client, settings)
         self._outcomes = outcomes
         self._looking = lanes.InFlight(settings.max_others_in_flight)
@@ -175,7 +180,7 @@ class Submitter:
                 wait_s = self._wait_s(failures := failures + 1, error)
             await asyncio.sleep(wait_s)
 
-    def _wait_s(self, failures: int, error: errors.MrsError) -> float:
+    def _wait_s(self, failures: int, error: errors.RelayError) -> float:
         """Return the wait before a read is repeated: the relay's own backoff, or MRS's Retry-After if it is longer."""
         return max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
 
@@ -234,18 +239,29 @@ class Submitter:
             async with asyncio.timeout(limit_s):
                 while True:
                     try:
-                        return facts.ResultCollected(await self._calls_of(job).collect(job))
-                    except errors.MrsError as error:
+                        return facts.ResultCollected(await self._result_of(job))
+                    except (errors.MrsError, errors.ObsError) as error:
                         failures += 1
                         why = _no_result(error)
-                        _log.warning("result_not_read", request=job.id, code=error.code, error=_error_text(error, job))
+                        code = getattr(error, "code", None)
+                        _log.warning("result_not_read", request=job.id, code=code, error=_error_text(error, job))
                         wait_s = self._wait_s(failures, error)
                         if not _may_be_read_later(error, failures) or self._time.monotonic_s() + wait_s > give_up_s:
-                            return facts.ResultCollected(events.Result(unavailable=why))
+                            return await self._without_result(job, why)
                     await asyncio.sleep(wait_s)
         except TimeoutError:
             _log.warning("result_not_read", request=job.id, error=why)
-            return facts.ResultCollected(events.Result(unavailable=why))
+            return await self._without_result(job, why)
+
+    async def _result_of(self, job: jobs.Job) -> events.Result:
+        if job.delivery is not None and job.location is not None:
+            return await self._deliveries.read(job.delivery, job.location)
+        return await self._calls_of(job).collect(job)
+
+    async def _without_result(self, job: jobs.Job, why: str) -> facts.ResultCollected:
+        if job.delivery is not None and job.location is not None:
+            return facts.ResultCollected(await self._deliveries.without_rows(job.delivery, job.location, why))
+        return facts.ResultCollected(events.Result(unavailable=why))
 
 
 _OVER: Final = frozenset(verdict.Verdict) - {verdict.Verdict.WAITING, verdict.Verdict.RUNNING}
@@ -274,20 +290,20 @@ def _answer(error: errors.MrsError) -> breaker.Answer:
     return breaker.Answer(code, known.text if known is not None else "no known code")
 
 
-def _may_be_read_later(error: errors.MrsError, failures: int) -> bool:
+def _may_be_read_later(error: errors.MrsError | errors.ObsError, failures: int) -> bool:
     """Whether to read a result again. One that MRS cannot read is read twice: the first failure may be temporary."""
-    if error.code == codes.UNREADABLE_RESULT:
+    if isinstance(error, errors.MrsError) and error.code == codes.UNREADABLE_RESULT:
         return failures < _UNREADABLE_TRIES
-    return not isinstance(error, errors.MrsRefused)
+    return not isinstance(error, errors.MrsRefused | errors.ObsRefused)
 
 
-def _no_result(error: errors.MrsError) -> str:
-    if error.code == codes.UNREADABLE_RESULT:
+def _no_result(error: errors.MrsError | errors.ObsError) -> str:
+    if isinstance(error, errors.MrsError) and error.code == codes.UNREADABLE_RESULT:
         return f"MRS cannot read the rows, perhaps because the result is over its own limit: {error}"
     return str(error)
 
 
-def _error_text(error: errors.MrsError, job: jobs.Job) -> str:
+def _error_text(error: errors.RelayError, job: jobs.Job) -> str:
     """Return the error's text as it may be logged: MRS may quote the request."""
     return redaction.redact(str(error), kinds.of(job).asked(job))
 

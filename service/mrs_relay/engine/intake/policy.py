@@ -11,11 +11,12 @@ import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import pydantic
 
 from mrs_relay.messages import operations, requests
+from mrs_relay.obs import paths
 
 PRESTO: Final = "Presto"
 """The job type that stands for statements of the engine presto."""
@@ -144,6 +145,53 @@ class Defaults(_Group):
         return self.model_dump(exclude_none=True)
 
 
+class Results(_Group):
+    """What becomes of the rows of SQL. A tenant's group names what differs from the group `results` of all tenants."""
+
+    path: Annotated[str, pydantic.Field(max_length=500)] | None = None
+    """
+    OBS folder, such as obs://lake/results, below which MRS writes rows that are to be delivered, and the only one that
+    rows are read from. Default none: rows are not read. A tenant that names none gets the folder of its name in that of
+    all tenants. Nothing is removed from it: let a life cycle of the bucket do so.
+    """
+
+    deliver: Literal["inline", "location", "both"] | None = None
+    """How rows of Presto come back to requests without `result`. Default none: only their path is named."""
+
+    format: Literal["rows", "csv"] | None = None
+    """The format where `deliver` holds; rows unless it is set."""
+
+    max_rows: Annotated[int, pydantic.Field(ge=0, le=1_000_000)] | None = None
+    """Most rows in an event; 10,000 unless it is set. Requests may ask for fewer."""
+
+    max_bytes: Annotated[int, pydantic.Field(ge=0, le=900_000)] | None = None
+    """Most bytes of rows in an event, where engine.inline_result_bytes allows as many. Requests may ask for fewer."""
+
+    url_life_s: Annotated[int, pydantic.Field(ge=0, le=604_800)] | None = None
+    """
+    Seconds for which an address that reads rows without keys works; 3600 unless it is set, 0 gives none. Who may read
+    the events may use it. Addresses made with temporary keys end with these keys at the latest.
+    """
+
+    @pydantic.field_validator("path")
+    @classmethod
+    def _is_folder(cls, path: str | None) -> str | None:
+        return None if path is None else str(paths.folder(path))
+
+    @property
+    def filled(self) -> dict[str, Any]:
+        """The field `result` of requests of Presto that leave it out; nothing where no rows are read."""
+        if self.path is None or self.deliver is None:
+            return {}
+        return {"result": {"deliver": self.deliver, "format": self.format or "rows"}}
+
+    def below(self, shared: Results, tenant: str) -> Results:
+        """Return a tenant's results: its own, and what it leaves out as for all tenants, in a folder of its name."""
+        folder = self.path or (f"{shared.path}{tenant}/" if shared.path else None)
+        given = {**shared.model_dump(exclude_none=True), **self.model_dump(exclude_none=True), "path": folder}
+        return Results.model_validate(given)
+
+
 class TenantPolicy(_Group):
     """The groups of one tenant that say what it may do."""
 
@@ -155,6 +203,9 @@ class TenantPolicy(_Group):
 
     defaults: Defaults = Defaults()
     """The values of fields that a request leaves out; see the group."""
+
+    results: Results = Results()
+    """What becomes of the rows of its SQL, where it differs from the group `results`; see the group."""
 
     @pydantic.model_validator(mode="after")
     def _defaults_keep_the_limits(self) -> Self:
@@ -172,9 +223,10 @@ class Policy:
 
     Attributes:
         tenant: its name; "" where there are no tenants.
+        results: what becomes of rows of SQL; without a path nothing is read.
         deployment: name of the deployment that serves it; "" if that has none of its own.
-        filled: values for the fields that a request leaves out, by the requests' names: the defaults, and the longest
-            deadlines where there is no default.
+        filled: values for the fields that a request leaves out, by the requests' names: the defaults, the longest
+            deadlines where there is no default, and how rows are delivered.
     """
 
     tenant: str = ""
@@ -182,11 +234,13 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     defaults: Defaults = field(default_factory=Defaults)
     deployment: str = ""
+    results: Results = field(default_factory=Results)
     filled: Mapping[str, Any] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         longest = self.limits.model_dump(include={"queue_deadline_s", "run_deadline_s"}, exclude_none=True)
-        object.__setattr__(self, "filled", {**longest, **self.defaults.given})  # used for each message
+        given = {**longest, **self.defaults.given, **self.results.filled}
+        object.__setattr__(self, "filled", given)  # used for each message
 
 
 def fits(name: str, patterns: tuple[str, ...] | None) -> bool:

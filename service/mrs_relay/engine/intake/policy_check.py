@@ -49,6 +49,9 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
         return message
 
     taken = model.model_fields.keys() - (set() if issubclass(model, requests.Submission) else {"cluster"})
+    # Only rows of Presto are read, and none from a folder that the request names for its own use.
+    if message.data.get("engine") != "presto" or message.data.get("archive_path") is not None:
+        taken -= {"result"}
     missing = {name: value for name, value in given.items() if name in taken and message.data.get(name) is None}
     return msgspec.structs.replace(message, data={**message.data, **missing}) if missing else message
 

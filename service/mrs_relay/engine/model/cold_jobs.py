@@ -7,6 +7,7 @@ being stopped has something to do.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -20,11 +21,15 @@ _LEAVING: Final = frozenset(state for state, trait in jobs.TRAITS.items() if tra
 }
 
 _MARK: Final = b'"expires_ms":'
-"""Records of all jobs that have ended contain this, and nearly no others."""
+"""Records in format 1 of all jobs that have ended contain this, and nearly no others."""
+
+_HEAD: Final = struct.Struct(">cqqB")
+_HEAD_MARK: Final = b"\x03"
+"""The first byte of records with a head. An array of MessagePack begins with another one, and so does JSON."""
 
 
 class _Ended(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a ledger record that decide; the others are not decoded."""
+    """The fields of a ledger record in format 1 that decide; the others are not decoded."""
 
     state: jobs.State
     expires_ms: int = 0
@@ -41,6 +46,24 @@ def is_cold(job: jobs.Job) -> bool:
     return job.state in _LEAVING and not job.duplicates
 
 
+def head(job: jobs.Job) -> bytes:
+    """
+    Return what stands before the record of a cold job in format 2: all that `due_ms` needs.
+
+    Raises:
+        struct.error: a number, or the name of the kind, is too large for it.
+    """
+    kind = job.kind.encode()
+    return _HEAD.pack(_HEAD_MARK, job.expires_ms, job.intent_ms, len(kind)) + kind
+
+
+def without_head(value: bytes) -> bytes:
+    """Return a record in format 2 without the head that it may have."""
+    if value[:1] != _HEAD_MARK:
+        return value
+    return value[_HEAD.size + value[_HEAD.size - 1] :] if len(value) > _HEAD.size else b""
+
+
 def due_ms(value: bytes, now_ms: int, recent_ms: int, is_known: Callable[[str], bool]) -> int | None:
     """
     Return when the job of a ledger record expires, epoch milliseconds; None if memory must hold it.
@@ -51,6 +74,21 @@ def due_ms(value: bytes, now_ms: int, recent_ms: int, is_known: Callable[[str], 
         recent_ms: a job whose submission was decided less than so many milliseconds ago counts against limits.
         is_known: says whether this version knows a kind of work; a record of another kind must be refused.
     """
+    first = value[:1]
+    if first == b"{":
+        return _due_of_named(value, now_ms, recent_ms, is_known)
+    if first != _HEAD_MARK or len(value) <= _HEAD.size:
+        return None
+
+    _, expires_ms, intent_ms, kind_bytes = _HEAD.unpack_from(value)
+    if now_ms - intent_ms < recent_ms:
+        return None
+    if kind_bytes and not is_known(value[_HEAD.size : _HEAD.size + kind_bytes].decode(errors="replace")):
+        return None
+    return int(expires_ms)
+
+
+def _due_of_named(value: bytes, now_ms: int, recent_ms: int, is_known: Callable[[str], bool]) -> int | None:
     if value.rfind(_MARK) < 0:  # several times as fast as `in`: the mark is near the end
         return None
     try:

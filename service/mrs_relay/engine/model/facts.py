@@ -84,12 +84,14 @@ class CancelRequested(msgspec.Struct, frozen=True):
         reason: of the cancellation, for the last event.
         by: id of the message.
         came_from: the partition that broadcast the message and gets a reply to a match; -1 if it was sent to this one.
+        is_ahead: the message is decided once more, in its turn; until then it only stops a job.
     """
 
     job: jobs.Job
     reason: jobs.Reason
     by: str
     came_from: int = -1
+    is_ahead: bool = False
 
 
 class CancelMatched(msgspec.Struct, frozen=True):

@@ -1,55 +1,81 @@
 """
-Encode a job as a record of the ledger: JSON with the fields of `jobs.Job`; fields with their default are left out.
+Encode a job as a record of the ledger.
 
-Fields and tags are written to Kafka and read by later versions: never rename one.
+- Format 1 is a JSON object with the fields of `jobs.Job` by name, see `named_records`.
+- Format 2 is a MessagePack array with the fields by place. Before the array of a job that has ended stands what memory
+  keeps of it, see `cold_jobs`. A job that MessagePack cannot express, such as a call with numbers of any size in its
+  body, is written in format 1.
+
+Both are written to Kafka and read by later versions: never rename or move a field; a new one is the last.
 """
 
 from __future__ import annotations
 
 import functools
+import struct
 from typing import Final
 
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine.model import facts, jobs, later_fields
-from mrs_relay.messages import codec
+from mrs_relay.engine.model import cold_jobs, facts, jobs, named_records, placed_records
+from mrs_relay.kafka import ledger_format
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
-_decoder = msgspec.json.Decoder(jobs.Job, float_hook=codec.number)  # a call's body keeps its numbers' values
+_set: Final = msgspec.structs.force_setattr
+
+_named: Final = named_records.NamedRecords(jobs.Job)
+_placed: Final = placed_records.PlacedRecords(jobs.Job)
+
+_BY_NAME: Final = (jobs.Call, jobs.Task)
+"""Works with JSON of the sender, whose numbers may have any size."""
+
+_ONLY_TEXT: Final = (facts.Admitted, facts.SubmissionAccepted)
+"""Facts that add nothing to a job but text and counts, which are read as they were written."""
+
+_PLACES: Final = b"\xdc"
+"""The first byte of a MessagePack array of more than fifteen places."""
 
 
-_KNOWN: Final = frozenset(jobs.Job.__struct_encode_fields__) - {"~later"}
+def encode(job: jobs.Job, ledger: int = ledger_format.FORMAT) -> bytes:
+    """
+    Encode the job as a ledger record's value.
+
+    Args:
+        job: to be encoded.
+        ledger: the format to write.
+    """
+    if ledger < ledger_format.PLACED or isinstance(job.work, _BY_NAME):
+        return _named.encode(job)
+    try:
+        value = _placed.encode(job)
+        return cold_jobs.head(job) + value if job.expires_ms and cold_jobs.is_cold(job) else value
+    except (OverflowError, struct.error):
+        return _named.encode(job)
 
 
-def encode(job: jobs.Job) -> bytes:
-    """Encode the job as a ledger record's value."""
-    if not job.later:
-        return _encoder.encode(job)
-    return later_fields.join(_encoder.encode(msgspec.structs.replace(job, later=b"")), job.later)
-
-
-def encode_readable(job: jobs.Job) -> bytes:
+def encode_readable(job: jobs.Job, ledger: int = ledger_format.FORMAT) -> bytes:
     """
     Encode a job and read it back: a record that no version could read would stop its partition at the next restart.
 
     Raises:
         ValueError, msgspec.MsgspecError: the job contains a value that JSON, or a number of the ledger, cannot express.
     """
-    value = encode(job)
+    value = encode(job, ledger)
     _decode(value)
     return value
 
 
 def decode(value: bytes) -> jobs.Job:
     """
-    Read a ledger record's value.
+    Read a ledger record's value, of either format.
 
     Raises:
         StateUnreadable: it is not a job of a format this version knows.
     """
     try:
         job = _decode(value)
+        if job.later or job.after:
+            job = _placed.known_after(_named.known_later(job))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise errors.StateUnreadable(
             f"a ledger record cannot be read: {error}; if a later version of the relay has written it, run that version"
@@ -58,16 +84,10 @@ def decode(value: bytes) -> jobs.Job:
 
 
 def _decode(value: bytes) -> jobs.Job:
-    try:
-        return _decoder.decode(value)
-    except msgspec.ValidationError:
-        known, later = later_fields.split(value, _KNOWN)
-        if not later:
-            raise
-    return msgspec.structs.replace(_decoder.decode(known), later=later)
-
-
-_SHARED: Final = ("source", "key", "cluster", "name", "tenant")
+    first = value[:1]
+    if first == _PLACES:
+        return _placed.decode(value)
+    return _named.decode(value) if first == b"{" else _placed.decode(cold_jobs.without_head(value))
 
 
 def share(job: jobs.Job) -> jobs.Job:
@@ -77,14 +97,18 @@ def share(job: jobs.Job) -> jobs.Job:
     NB: it changes the job in place, to an equal one: only for a job that was just made and has no other reference. To
     copy each of 100,000 jobs would take longer than to decode it.
     """
-    for name in _SHARED:
-        if word := getattr(job, name):  # Python shares empty texts anyway
-            msgspec.structs.force_setattr(job, name, _first(word))
+    _set(job, "source", _first(job.source))
+    _set(job, "key", _first(job.key))
+    _set(job, "cluster", _first(job.cluster))
+    if job.name:
+        _set(job, "name", _first(job.name))
+    if job.tenant:
+        _set(job, "tenant", _first(job.tenant))
 
     seen = job.seen
     if seen is not None:
-        msgspec.structs.force_setattr(seen, "job_state", _first(seen.job_state))
-        msgspec.structs.force_setattr(seen, "job_result", _first(seen.job_result))
+        _set(seen, "job_state", _first(seen.job_state))
+        _set(seen, "job_result", _first(seen.job_result))
     return job
 
 
@@ -94,9 +118,8 @@ def _first(word: str | bytes | None) -> str | bytes | None:
     return word
 
 
-def encode_after(job: jobs.Job | None, fact: facts.Fact) -> bytes | None:
+def encode_after(job: jobs.Job | None, fact: facts.Fact, ledger: int = ledger_format.FORMAT) -> bytes | None:
     """Encode a job; read it back as a check, unless the fact added only text, which decodes as it was written."""
     if job is None:
         return None
-    only_text = isinstance(fact, facts.Admitted | facts.SubmissionAccepted)
-    return encode(job) if only_text else encode_readable(job)
+    return encode(job, ledger) if isinstance(fact, _ONLY_TEXT) else encode_readable(job, ledger)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated, Final, Literal
+
 import msgspec
 
 from mrs_relay.messages import reasons
 
+_MOST: Final = sys.float_info.max
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of the values in a ledger record: a field that this version does not know is an error, never dropped."""
+Finite = Annotated[float, msgspec.Meta(ge=-_MOST, le=_MOST)]
+"""A number that every format of the ledger can express: not infinite, and not NaN."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    Base of the values in a ledger record: a field that this version does not know is an error, never dropped.
+
+    Ledger format 2 has a value's fields by their places: never move one, and append new ones. See `job_records`.
+    """
 
 
 class Choice(Record, frozen=True, gc=False):
@@ -48,8 +60,29 @@ class Retry(Record, frozen=True, gc=False):
     """
 
     attempts: int
-    backoff_s: float
+    backoff_s: Finite
     on: tuple[str, ...]
+
+
+class Delivery(Record, frozen=True, gc=False):
+    """
+    How the rows of a statement are delivered, with the limits of the tenant.
+
+    Attributes:
+        folder: obs:// path of the tenant's results, below which the rows must lie.
+        inline: the rows come in the event.
+        signed_s: seconds for which an address that needs no keys works; 0: there is none.
+        format: of rows in the event.
+        max_rows: in the event.
+        max_bytes: of rows in the event.
+    """
+
+    folder: str
+    inline: bool = True
+    signed_s: int = 0
+    format: Literal["rows", "csv"] = "rows"
+    max_rows: int = 0
+    max_bytes: int = 0
 
 
 class Doubt(Record, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from mrs_relay.engine.model import job_names, job_values
 from mrs_relay.messages import envelope, events
 
 Choice = job_values.Choice
+Delivery = job_values.Delivery
 Reason = job_values.Reason
 Retry = job_values.Retry
 Doubt = job_values.Doubt
@@ -34,8 +35,8 @@ SUBMISSIONS: Final = (SUBMISSION, V11_SUBMISSION)
 
 STATEMENT: Final = "ExecuteSql"
 
-UNLIMITED_S: Final = 0.0
-"""No deadline. NB: only this object itself is left out of ledger records; an equal float is written."""
+UNLIMITED_S: Final = 0
+"""No deadline: in a ledger record nothing by name, and one byte by place. An equal float is written as a float."""
 
 
 class State(enum.StrEnum):
@@ -217,7 +218,7 @@ class MrsStatus(job_values.Record, frozen=True, gc=False):
     job_id: str
     job_state: str = ""
     job_result: str = ""
-    progress: float = 0.0
+    progress: job_values.Finite = 0.0
     app_id: str = ""
     tracking_url: str = ""
     submitted_ms: int = 0
@@ -230,7 +231,8 @@ class Job(job_values.Record, frozen=True, gc=False):
     The life of one request.
 
     Fields that only a later version knows are kept as they were read, through all changes of the job. So a new field is
-    compatible if it may stay unchanged while an earlier version works on the job. A field that an earlier version must
+    compatible if it may stay unchanged while an earlier version works on the job; it is the last one, since format 2
+    has them by their places. A field that an earlier version must
     not ignore raises `ledger_format.FORMAT`. A field inside one of the values raises it, too: earlier versions refuse
     such a value.
 
@@ -259,7 +261,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         collect: rows are to be read after success.
         skip: number of leading statements of the result that are the relay's, not the request's.
         reason: of a bad end.
-        location: of the rows of a Presto SELECT, as MRS reported it.
+        location: of the rows of a Presto SELECT, as MRS reported it; while COLLECTING they are read from there.
         correlation_id: the request's.
         traceparent: the request's.
         tracestate: the request's.
@@ -283,7 +285,9 @@ class Job(job_values.Record, frozen=True, gc=False):
         missing: for how long MRS has not shown the job while it is followed.
         unsettled: for how long MRS has shown an end without its outcome, or a state that no document knows.
         kind: names the kind of work; "" for kinds that follow from the other fields, see `work.kinds`.
-        later: fields that only a later version knows, as its record holds them; see `later_fields`.
+        delivery: how its rows are delivered, where the request says so.
+        later: fields by name that only a later version knows, as its record of format 1 holds them; see `later_fields`.
+        after: fields by place, likewise, as its record of format 2 holds them.
     """
 
     source: str
@@ -317,9 +321,9 @@ class Job(job_values.Record, frozen=True, gc=False):
     sender: envelope.Sender | None = None
     expires_ms: int = 0
     retry: Retry | None = None
-    queue_deadline_s: float = UNLIMITED_S
+    queue_deadline_s: int | job_values.Finite = UNLIMITED_S
     queue_deadline_ms: int = 0
-    run_deadline_s: float = UNLIMITED_S
+    run_deadline_s: int | job_values.Finite = UNLIMITED_S
     run_deadline_ms: int = 0
     stop: Reason | None = None
     asked_by: str | None = None
@@ -333,7 +337,9 @@ class Job(job_values.Record, frozen=True, gc=False):
     missing: Span | None = None
     unsettled: Span | None = None
     kind: str = ""
+    delivery: Delivery | None = None
     later: bytes = msgspec.field(default=b"", name="~later")
+    after: bytes = msgspec.field(default=b"", name="~after")
 
     @property
     def ledger_key(self) -> LedgerKey:

@@ -1,7 +1,7 @@
 """
 Keep the fields of a ledger record that only a later version knows, so that they survive this version. Pure.
 
-Used by `job_records` alone, and only for records with such fields.
+Used by `named_records` alone, and only for records with such fields.
 """
 
 from __future__ import annotations

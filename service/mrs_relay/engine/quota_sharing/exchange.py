@@ -225,7 +225,8 @@ class QuotaExchange:
             for text in texts.values():
                 heard = notes.decode(text).demand
                 if heard is not None and heard.member != self._name:
-                    office.hear(heard, self._time.boottime_s())
+                    topics = (one.topic for one in self.boards)
+                    office.hear(notes.lengthen(heard, topics), self._time.boottime_s())
 
         now_s = self._time.boottime_s()
         office.hear(demand, now_s)
@@ -248,6 +249,8 @@ class QuotaExchange:
 
     async def _write(self, board: NoteBoard, partition: int, note: notes.Note) -> bool:
         text = notes.encode(note)
+        if len(text) > notes.MOST_BYTES:
+            text = notes.encode(notes.shorten(note))
         if len(text) > notes.MOST_BYTES:
             _log.warning("quota_note_too_long", bytes=len(text), most_bytes=notes.MOST_BYTES)
             return False

@@ -2,10 +2,14 @@
 The notes that replicas write beside the group's offsets to share a budget: a demand, and by the coordinator its grants.
 
 A note holds 4096 bytes at most, Kafka's default for offset metadata. Durations are relative, so no clock is shared.
+Where the topics of many tenants do not fit, they have short names: `shorten` makes them, `lengthen` reads them.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -19,6 +23,9 @@ OTHERS: Final = "*"
 
 NO_DEMAND: Final = -1
 
+_SHORT: Final = "#"
+"""Begins each short name; no topic of Kafka has it in its name."""
+
 
 class Demand(msgspec.Struct, frozen=True, rename={"member": "m", "number": "n", "owned": "o"}):
     """
@@ -27,7 +34,8 @@ class Demand(msgspec.Struct, frozen=True, rename={"member": "m", "number": "n", 
     Attributes:
         member: random name of the replica.
         number: counts its demands.
-        owned: input topic → generation of its group, and the partitions that the replica owns in it.
+        owned: input topic, or its short name → generation of its group, and the partitions that the replica owns in
+            it.
         applied: coordinator and round of the grant in force; "" and 0 without one.
         held: calls that the grant in force allows, by operation.
         used: calls of the last `limits.WINDOW_S` seconds, by operation, in buckets, the latest first.
@@ -106,3 +114,25 @@ def decode(text: str) -> Note:
         return _DECODER.decode(text)
     except msgspec.MsgspecError:
         return Note()
+
+
+def shorten(note: Note) -> Note:
+    """Return the same note with short names of topics."""
+    if note.demand is None:
+        return note
+    owned = {_short(topic): found for topic, found in note.demand.owned.items()}
+    return msgspec.structs.replace(note, demand=msgspec.structs.replace(note.demand, owned=owned))
+
+
+def lengthen(demand: Demand, topics: Iterable[str]) -> Demand:
+    """Return the same demand with the names of these topics in full."""
+    if not any(name.startswith(_SHORT) for name in demand.owned):
+        return demand
+    full = {_short(topic): topic for topic in topics}
+    owned = {full.get(name, name): found for name, found in demand.owned.items()}
+    return msgspec.structs.replace(demand, owned=owned)
+
+
+def _short(topic: str) -> str:
+    digest = hashlib.blake2s(topic.encode(), digest_size=6).digest()
+    return _SHORT + base64.urlsafe_b64encode(digest).decode()

@@ -106,8 +106,9 @@ class SubmissionScheduler:
 
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: entries.Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are restored."""
-        self._queue.tenant_of(owner).occupy((owner, key))
-        self._admission.slots.take(kinds.place(job), (owner, key))
+        holder = (owner, key)  # one value for both: there may be 100,000
+        self._queue.tenant_of(owner).occupy(holder)
+        self._admission.slots.take(kinds.place(job), holder)
 
     def completed(self, key: jobs.LedgerKey, owner: entries.Owner) -> None:
         """Note that the outcome of a submission is known: its place in flight is free."""

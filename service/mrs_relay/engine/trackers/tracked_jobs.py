@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+
 from mrs_relay.common import clock
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.work import adapter
@@ -104,10 +106,9 @@ def resumed(span: jobs.Span | None) -> Wait | None:
     return None if span is None else Wait(span)
 
 
-@dataclass(slots=True, eq=False)
-class TrackedJob:
+class TrackedJob(msgspec.Struct, eq=False, gc=False):
     """
-    One followed job; there may be 100,000 of them.
+    One followed job; there may be 100,000 of them, which the cycle collector need not look at.
 
     Attributes:
         since_ms: its time of submission by MRS's clock, or an earlier one: a list from then on shows it.

@@ -32,18 +32,18 @@ class KafkaLogReader:
         self._client = client
         self._unpacker = unpacking.Unpacker(client, connection.kafka.unpacked_bytes)
         self._tp = TopicPartition(*position)
-        self._first_end = 0
+        self.end = 0
 
     @property
     def caught_up(self) -> bool:
         """Whether all records that were readable at the start have been returned, markers included."""
         position = self._unpacker.position(self._tp)
-        return position is not None and position >= self._first_end
+        return position is not None and position >= self.end
 
     @property
     def part(self) -> float:
         """Part of the offsets readable at the start that have been passed."""
-        length, position = self._first_end - self.beginning, self._unpacker.position(self._tp)
+        length, position = self.end - self.beginning, self._unpacker.position(self._tp)
         if length <= 0:
             return 1.0
         return 0.0 if position is None else min(1.0, (position - self.beginning) / length)
@@ -56,7 +56,7 @@ class KafkaLogReader:
             offset = (await self._client.beginning_offsets([self._tp]))[self._tp]
             self._client.seek(self._tp, offset)
         if not few:
-            self._first_end = (await self._client.end_offsets([self._tp]))[self._tp]
+            self.end = (await self._client.end_offsets([self._tp]))[self._tp]
         self.beginning = offset
 
     def seek(self, offset: int) -> None:

@@ -160,17 +160,17 @@ class Reader:
         self._offset = offset
         self._limit = limit
         self.beginning = offset
-        self._first_end = broker.log(position).stable_end
+        self.end = broker.log(position).stable_end
 
     @property
     def caught_up(self) -> bool:
         """Whether all records that were readable at the start have been returned."""
-        return self._offset >= self._first_end
+        return self._offset >= self.end
 
     @property
     def part(self) -> float:
         """Part of the offsets readable at the start that have been passed."""
-        length = self._first_end - self.beginning
+        length = self.end - self.beginning
         return min(1.0, (self._offset - self.beginning) / length) if length > 0 else 1.0
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:

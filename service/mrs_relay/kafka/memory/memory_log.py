@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import enum
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -97,7 +96,8 @@ class Log:
         stable_end = min(stable_end, spoilt)
 
         start = bisect.bisect_left(self._entries, offset, key=lambda entry: entry.offset)
-        for entry in itertools.islice(self._entries, start, None):
+        for number in range(start, len(self._entries)):  # a slice would be copied, or walked to
+            entry = self._entries[number]
             if entry.offset >= stable_end:
                 break
             if entry.record is None or _aborted(entry.transaction):

@@ -20,7 +20,7 @@ from mrs_relay.messages.requests.clusters import ClusterCreate, ClusterDelete, C
 from mrs_relay.messages.requests.control import JobCancel, JobResolve, Target
 from mrs_relay.messages.requests.jobs import MAX_ARGUMENTS, MAX_PROPERTIES, BatchJob, JobDelete, JobSubmit, JobType
 from mrs_relay.messages.requests.parsing import MODELS, ClusterRequest, Request, Work, faults, parse
-from mrs_relay.messages.requests.sql import SqlSubmit
+from mrs_relay.messages.requests.sql import Delivery, SqlSubmit
 
 __all__ = [
     "MAX_ARGUMENTS",
@@ -37,6 +37,7 @@ __all__ = [
     "ClusterId",
     "ClusterRequest",
     "ClusterResize",
+    "Delivery",
     "JobCancel",
     "JobDelete",
     "JobName",

@@ -21,6 +21,36 @@ def _check_single(statement: str) -> None:
         raise ValueError("presto takes no semicolon, not even in quotes; write chr(59) instead")
 
 
+class Delivery(base.Model):
+    """
+    How the rows of a Presto SELECT come back; they are read from where MRS has put them.
+
+    The relay's operator sets where that is (`results.path`), the limits, and what holds for requests without it.
+    """
+
+    deliver: Annotated[
+        Literal["inline", "location", "both"],
+        pydantic.Field(
+            description="In the event; as an address that reads them without keys for a while; or both. The path in "
+            "OBS is named in any case."
+        ),
+    ] = "inline"
+    format: Annotated[
+        Literal["rows", "csv"],
+        pydantic.Field(description="Of rows in the event: lists of text, or the text that MRS has written."),
+    ] = "rows"
+    max_rows: Annotated[
+        int | None,
+        pydantic.Field(ge=0, le=1_000_000, description="Rows in the event at most; lowered to the tenant's limit."),
+        base.WHOLE,
+    ] = None
+    max_bytes: Annotated[
+        int | None,
+        pydantic.Field(ge=0, le=900_000, description="Bytes of rows in the event at most; lowered likewise."),
+        base.WHOLE,
+    ] = None
+
+
 class SqlSubmit(base.Submission):
     """
     Run SQL on a cluster.
@@ -41,6 +71,10 @@ class SqlSubmit(base.Submission):
             description="OBS folder for the rows of a Presto SELECT; presto only.",
         ),
     ] = None
+    result: Annotated[
+        Delivery | None,
+        pydantic.Field(description="Bring the rows of a SELECT, or their address; presto only, so far."),
+    ] = None
     job_name: Annotated[base.JobName, pydantic.Field(description="Name of the job on MRS; spark and hive only.")] = (
         "sql"
     )
@@ -58,4 +92,6 @@ class SqlSubmit(base.Submission):
             _check_single(self.statement)
         if self.engine != "presto" and self.archive_path is not None:
             raise ValueError("archive_path is for presto only")
+        if self.engine != "presto" and self.result is not None:
+            raise ValueError("result is for presto only; rows of Spark SQL come without it, Hive gives none")
         return self

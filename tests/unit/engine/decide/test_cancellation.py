@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.unit.engine import samples
 
 from mrs_relay.engine.decide import transitions
-from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.model import commands, facts, jobs
 
 
 def test_cancelled_event_says_why_and_by_which_message() -> None:
@@ -58,3 +59,14 @@ def test_further_cancel_of_a_request_that_has_not_come_is_answered_once() -> Non
     assert (event.data.reason.kind, event.data.reason.code) == ("conflict", "already_asked")
     assert not event.changes_state
     assert transitions.decide(samples.job("awaited"), samples.FACTS["cancel"], samples.NOW_MS, samples.RULES) is None
+
+
+@pytest.mark.parametrize("name", ["succeeded", "cancelled by a message", "rejected", "cancelling"])
+def test_cancel_ahead_of_its_turn_only_stops(name: str) -> None:
+    """What is to be answered, or to wait, is decided in its turn alone; the reply to another partition, too."""
+    ahead = msgspec.structs.replace(samples.FACTS["cancel, passed"], is_ahead=True)
+    assert transitions.decide(samples.job(name), ahead, samples.NOW_MS, samples.RULES) is None
+    assert transitions.decide(None, ahead, samples.NOW_MS, samples.RULES) is None
+    stopped = transitions.decide(samples.job("running"), ahead, samples.NOW_MS, samples.RULES)
+    assert stopped is not None
+    assert (stopped.command, stopped.pass_back) == (commands.Command.KILL, -1)

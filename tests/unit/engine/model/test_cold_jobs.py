@@ -10,6 +10,7 @@ from tests.unit.engine import samples
 
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import cold_jobs, facts, job_records, jobs
+from mrs_relay.kafka import ledger_format
 
 _RECENT_MS = 60_000
 _LATER_MS = samples.NOW_MS + _RECENT_MS
@@ -17,8 +18,13 @@ _ENDED = {"succeeded", "failed", "cancelled", "cancelled while in doubt", "cance
 
 
 def _due_ms(job: jobs.Job, now_ms: int = _LATER_MS, **changes: Any) -> int | None:
-    value = job_records.encode(msgspec.structs.replace(job, **changes))
-    return cold_jobs.due_ms(value, now_ms, _RECENT_MS, lambda name: name in {"", "known"})
+    job = msgspec.structs.replace(job, **changes)
+    values = [job_records.encode(job, one) for one in (ledger_format.NAMED, ledger_format.PLACED)]
+    by_name, by_place = (
+        cold_jobs.due_ms(value, now_ms, _RECENT_MS, lambda name: name in {"", "known"}) for value in values
+    )
+    assert by_name == by_place
+    return by_place
 
 
 @pytest.mark.parametrize("name", [name for name, job in samples.JOBS.items() if job is not None])
@@ -41,7 +47,9 @@ def test_what_is_still_to_be_done_for_an_ended_job_keeps_it_in_memory() -> None:
     assert _due_ms(job, kind="of tomorrow") is None
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b'{"expires_ms":1}', b'{"expires_ms":"x","state":"failed"}', b"\xff"])
+@pytest.mark.parametrize(
+    "value", [b"", b"{", b'{"expires_ms":1}', b'{"expires_ms":"x","state":"failed"}', b"\xff", b"\x03\0"]
+)
 def test_what_cannot_be_read_is_not_cold(value: bytes) -> None:
     """It is left to those who read the whole record, and refuse it with the reason."""
     assert cold_jobs.due_ms(value, _LATER_MS, _RECENT_MS, lambda _name: True) is None

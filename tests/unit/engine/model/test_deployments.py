@@ -17,6 +17,7 @@ from mrs_relay.engine import orphans
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.intake import reader
 from mrs_relay.engine.model import deployments, facts, job_names, job_records, jobs
+from mrs_relay.kafka import ledger_format
 from mrs_relay.kafka import settings as kafka_settings
 
 _TAG = deployments.tag("prod")
@@ -52,7 +53,7 @@ def test_a_deployment_without_a_name_of_its_own_keeps_the_names_that_it_had() ->
 def test_an_earlier_version_that_takes_the_ledger_over_looks_for_the_same_name(tenant: str) -> None:
     """After a rollback a job in doubt is found: the record's name and tenant are all that the name is made of."""
     job = _job("prod", tenant, "n" * 60)
-    record = json.loads(job_records.encode(job))
+    record = json.loads(job_records.encode(job, ledger_format.NAMED))
     whose = f"{record['tenant']}\n".encode() if record.get("tenant") else b""
     digest = hashlib.sha256(whose + b"/a r-1\n1").hexdigest()[:14]
     assert f"{record['name'][:47]}-mr{digest}" == job.mrs_name

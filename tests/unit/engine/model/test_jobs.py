@@ -13,6 +13,7 @@ from tests.unit.engine import samples
 from mrs_relay import errors
 from mrs_relay.engine.intake import reader
 from mrs_relay.engine.model import facts, job_names, job_records, jobs
+from mrs_relay.kafka import ledger_format
 from mrs_relay.messages import codec, envelope
 
 _TEXT = st.text(max_size=20)
@@ -35,6 +36,9 @@ _reasons = st.builds(
     retryable=st.booleans(),
 )
 _senders = st.builds(envelope.Sender, _TEXT, st.none() | _TEXT)
+_WORKS_BY_NAME = jobs.Call(
+    "CreateCluster", body={"wide": 2**70, "many": [1.5, None]}, target=jobs.TargetState("created")
+)
 _jobs = st.builds(
     jobs.Job,
     source=_TEXT,
@@ -78,6 +82,7 @@ _jobs = st.builds(
     asked_source=st.none() | _TEXT,
     asked_sender=st.none() | _senders,
     kind=st.sampled_from(["", "echo"]),
+    delivery=st.none() | st.builds(jobs.Delivery, _TEXT, st.booleans(), _COUNT, st.sampled_from(["rows", "csv"])),
     came_from=st.integers(-1, 10**9),
     duplicates=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),
@@ -86,13 +91,20 @@ _jobs = st.builds(
     missing=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
     unsettled=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
     later=st.sampled_from([b"", b'"next":{"a":[1,null]},"nextest":1.50']),
+    after=st.sampled_from([b"", msgspec.msgpack.encode([49, {"a": [1, None]}, 1.5])]),
 )
 
 
-@given(_jobs)
-def test_any_job_survives_the_ledger(job: jobs.Job) -> None:
-    """What is written is read back equal, field by field."""
-    assert job_records.decode(job_records.encode(job)) == job
+@given(_jobs, st.sampled_from([_WORKS_BY_NAME, None]))
+def test_any_job_survives_the_ledger_in_each_format_and_on_the_way_between_them(
+    job: jobs.Job, work: jobs.Work | None
+) -> None:
+    """What is written is read back equal, field by field; so it is after an upgrade and after the way back."""
+    job = msgspec.structs.replace(job, work=work or job.work)
+    by_name = job_records.decode(job_records.encode(job, ledger_format.NAMED))
+    by_place = job_records.decode(job_records.encode(by_name, ledger_format.PLACED))
+    assert by_name == by_place == job
+    assert job_records.decode(job_records.encode(by_place, ledger_format.NAMED)) == job
 
 
 def test_words_in_common_are_kept_once() -> None:
@@ -123,9 +135,9 @@ def test_every_field_is_part_of_the_round_trip() -> None:
 
 
 def test_ledger_record_is_pinned() -> None:
-    """Ledgers of all versions must load: this is how this one writes; defaults are left out."""
+    """Ledgers of all versions must load: this is how this one writes format 1; defaults are left out."""
     job = samples.request(labels={"team": "x"}, seen=jobs.MrsStatus("j-1", "RUNNING"), state=jobs.State.RUNNING)
-    assert job_records.encode(job) == (
+    assert job_records.encode(job, ledger_format.NAMED) == (
         b'{"source":"/billing","id":"order-1","subject":"job","digest":"d","state":"running","key":"aw==","order":9,'
         b'"cluster":"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01","work":{"type":"batch","job_type":"SparkSubmit",'
         b'"arguments":["--class","A"],"properties":{"k":"v"}},"name":"nightly","labels":{"team":"x"},'
@@ -149,13 +161,13 @@ def test_ledger_record_of_a_wish_is_pinned() -> None:
         key=None,
     )
     stop = b'{"kind":"cancelled","code":"requested","message":"no longer needed"}'
-    assert job_records.encode(job) == (
+    assert job_records.encode(job, ledger_format.NAMED) == (
         b'{"source":"/billing","id":"order-1","subject":"job","digest":"d","state":"cancelling","order":9,'
         b'"cluster":"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01","name":"nightly","correlation_id":"run-7",'
         b'"retry":{"attempts":3,"backoff_s":30.0,"on":["job_failed"]},"queue_deadline_s":1.0,"queue_deadline_ms":2,'
         b'"run_deadline_s":3.0,"run_deadline_ms":4,"stop":' + stop + b',"asked_by":"c-1"}'
     )
-    assert job_records.encode(samples.pending_cancel(came_from=2)) == (
+    assert job_records.encode(samples.pending_cancel(came_from=2), ledger_format.NAMED) == (
         b'{"source":"/billing","id":"order-1","subject":"job","digest":"","state":"awaited","key":"aw==","order":5,'
         b'"correlation_id":"run-7","expires_ms":1795420800000,"stop":'
         + stop
@@ -172,6 +184,14 @@ def test_ledger_record_of_a_wish_is_pinned() -> None:
         b"{}",
         b"[]",
         b"null",
+        b"\x90",
+        b"\x03",
+        b"\x03" + 17 * b"\0",
+        b"\x03" + 16 * b"\0" + b"\xff",
+        b"\xdc\x00\x02\xa1s",
+        b"\x95\xa1s\xa1i\xa3job\xa1d\xa8dreaming",
+        b"\x95\xa1s\xa1i\xa3job\xa1d\xc3",
+        b"\x95\xa1s\xa1i\xa3job\xa1d\xa6queued\0",
         b'{"source":"s","id":"i","subject":"job","digest":"d","state":"dreaming"}',
         b'{"source":"s","id":"i","subject":"job","digest":"d","state":"queued","order":"9"}',
         b'{"source":"s","id":"i","subject":"job","digest":"d","state":"queued","work":{"type":"dance"}}',
@@ -272,7 +292,7 @@ def test_a_wait_ends_with_what_was_waited_for() -> None:
 
 def _written_later(job: jobs.Job, **fields: object) -> bytes:
     """Write a job as a version does that knows more fields."""
-    return msgspec.json.encode({**msgspec.json.decode(job_records.encode(job)), **fields})
+    return msgspec.json.encode({**msgspec.json.decode(job_records.encode(job, ledger_format.NAMED)), **fields})
 
 
 @pytest.mark.parametrize("state", jobs.State)
@@ -284,9 +304,9 @@ def test_fields_of_a_later_version_survive_this_one(state: jobs.State) -> None:
     assert msgspec.structs.replace(read, later=b"") == job
     changed = msgspec.structs.replace(read, sequence=4, work=None)
     for value in (job_records.encode(changed), job_records.encode_readable(changed)):
-        fields = msgspec.json.decode(value)
-        assert {name: fields[name] for name in later} == later
         assert job_records.decode(value) == changed
+        fields = msgspec.json.decode(job_records.encode(job_records.decode(value), ledger_format.NAMED))
+        assert {name: fields[name] for name in later} == later
     for following in sorted(jobs.TRAITS[state].next):
         assert jobs.moved(read, following).later == read.later
 

@@ -75,3 +75,28 @@ def test_a_note_for_thirty_replicas_fits_beside_an_offset() -> None:
     text = notes.encode(notes.Note(demand, grants))
     assert len(text) < notes.MOST_BYTES
     assert notes.decode(text) == notes.Note(demand, grants)
+
+
+def test_a_note_of_a_replica_with_150_tenants_fits_beside_an_offset_with_short_names() -> None:
+    """Names of topics in full take too much; who knows the topics reads the same from the short ones."""
+    topics = [f"team-{number:03}.analytics.mrs.requests" for number in range(150)]
+    owned: dict[str, tuple[int, list[int]]] = {topic: (12, [3]) for topic in topics}
+    buckets = [16] * 61
+    demand = notes.Demand("0a1b2c3d", 10_000, owned, used={"CreateExecuteJob": buckets, "ShowJobExeListNew": buckets})
+    grants = notes.Grants("0a1b2c3d-1000", 1, [], {f"{number:08x}": notes.Grant(1, [250], []) for number in range(4)})
+    assert len(notes.encode(notes.Note(demand, grants))) > notes.MOST_BYTES
+
+    text = notes.encode(notes.shorten(notes.Note(demand, grants)))
+    assert len(text) < notes.MOST_BYTES
+    read = notes.decode(text)
+    assert read.grants == grants
+    assert read.demand is not None
+    assert notes.lengthen(read.demand, topics) == demand
+    assert len(notes.lengthen(read.demand, topics[:1]).owned) == 150
+
+
+def test_a_note_without_short_names_is_read_as_it_is() -> None:
+    """As earlier versions write it."""
+    demand = notes.Demand("0a1b2c3d", 1, {"mrs.requests": (1, [0])})
+    assert notes.lengthen(demand, ["mrs.requests"]) is demand
+    assert notes.shorten(notes.Note()) == notes.Note()

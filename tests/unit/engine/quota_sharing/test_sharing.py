@@ -7,11 +7,10 @@ import random
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import looptime
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.support import quota_fleet
+from tests.support import clocks, quota_fleet
 
 T = TypeVar("T")
 
@@ -24,7 +23,7 @@ _WARM_UP_S = 120
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run in virtual time."""
-    with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(start=0, _enabled=True)) as runner:
+    with asyncio.Runner(loop_factory=clocks.virtual_loop) as runner:
         return runner.run(work)
 
 

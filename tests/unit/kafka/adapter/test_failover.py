@@ -130,7 +130,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("request_made", [_JOINING, _BEATING])
 async def test_request_to_a_broker_that_has_left_the_cluster_fails_at_once(request_made: object) -> None:
     """Its limit, 8 s or 40, does not matter: metadata is asked for while it waits, and of another broker."""
-    async with _stage() as stage, asyncio.timeout(5):
+    async with _stage() as stage, asyncio.timeout(30):
         stage.one.mute = True
         waiting = asyncio.create_task(stage.client.send(1, request_made))
         await asyncio.sleep(0.5)
@@ -144,9 +144,9 @@ async def test_request_to_a_broker_that_has_left_the_cluster_fails_at_once(reque
 
 async def test_join_that_waits_for_the_group_holds_nothing_up() -> None:
     """It has a connection of its own and outlives the limit of other requests."""
-    async with _stage(request_timeout_ms=500) as stage, asyncio.timeout(5):
+    async with _stage(request_timeout_ms=1_500) as stage, asyncio.timeout(30):
         joining = asyncio.create_task(stage.client.send(1, _JOINING))
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.7)
         assert (await stage.client.send(1, _BEATING)).error_code == 0
         assert not joining.done()
         joining.cancel()
@@ -154,7 +154,7 @@ async def test_join_that_waits_for_the_group_holds_nothing_up() -> None:
 
 async def test_every_other_request_has_a_short_limit() -> None:
     """A broker that hangs, and is in the cluster still, is given up by the request; its connection is closed."""
-    async with _stage(request_timeout_ms=500) as stage, asyncio.timeout(5):
+    async with _stage(request_timeout_ms=500) as stage, asyncio.timeout(30):
         await stage.client.ready(1)
         stage.one.hung = True
         with pytest.raises(kafka_errors.RequestTimedOutError):
@@ -165,7 +165,7 @@ async def test_every_other_request_has_a_short_limit() -> None:
 
 async def test_connecting_has_the_shortest_limit() -> None:
     """A hung broker takes connections and says nothing."""
-    async with _stage(connect_timeout_ms=500) as stage, asyncio.timeout(2):
+    async with _stage(connect_timeout_ms=500) as stage, asyncio.timeout(6):  # any other would be 8 s at least
         stage.one.hung = True
         with pytest.raises(kafka_errors.NodeNotReadyError):
             await stage.client.send(1, _JOINING)
@@ -173,11 +173,12 @@ async def test_connecting_has_the_shortest_limit() -> None:
 
 async def test_broken_connection_under_the_search_for_a_coordinator_is_no_end() -> None:
     """The library's producers die of the error for a broken connection, and ask again after this one."""
-    async with _stage() as stage, asyncio.timeout(5):
+    async with _stage() as stage, asyncio.timeout(30):
         await stage.client.ready(1)
         stage.one.hung = True
         looking = asyncio.create_task(stage.client.send(1, coordination.FindCoordinatorRequest("g", 0)))
-        await asyncio.sleep(0.05)
+        while _FIND_COORDINATOR not in stage.one.asked:
+            await asyncio.sleep(0.01)
         stage.one.break_connections()
         with pytest.raises(kafka_errors.NodeNotReadyError):
             await looking
@@ -198,30 +199,32 @@ async def test_write_on_a_connection_that_was_just_closed_finds_it_broken(monkey
         await stage.client.send(1, _BEATING)
 
 
-async def test_no_broker_is_probed_while_all_answer() -> None:
+async def test_no_broker_is_probed_while_all_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metadata is asked for as long as a request is overdue, and no longer."""
-    async with _stage() as stage, asyncio.timeout(5):
+    async with _stage() as stage, asyncio.timeout(30):
+        monkeypatch.setattr(failover, "_OVERDUE_S", 5.0)  # no answer takes a busy machine as long
         for _ in range(5):
             await stage.client.send(1, _BEATING)
             await asyncio.sleep(0.1)
-        calm = stage.two.asked.count(_METADATA)
+        assert stage.two.asked.count(_METADATA) == 1
+        monkeypatch.setattr(failover, "_OVERDUE_S", 0.2)
         waiting = asyncio.create_task(stage.client.send(1, _JOINING))
-        await asyncio.sleep(0.6)
-        asked = stage.two.asked.count(_METADATA)
-        assert (calm, asked >= calm + 3) == (1, True)
+        while stage.two.asked.count(_METADATA) < 4:
+            await asyncio.sleep(0.05)
         waiting.cancel()
-        await asyncio.sleep(0.2)
-        asked = stage.two.asked.count(_METADATA)
-        await asyncio.sleep(0.3)
-        assert stage.two.asked.count(_METADATA) == asked
+        asked = 0
+        while stage.two.asked.count(_METADATA) > asked:  # the last one may be under way
+            asked = stage.two.asked.count(_METADATA)
+            await asyncio.sleep(0.5)
 
 
 async def test_whatever_is_answered_is_heard() -> None:
     """A consumer that gets answers, if only to requests for metadata, is not deaf."""
-    async with _stage() as stage, asyncio.timeout(5):
+    async with _stage() as stage, asyncio.timeout(30):
         before_s = stage.guard.heard_s
         waiting = asyncio.create_task(stage.client.send(1, _JOINING))
-        await asyncio.sleep(0.5)
+        while stage.guard.heard_s == before_s:
+            await asyncio.sleep(0.05)
         assert stage.guard.heard_s > before_s > 0
         waiting.cancel()
 
@@ -234,7 +237,7 @@ async def test_new_clients_begin_with_brokers_that_are_likely_to_answer() -> Non
         began_s = asyncio.get_running_loop().time()
         addresses = ", ".join(f"127.0.0.1:{server.port}" for server in servers)
         client = kafka_client.AIOKafkaClient(bootstrap_servers=addresses)
-        failover.Failover(client, runtimes.kafka_settings(connect_timeout_ms=1_000), known)
+        failover.Failover(client, runtimes.kafka_settings(connect_timeout_ms=3_000), known)
         try:
             await client.bootstrap()
             await asyncio.sleep(0)
@@ -243,16 +246,16 @@ async def test_new_clients_begin_with_brokers_that_are_likely_to_answer() -> Non
         return asyncio.get_running_loop().time() - began_s
 
     one, two, three = _Broker(1), _Broker(2), _Broker(3)
-    async with one.serving(), two.serving(), three.serving(), asyncio.timeout(20):
+    async with one.serving(), two.serving(), three.serving(), asyncio.timeout(60):
         one.cluster = two.cluster = three.cluster = [one, two]
         await take(one, two)
         three.hung = True  # in the settings, and not in the cluster
-        assert max([await take(one, three) for _ in range(6)]) < 0.9
+        assert max([await take(one, three) for _ in range(6)]) < 2.7
         known.suspect(structs.BrokerMetadata(1, "127.0.0.1", one.port, None))
         one.hung = True  # in the cluster still
-        assert max([await take(one, two) for _ in range(6)]) < 0.9
+        assert max([await take(one, two) for _ in range(6)]) < 2.7
         one.hung, two.hung = False, True  # what was known is wrong
-        assert await take(two, one) < 3
+        assert await take(two, one) < 9
 
 
 @pytest.mark.parametrize(
@@ -279,7 +282,7 @@ async def test_consumer_of_which_a_task_has_died_says_so(
 
 async def test_member_without_a_coordinator_still_gets_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a coordinator moves, brokers say that there is none: that is an answer, too."""
-    monkeypatch.setattr(consumer, "_LATELY_S", 0.4)
+    monkeypatch.setattr(consumer, "_LATELY_S", 2.0)
     one = _Broker(1)
     one.coordinates = False
     async with _member(one, monkeypatch) as made:
@@ -289,7 +292,8 @@ async def test_member_without_a_coordinator_still_gets_answers(monkeypatch: pyte
         one.mute = True
         with pytest.raises(errors.StreamDown):
             await made.committed(_PLACE)
-        assert not made.is_answered
+        while made.is_answered:
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -298,7 +302,7 @@ async def _member(one: _Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(consumer, "_STOP_S", 0.1)
     monkeypatch.setattr(consumer, "_ASK_S", 0.5)
     monkeypatch.setattr(probe, "_PROBE_S", 0.1)
-    async with one.serving(), asyncio.timeout(20):
+    async with one.serving(), asyncio.timeout(60):
         one.cluster = [one]
         kafka = runtimes.kafka_settings(bootstrap_servers=f"127.0.0.1:{one.port}")
         made = consumer.KafkaGroupConsumer(connection.connect(kafka))
@@ -324,7 +328,7 @@ class _Nobody:
 
 async def test_connection_that_the_broker_has_just_ended_is_closed_before_it_is_dropped() -> None:
     """The library drops the first one before its reader has noticed the end; the socket would stay open."""
-    async with _stage() as stage, asyncio.timeout(5):
+    async with _stage() as stage, asyncio.timeout(30):
         client = kafka_client.AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{stage.two.port}")
         failover.Failover(client, runtimes.kafka_settings(), failover.Brokers())
         stage.two.cluster = []  # as a broker answers whose login was refused

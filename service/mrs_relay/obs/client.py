@@ -1,0 +1,126 @@
+"""
+Read objects of OBS: whole, within a deadline, a number of places and a size, and with the keys of the moment.
+
+`Client.read` hands an object on piece by piece, so that memory never holds all of it. Nothing at OBS is changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable
+
+from mrs_relay import errors
+from mrs_relay.obs import paths, settings, transport
+
+GetKeys = Callable[[], transport.Keys | None]
+"""Returns the key pair of the moment; None: there is none, or not yet."""
+
+MakeTransport = Callable[[settings.ObsSettings], transport.Transport]
+"""Makes the way to OBS; raises SettingsError."""
+
+
+class Client:
+    """
+    Read objects with deadlines, places and size caps.
+
+    Args:
+        group: the limits.
+        door: the way to OBS.
+        keys: returns the key pair of the moment.
+    """
+
+    def __init__(self, group: settings.ObsSettings, door: transport.Transport, keys: GetKeys) -> None:
+        self.group = group
+        self._door = door
+        self._keys = keys
+        self._places = asyncio.Semaphore(group.max_reads)
+
+    async def read(self, place: paths.Place, take: Callable[[bytes], None]) -> int:
+        """
+        Read an object from its beginning to its end.
+
+        Args:
+            place: of the object, checked by the caller.
+            take: called with each piece; it must be quick. After an error the pieces so far are void.
+
+        Returns the object's size in bytes.
+
+        Raises:
+            ObsMissing: it is not there, or not yet. ObsRefused: final, also for an object that is too large.
+            ObsDown: no answer in time, or an object that ends early; try again.
+        """
+        try:
+            async with asyncio.timeout(self.group.read_timeout_s), self._places:
+                return await self._read(place, take)
+        except TimeoutError as error:
+            text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
+            raise errors.ObsDown(text) from error
+
+    async def sign(self, place: paths.Place, life_s: int) -> str:
+        """
+        Return an address at which the object can be read without keys for so many seconds; nothing is sent.
+
+        Raises:
+            ObsError: there are no keys, or no address can be made.
+        """
+        return await self._door.sign(place, self._present_keys(), life_s)
+
+    async def _read(self, place: paths.Place, take: Callable[[bytes], None]) -> int:
+        found = await self._door.open(place, self._present_keys())
+        most = self.group.max_object_bytes
+        if found.size > most:
+            raise errors.ObsRefused(f"{place} has {found.size} bytes; at most {most} are read (obs.max_object_bytes)")
+
+        got = 0
+        async for piece in found.chunks():
+            got += len(piece)
+            take(piece)
+        if got != found.size:
+            raise errors.ObsDown(f"{place} ended after {got} of {found.size} bytes")
+        return got
+
+    def _present_keys(self) -> transport.Keys:
+        keys = self._keys()
+        if keys is None:
+            raise errors.ObsDown(
+                "there is no key pair for OBS: set obs.access_key and obs.secret_key, or temporary_keys of the "
+                "connection to MRS"
+            )
+        return keys
+
+
+def opened(group: settings.ObsSettings, region: str | None, keys: GetKeys, make: MakeTransport) -> Client:
+    """
+    Return a client of OBS; nothing is sent.
+
+    Args:
+        group: the settings.
+        region: that of the connection to MRS, for what the settings leave out.
+        keys: the key pair of that connection, for settings without one.
+        make: makes the way to OBS.
+
+    Raises:
+        SettingsError: the settings, or the library, do not let it.
+    """
+    whole = group.at(region)
+    if group.access_key is None or group.secret_key is None:
+        return Client(whole, make(whole), keys)
+    own = transport.OwnKeys(group.access_key, group.secret_key, group.security_token)
+    return Client(whole, make(whole), lambda: own)
+
+
+def over_network(group: settings.ObsSettings) -> transport.Transport:
+    """
+    Return the way to OBS over the network, by the library of the extra `obs`.
+
+    Raises:
+        SettingsError: it is not installed, or there is no address.
+    """
+    if importlib.util.find_spec("obstore") is None:
+        raise errors.SettingsError("results.path needs obstore: install mrs-relay[obs], or leave results.path out")
+    if group.endpoint is None:
+        raise errors.SettingsError("results.path needs the address of OBS: set obs.endpoint or obs.region")
+    from mrs_relay.obs import obstore_transport  # noqa: PLC0415 - 10 MB that only those load who read OBS
+
+    return obstore_transport.ObstoreTransport(group)

@@ -1,0 +1,158 @@
+"""
+Speak with OBS through obstore, the only module that imports it.
+
+obstore's errors become ours here. It repeats nothing: a read that failed is repeated by who waits for it. Keys come
+with each call, because temporary ones change, and never from the environment, which obstore would read otherwise.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import pathlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+import obstore
+from obstore import exceptions, store
+
+from mrs_relay import errors
+from mrs_relay.obs import paths, settings, transport
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Credential
+
+_CHUNK_BYTES: Final = 256 * 1024
+"""Smallest piece of an object that is handed on: large enough that Python's part of the work is small."""
+
+_MOST_STORES: Final = 16
+"""Buckets whose connections are kept; a further one replaces the one that was opened first."""
+
+_MOST_WORDS: Final = 300
+
+_REFUSED: Final = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError, exceptions.InvalidPathError)
+
+
+class _Opened:
+    """An object whose reading has begun."""
+
+    def __init__(self, found: obstore.GetResult, place: paths.Place) -> None:
+        self._found = found
+        self._place = place
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole object."""
+        return self._found.meta["size"]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the content in pieces."""
+        try:
+            async for piece in self._found.stream(min_chunk_size=_CHUNK_BYTES):
+                yield bytes(piece)
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, self._place) from error
+
+
+class ObstoreTransport:
+    """
+    The way to OBS.
+
+    Args:
+        group: where it is, and how long to wait; with endpoint and region.
+    """
+
+    def __init__(self, group: settings.ObsSettings) -> None:
+        self._group = group
+        self._options = _options(group)
+        self._stores: dict[str, tuple[transport.Keys, store.S3Store]] = {}
+
+    async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
+        """Begin to read an object."""
+        try:
+            return _Opened(await obstore.get_async(self._store(place, keys), place.key), place)
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
+
+    async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
+        """Return an address at which the object can be read without keys."""
+        life = dt.timedelta(seconds=life_s)
+        try:
+            return await obstore.sign_async(self._store(place, keys), "GET", place.key, life)
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
+
+    def _store(self, place: paths.Place, keys: transport.Keys) -> store.S3Store:
+        """Return the store of a bucket, with these keys."""
+        known = self._stores.get(place.bucket)
+        if known is not None and known[0] == keys:
+            return known[1]
+
+        self._stores.pop(place.bucket, None)
+        if len(self._stores) >= _MOST_STORES:
+            del self._stores[next(iter(self._stores))]
+        made = self._made(place.bucket, keys)
+        self._stores[place.bucket] = keys, made
+        return made
+
+    def _made(self, bucket: str, keys: transport.Keys) -> store.S3Store:
+        group = self._group
+        endpoint = group.endpoint or ""
+        if not group.path_style:
+            endpoint = endpoint.replace("://", f"://{bucket}.", 1)
+
+        def pair() -> S3Credential:
+            return {
+                "access_key_id": keys.access,
+                "secret_access_key": keys.secret.get_secret_value(),
+                "token": None if keys.token is None else keys.token.get_secret_value(),
+                "expires_at": None,
+            }
+
+        return store.S3Store(
+            bucket,
+            config={
+                "endpoint": endpoint,
+                "aws_endpoint_url_s3": endpoint,  # or obstore takes the environment's, which wins over `endpoint`
+                "region": group.region or "",
+                "virtual_hosted_style_request": not group.path_style,
+                "skip_signature": False,
+            },
+            client_options=self._options,
+            retry_config={"max_retries": 0},
+            credential_provider=pair,
+        )
+
+
+def _options(group: settings.ObsSettings) -> ClientConfig:
+    options: ClientConfig = {
+        "allow_http": group.endpoint is not None and group.endpoint.startswith("http://"),
+        "connect_timeout": dt.timedelta(seconds=group.connect_timeout_s),
+        "timeout": dt.timedelta(seconds=group.read_timeout_s),
+    }
+    if group.proxy is not None:
+        options["proxy_url"] = group.proxy
+    if group.ca_file is not None:
+        options["root_certificate"] = _authorities(group.ca_file)
+    return options
+
+
+def _authorities(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise errors.SettingsError(f"obs.ca_file {path} cannot be read: {error.strerror}") from error
+
+
+def _ours(error: Exception, place: paths.Place) -> errors.ObsError:
+    """Return our error for one of obstore's, whose text may hold an address, and so a signature, but no key."""
+    if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
+        return errors.ObsMissing(f"OBS has no object {place}")
+    if isinstance(error, (*_REFUSED, PermissionError)):
+        return errors.ObsRefused(f"OBS does not let us read {place}: {_kind(error)}")
+    return errors.ObsDown(f"OBS did not answer the read of {place} as expected: {_kind(error)}")
+
+
+def _kind(error: Exception) -> str:
+    """Return the first line of an error without addresses."""
+    words = str(error).partition("\n")[0].split()
+    return " ".join(word for word in words if "://" not in word)[:_MOST_WORDS]

@@ -1,0 +1,67 @@
+"""Define the interface to the library that speaks with OBS: `Transport`, `OpenObject`, and the `Keys` that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import pydantic
+
+from mrs_relay.obs import paths
+
+
+class Keys(Protocol):
+    """A key pair of the cloud, as the client of MRS has one, too; equal if all parts are."""
+
+    @property
+    def access(self) -> str:
+        """Access key id (AK)."""
+
+    @property
+    def secret(self) -> pydantic.SecretStr:
+        """Secret access key (SK)."""
+
+    @property
+    def token(self) -> pydantic.SecretStr | None:
+        """Security token of a temporary pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """A key pair for OBS alone; its repr shows nothing secret. See `Keys`."""
+
+    access: str
+    secret: pydantic.SecretStr
+    token: pydantic.SecretStr | None = None
+
+
+class OpenObject(Protocol):
+    """An object whose reading has begun."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole object."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield its content in pieces; raises ObsError as `Transport.open` does."""
+
+
+class Transport(Protocol):
+    """Speak with OBS, once for each call; a deadline is the caller's."""
+
+    async def open(self, place: paths.Place, keys: Keys) -> OpenObject:
+        """
+        Begin to read an object.
+
+        Raises:
+            ObsMissing: there is no such object. ObsRefused: final. ObsDown: try again.
+        """
+
+    async def sign(self, place: paths.Place, keys: Keys, life_s: int) -> str:
+        """
+        Return an address at which the object can be read without keys for so many seconds; nothing is sent.
+
+        Raises:
+            ObsRefused: the library cannot make one.
+        """

@@ -1,0 +1,219 @@
+"""Trace the steps towards MRS: submit, look up, collect, stop, and the HTTP request of each call within them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+from urllib import parse
+
+import structlog
+from opentelemetry import trace
+
+from mrs_relay import errors
+from mrs_relay.common import clock
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine import tracing
+from mrs_relay.engine.execution import submitter
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.scheduling import pauses
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import operation, transport
+from mrs_relay.obs import client as obs_clients
+from mrs_relay.traces import identity, recorder, tenant_traces
+
+_BAD: Final = (facts.SubmissionInDoubt, facts.SubmissionRefused, facts.SubmissionNotFound)
+"""Outcomes of a step that are shown as errors; the others are what may well happen."""
+
+_STEP: Final[contextvars.ContextVar[trace.SpanContext | None]] = contextvars.ContextVar("step", default=None)
+"""The span of the step that runs."""
+
+F = TypeVar("F", bound=facts.Fact | None)
+
+_FAILED_STATUS: Final = 400
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class ProcessTracing:
+    """
+    Trace one process.
+
+    Args:
+        record: takes the spans.
+    """
+
+    def __init__(self, record: recorder.Recorder) -> None:
+        self._record = record
+
+    @property
+    def client(self) -> Callable[..., clients.Client]:
+        """Makes a client of MRS whose calls are traced."""
+        return functools.partial(TracedClient, record=self._record)
+
+    def tenant(self, requests: str, published: str, time: clock.Clock) -> tracing.Traces:
+        """Trace a tenant whose requests and events have these topics."""
+        return tenant_traces.TenantTraces(self._record, requests, published, time)
+
+    def submitter(
+        self,
+        client: clients.Client,
+        outcomes: pauses.Pauses,
+        settings: engine_settings.EngineSettings,
+        time: clock.Clock,
+        objects: obs_clients.Client | None,
+    ) -> submitter.Submitter:
+        """Make a submitter whose steps are traced."""
+        steps = Steps(self._record, time)
+        return TracedSubmitter(client, outcomes, settings, time, objects, steps=steps)
+
+
+class Steps:
+    """
+    Record the steps of jobs.
+
+    Args:
+        record: takes the spans.
+        time: the clock.
+    """
+
+    def __init__(self, record: recorder.Recorder, time: clock.Clock) -> None:
+        self._record = record
+        self._time = time
+
+    async def run(self, name: str, job: jobs.Job, work: Awaitable[F]) -> F:
+        """Do a step, and record it as a span of the job's trace; log lines in it carry the span's ids."""
+        came = self._record.wanted(job.traceparent)
+        if came is None:
+            return await work
+
+        context = identity.within(came, recorder.new_span_id())
+        begun_ms, outcome, error = self._time.now_ms(), "", ""
+        ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+        token = _STEP.set(context)
+        try:
+            with structlog.contextvars.bound_contextvars(**ids):
+                fact = await work
+            outcome = "" if fact is None else type(fact).__name__
+            error = outcome if isinstance(fact, _BAD) else ""
+        except (Exception, asyncio.CancelledError) as failed:
+            error = type(failed).__name__
+            raise
+        finally:
+            _STEP.reset(token)
+            attributes = {**tenant_traces.described(job), "mrs_relay.attempt": job.attempt}
+            if outcome:
+                attributes["mrs_relay.outcome"] = outcome
+            parent, ended_ms = identity.request_span(came, job), self._time.now_ms()
+            span = recorder.Finished(name, context, parent, begun_ms, ended_ms, attributes, error=error)
+            self._record.record(span)
+        return fact
+
+
+class TracedSubmitter(submitter.Submitter):
+    """
+    A submitter whose steps are recorded.
+
+    Args:
+        client: as `Submitter`.
+        outcomes: the same.
+        settings: the same.
+        time: the same.
+        objects: the same.
+        steps: records them.
+    """
+
+    def __init__(
+        self,
+        client: clients.Client,
+        outcomes: pauses.Pauses,
+        settings: engine_settings.EngineSettings,
+        time: clock.Clock,
+        objects: obs_clients.Client | None = None,
+        *,
+        steps: Steps,
+    ) -> None:
+        super().__init__(client, outcomes, settings, time, objects)
+        self._steps = steps
+
+    async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
+        """See `Submitter`."""
+        return await self._steps.run("submit", job, super().submit(job, still_ours))
+
+    async def look_up(self, job: jobs.Job) -> facts.Fact:
+        """See `Submitter`."""
+        return await self._steps.run("look up", job, super().look_up(job))
+
+    async def collect(self, job: jobs.Job) -> facts.ResultCollected:
+        """See `Submitter`."""
+        return await self._steps.run("collect", job, super().collect(job))
+
+    async def stop(self, job: jobs.Job) -> None:
+        """See `Submitter`."""
+        await self._steps.run("stop", job, super().stop(job))
+
+
+class TracedClient(clients.Client):
+    """
+    A client of MRS that records its HTTP requests within the steps of traced jobs, and no others.
+
+    Args:
+        group: as `Client`.
+        door: the same.
+        now: the same.
+        signer: the same.
+        record: takes the spans.
+    """
+
+    def __init__(self, *given: Any, record: recorder.Recorder) -> None:  # noqa: ANN401 - those of `Client`
+        super().__init__(*given)
+        self._record = record
+        address = parse.urlsplit(self._group.base_url)
+        self._base_url = f"{address.scheme}://{address.hostname}"
+        self._server = {"server.address": address.hostname or "", "server.port": address.port or _PORTS[address.scheme]}
+
+    async def _send(
+        self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
+    ) -> transport.Response:
+        """Send a call; see `Client`."""
+        step = _STEP.get()
+        if step is None:
+            return await super()._send(wanted, path, query, body, timeout_s)
+
+        begun_ms, status, failed = self._clock.now_ms(), 0, ""
+        try:
+            response = await super()._send(wanted, path, query, body, timeout_s)
+            status = response.status
+        except (errors.MrsError, asyncio.CancelledError) as error:
+            failed = type(error).__name__
+            raise
+        finally:
+            self._note(wanted, step, begun_ms, status, failed)
+        return response
+
+    def _note(
+        self, wanted: operation.AnyOperation, step: trace.SpanContext, begun_ms: int, status: int, failed: str
+    ) -> None:
+        # NB: the operation's template in place of the path and the query: those hold the request's own values.
+        attributes: dict[str, str | int] = {
+            "http.request.method": wanted.verb,
+            "url.template": wanted.path,
+            "url.full": self._base_url + wanted.path,
+            "mrs.operation": wanted.name,
+            **self._server,
+        }
+        if status:
+            attributes["http.response.status_code"] = status
+        self._record.record(
+            recorder.Finished(
+                f"{wanted.verb} {wanted.path}",
+                identity.within(step, recorder.new_span_id()),
+                step,
+                begun_ms,
+                self._clock.now_ms(),
+                attributes,
+                trace.SpanKind.CLIENT,
+                error=failed or (str(status) if status >= _FAILED_STATUS else ""),
+            )
+        )

@@ -1,0 +1,38 @@
+"""Settings of the traces."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Annotated
+
+import pydantic
+
+
+class TracesSettings(pydantic.BaseModel):
+    """Where spans are sent, and of which requests."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    endpoint: Annotated[str, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
+    """
+    Address that takes spans by OTLP over HTTP, such as http://collector:4318/v1/traces; none: no traces.
+
+    Needs the extra `mrs-relay[traces]`. While it does not answer, spans are dropped and requests are not affected.
+    """
+
+    ratio: Annotated[float, pydantic.Field(ge=0, le=1)] = 1.0
+    """
+    Share of the requests that are traced, by their trace id, so that all replicas trace the same ones.
+
+    A request whose `traceparent` says that it is not sampled is never traced. Default 1, which costs CPU time for each
+    request; 0.1 is enough to see how requests fare where there are thousands a minute.
+    """
+
+    headers_file: pathlib.Path | None = None
+    """File with headers for the collector, such as its access token: a line `name: value` for each. Default none."""
+
+    ca_file: pathlib.Path | None = None
+    """Certificates (PEM) that the collector's one is checked against; by default those that `requests` ships with."""
+
+    service: Annotated[str, pydantic.Field(min_length=1, max_length=200)] = "mrs-relay"
+    """The name of the service (`service.name`) in all spans; name the deployment here when several share a backend."""

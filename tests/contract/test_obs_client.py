@@ -1,0 +1,176 @@
+"""The relay's client of OBS against the emulator's OBS, over a socket: rows, sizes, rights, keys and troubles."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from mrs_emulator.core import faults, settings
+from mrs_emulator.http import server
+from mrs_relay import errors
+from mrs_relay.obs import client, paths, transport
+from mrs_relay.obs import settings as obs_settings
+
+KEY = settings.Credential()
+KEYS = transport.OwnKeys(KEY.access_key, KEY.secret_key)
+PLACE = paths.parse("obs://lake/results/a=1/one row.csv")
+MEBIBYTE = 1 << 20
+
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[server.Running]:
+    """An emulator that serves OBS."""
+    chosen = settings.EmulatorSettings.model_validate({"port": 0, "obs_port": 0, "obs_dir": folder})
+    async with server.running(chosen) as live:
+        yield live
+
+
+def opened(
+    live: server.Running, keys: Callable[[], transport.Keys | None] = lambda: KEYS, **changes: object
+) -> client.Client:
+    """A client of it."""
+    given = {"endpoint": live.obs_url, "region": "cn-north-4", "path_style": True, **changes}
+    group = obs_settings.ObsSettings.model_validate(given)
+    return client.Client(group, client.over_network(group), keys)
+
+
+def put(folder: Path, content: bytes, place: paths.Place = PLACE) -> None:
+    """Leave an object."""
+    file = folder / place.bucket / place.key
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+async def test_object_is_read_whole_in_pieces(tmp_path: Path) -> None:
+    """Any size below the limit, also none; the pieces are the object, in order."""
+    async with serving(tmp_path) as live:
+        reader = opened(live)
+        for content in (b"", b"a,b\n1,2\n", os.urandom(5 * MEBIBYTE + 3)):
+            put(tmp_path, content)
+            pieces: list[bytes] = []
+            assert await reader.read(PLACE, pieces.append) == len(content)
+            assert b"".join(pieces) == content
+        assert len(pieces) > 3
+
+
+async def test_object_over_the_limit_is_refused_before_its_content_is_read(tmp_path: Path) -> None:
+    """Its size is known from the head of the reply."""
+    pieces: list[bytes] = []
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"x" * 2000)
+        with pytest.raises(errors.ObsRefused, match="2000 bytes; at most 1024 are read"):
+            await opened(live, max_object_bytes=1024).read(PLACE, pieces.append)
+    assert pieces == []
+
+
+async def test_missing_objects_wrong_keys_and_silence_are_told_apart(tmp_path: Path) -> None:
+    """What may come yet, what is final, and what may be tried again; no text holds an address or a key."""
+    wrong = transport.OwnKeys(KEY.access_key, pydantic.SecretStr("another"))
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"x")
+        with pytest.raises(errors.ObsMissing):
+            await opened(live).read(PLACE._replace(key="results/none.csv"), lambda _piece: None)
+        with pytest.raises(errors.ObsRefused) as refused:
+            await opened(live, lambda: wrong).read(PLACE, lambda _piece: None)
+        with pytest.raises(errors.ObsDown, match="no key pair"):
+            await opened(live, lambda: None).read(PLACE, lambda _piece: None)
+        reader = opened(live)
+    with pytest.raises(errors.ObsDown) as silent:
+        await reader.read(PLACE, lambda _piece: None)
+    for text in (str(refused.value), str(silent.value)):
+        assert KEY.access_key not in text
+        assert "http://" not in text
+
+
+async def test_slow_and_broken_replies_end_within_the_deadline_and_can_be_tried_again(tmp_path: Path) -> None:
+    """A reply that comes late, one that never comes, one that ends early, and the next one, which is good."""
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"x" * 4000)
+        reader = opened(live, read_timeout_s=0.5)
+        for action in ("latency", "drop_after", "half_body"):
+            order = {"action": action, "operation": "OBS.GetObject"}
+            live.emulator.add_faults(faults.Fault(**order, **({"seconds": 1.5} if action == "latency" else {})))
+            with pytest.raises(errors.ObsDown):
+                await asyncio.wait_for(reader.read(PLACE, lambda _piece: None), 5)
+        assert await reader.read(PLACE, lambda _piece: None) == 4000
+
+
+async def test_signed_address_reads_the_object_and_no_other(tmp_path: Path) -> None:
+    """Without keys, for its time; another object's address does not take its signature."""
+
+    def fetched(url: str) -> bytes:
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            return bytes(reply.read())
+
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"a,b\n")
+        put(tmp_path, b"secret", PLACE._replace(key="results/other.csv"))
+        url = await opened(live).sign(PLACE, 600)
+        assert await asyncio.to_thread(fetched, url) == b"a,b\n"
+        assert "X-Amz-Expires=600" in url
+        path, _, query = url.partition("?")
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            await asyncio.to_thread(fetched, f"{path.rpartition('/results/')[0]}/results/other.csv?{query}")
+
+
+async def test_keys_that_change_are_used_from_then_on(tmp_path: Path) -> None:
+    """Temporary keys are renewed while a bucket's connections are kept."""
+    now = [transport.OwnKeys(KEY.access_key, pydantic.SecretStr("old"))]
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"x")
+        reader = opened(live, lambda: now[0])
+        with pytest.raises(errors.ObsRefused):
+            await reader.read(PLACE, lambda _piece: None)
+        now[0] = KEYS
+        assert await reader.read(PLACE, lambda _piece: None) == 1
+
+
+async def test_environment_of_other_programs_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's variables, which obstore reads by itself, say neither where OBS is nor who we are."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "foreign")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "foreign")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "foreign")
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"x")
+        assert await opened(live).read(PLACE, lambda _piece: None) == 1
+
+
+async def test_only_so_many_objects_are_read_at_a_time(tmp_path: Path) -> None:
+    """The others wait for their turn, within their own deadline."""
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"x")
+        live.emulator.add_faults(faults.Fault(action="latency", operation="OBS.GetObject", seconds=0.5))
+        reader = opened(live, max_reads=1, read_timeout_s=10.0)
+        ended: list[str] = []
+
+        async def read(name: str) -> None:
+            await reader.read(PLACE, lambda _piece: None)
+            ended.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(read("slow"))
+            await asyncio.sleep(0.1)
+            group.create_task(read("next"))
+        assert ended == ["slow", "next"]
+
+
+def test_settings_name_what_is_missing() -> None:
+    """A region gives the address; without both there is none."""
+    assert obs_settings.ObsSettings().at("cn-north-4").endpoint == "https://obs.cn-north-4.myhuaweicloud.com"
+    assert obs_settings.ObsSettings(region="ap-southeast-3").at("cn-north-4").region == "ap-southeast-3"
+    with pytest.raises(errors.SettingsError, match=r"obs\.endpoint or obs\.region"):
+        client.over_network(obs_settings.ObsSettings().at(None))
+    for wrong in ({"access_key": "a"}, {"security_token": "t"}, {"endpoint": "lake"}):
+        with pytest.raises(pydantic.ValidationError):
+            obs_settings.ObsSettings.model_validate(wrong)

@@ -1,0 +1,196 @@
+"""The whole service in virtual time: rows of Presto, read from OBS into the event, and what can go wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.support import history, objects, service, service_harness
+
+pytestmark = pytest.mark.looptime
+
+TEN = "select n, concat('row ', cast(n as varchar)) as name from unnest(sequence(1, 10)) as t(n) order by n"
+
+
+@contextlib.asynccontextmanager
+async def started(**groups: Any) -> AsyncIterator[tuple[service_harness.ServiceHarness, objects.ObjectDoor]]:
+    """A deployment that reads rows from OBS."""
+    chosen = service_harness.settings(**{"results": {"path": "obs://lake/results"}, **groups})
+    async with service_harness.start(chosen, replicas=0) as here:
+        here.objects = door = objects.ObjectDoor(here.mrs)
+        await here.start_replica()
+        yield here, door
+
+
+def last(here: service_harness.ServiceHarness, request_id: str) -> Any:
+    """The data of a request's last event."""
+    return [event.data for event in here.events() if event.request_id == request_id][-1]
+
+
+async def test_rows_of_a_presto_select_are_in_the_event() -> None:
+    """With the names of their columns, their number, and the path of the whole result."""
+    async with started() as (here, door):
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await here.until_ended(["q"], 300)
+        assert (here.states("q")[:2], here.states("q")[-1]) == (["accepted", "submitted"], "succeeded")
+        result = last(here, "q")["result"]
+        [rows] = result["statements"]
+        assert rows["rows"] == [[str(number), f"row {number}"] for number in range(1, 11)]
+        assert rows["columns"] == [{"name": "n"}, {"name": "name"}]
+        assert (rows["row_count"], result.get("truncated")) == (10, None)
+        assert result["location"].startswith("obs://lake/results/")
+        assert door.opened == [result["location"]]
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_rows_over_the_limits_are_counted_and_left_out() -> None:
+    """The request's limit, lowered to the deployment's."""
+    async with started(results={"path": "obs://lake/results", "max_rows": 4}) as (here, _door):
+        here.put(service.sql("few", "presto", TEN, result={"max_rows": 2}))
+        here.put(service.sql("many", "presto", TEN, result={"max_rows": 100}))
+        here.put(service.sql("short", "presto", TEN, result={"max_bytes": 30}))
+        await here.until_ended(["few", "many", "short"], 300)
+        found = {name: last(here, name)["result"] for name in ("few", "many", "short")}
+        assert {name: len(one["statements"][0]["rows"]) for name, one in found.items()} == {
+            "few": 2,
+            "many": 4,
+            "short": 2,
+        }
+        assert all(one["truncated"] and one["statements"][0]["row_count"] == 10 for one in found.values())
+
+
+async def test_rows_come_as_text_or_as_an_address_where_the_request_asks_so() -> None:
+    """The text as MRS wrote it; an address that works for the time of the settings, without a read."""
+    async with started(results={"path": "obs://lake/results", "url_life_s": 600}) as (here, door):
+        here.put(service.sql("text", "presto", TEN, result={"format": "csv", "max_rows": 1}))
+        await here.until_ended(["text"], 300)
+        here.put(service.sql("address", "presto", TEN, result={"deliver": "location"}))
+        here.put(service.sql("both", "presto", TEN, result={"deliver": "both"}))
+        await here.until_ended(["address", "both"], 300)
+        [text] = last(here, "text")["result"]["statements"]
+        assert (text["rows"], text["row_count"], text["csv"]) == ([], 10, "n,name\n1,row 1\n")
+        address, both = last(here, "address")["result"], last(here, "both")["result"]
+        assert "statements" not in address
+        assert address["url"].endswith("?expires=600")
+        assert address["url_expires_at"].endswith("Z")
+        assert both["url"]
+        assert len(both["statements"][0]["rows"]) == 10
+        assert address["location"] not in door.opened
+
+
+async def test_request_without_a_delivery_and_a_relay_without_a_folder_read_nothing() -> None:
+    """All stays as it is; who asks a relay for rows that it cannot read is rejected before anything is submitted."""
+    async with started() as (here, door):
+        here.put(service.sql("plain", "presto", TEN))
+        here.put(service.sql("shown", "presto", "show tables", result={}))
+        await here.until_ended(["plain", "shown"], 300)
+        assert last(here, "plain")["result"].keys() == {"location"}
+        assert "location" not in last(here, "shown").get("result", {})
+        assert door.opened == []
+    async with service_harness.start() as here:
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await here.until_ended(["q"], 300)
+        assert last(here, "q")["reason"]["code"] == "results_not_read"
+        assert here.mrs.effects() == []
+
+
+async def test_folder_of_another_is_rejected_before_anything_is_sent() -> None:
+    """Another bucket, a folder beside, and a way out of the own one."""
+    others = {
+        "bucket": "obs://pond/results",
+        "beside": "obs://lake/resultsx",
+        "above": "obs://lake",
+        "out": "obs://lake/results/../secret",
+    }
+    async with started() as (here, door):
+        for name, path in others.items():
+            here.put(service.sql(name, "presto", TEN, archive_path=path, result={}))
+        here.put(service.sql("own", "presto", TEN, archive_path="obs://lake/results/mine", result={}))
+        await here.until_ended([*others, "own"], 300)
+        assert {last(here, name)["reason"]["code"] for name in others} == {"path_not_allowed"}
+        assert last(here, "own")["result"]["location"].startswith("obs://lake/results/mine/")
+        assert len(here.mrs.effects()) == len(door.opened) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["obs://lake/other/x.csv", "obs://pond/results/x.csv", "obs://lake/results/../other/x.csv", "file:///etc/passwd"],
+)
+async def test_path_outside_of_the_folder_in_mrs_s_reply_is_never_read(path: str) -> None:
+    """Whatever the reply says: the success names the path, and says why there are no rows."""
+    async with started() as (here, door):
+        body = {"id": "x_1", "status": "FINISHED", "result_location": path, "content": []}
+        here.trouble(action="status", operation="ExecuteSql", status=200, body=body)
+        here.put(service.sql("q", "presto", TEN, result={"deliver": "both"}))
+        await here.until_ended(["q"], 300)
+        result = last(here, "q")["result"]
+        assert here.states("q")[-1] == "succeeded"
+        assert result.keys() == {"location", "unavailable"}
+        assert door.opened == []
+
+
+async def test_rows_that_fail_to_be_read_are_read_again_and_come_once() -> None:
+    """An object that is not there yet, then one that ends early: no row is double or missing."""
+    async with started() as (here, door):
+        door.absent, door.broken = 1, 1
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await here.until_ended(["q"], 300)
+        [rows] = last(here, "q")["result"]["statements"]
+        assert (len(rows["rows"]), rows["row_count"]) == (10, 10)
+        assert len(door.opened) == 3
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_success_waits_no_longer_than_a_minute_for_its_rows() -> None:
+    """OBS never answers, the setting allows ten minutes: the success says why it has no rows, and where they are."""
+    async with started(engine={"collect_within_s": 600}) as (here, door):
+        door.silent = 1000
+        here.put(service.sql("q", "presto", TEN, result={"deliver": "both"}))
+        await here.until_ended(["q"], 300)
+        assert asyncio.get_running_loop().time() < 75
+        result = last(here, "q")["result"]
+        assert "did not answer" in result["unavailable"]
+        assert result["location"]
+        assert result["url"]
+
+
+@pytest.mark.parametrize("killed_after_s", [0.3, 2, 5.5, 7, 20])
+async def test_relay_that_is_killed_while_rows_are_read_leaves_them_to_the_next_one(killed_after_s: float) -> None:
+    """At any moment: the statement ran once, its rows come once, no event is missing or double."""
+    async with started(kafka={"session_timeout_ms": 6000, "heartbeat_interval_ms": 500}) as (here, door):
+        door.silent = 1
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await asyncio.sleep(killed_after_s)
+        await here.replicas[0].kill()
+        await here.start_replica()
+        await here.until_ended(["q"], 600)
+        await asyncio.sleep(120)
+        [rows] = last(here, "q")["result"]["statements"]
+        assert len(rows["rows"]) == 10
+        assert here.states("q").count("succeeded") == 1
+        assert len(here.mrs.effects()) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_tenants_have_folders_and_limits_of_their_own() -> None:
+    """A default makes requests without `result` bring rows; nobody reads what is another tenant's."""
+    rules = {
+        "a": {"requests": "a.requests", "results": {"deliver": "inline", "max_rows": 3}},
+        "b": {"requests": "b.requests"},
+    }
+    async with started(tenants=rules) as (here, door):
+        here.put(service.sql("default", "presto", TEN), topic="a.requests")
+        here.put(service.sql("own", "presto", TEN, archive_path="obs://pond/mine"), topic="a.requests")
+        here.put(service.sql("none", "presto", TEN), topic="b.requests")
+        here.put(
+            service.sql("foreign", "presto", TEN, archive_path="obs://lake/results/a", result={}), topic="b.requests"
+        )
+        await here.until_ended(["default", "own", "none", "foreign"], 300)
+        assert last(here, "default")["result"]["location"].startswith("obs://lake/results/a/")
+        assert len(last(here, "default")["result"]["statements"][0]["rows"]) == 3
+        assert last(here, "own")["result"].keys() == last(here, "none")["result"].keys() == {"location"}
+        assert last(here, "foreign")["reason"]["code"] == "path_not_allowed"
+        assert len(door.opened) == 1

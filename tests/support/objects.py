@@ -1,0 +1,80 @@
+"""The way to the emulator's OBS without sockets, in virtual time: what the relay reads, and trouble on order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from mrs_emulator.core import core
+from mrs_emulator.obs import errors as obs_errors
+from mrs_relay import errors
+from mrs_relay.obs import paths, settings, transport
+
+LATENCY_S = 0.02
+PIECE_BYTES = 7
+
+
+@dataclass(frozen=True)
+class _Object:
+    content: bytes
+    size: int
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """In small pieces, so that characters and rows are cut anywhere."""
+        for start in range(0, len(self.content), PIECE_BYTES):
+            await asyncio.sleep(0)
+            yield self.content[start : start + PIECE_BYTES]
+
+
+@dataclass(eq=False)
+class ObjectDoor:
+    """
+    Reads from the folder that plays OBS.
+
+    Attributes:
+        mrs: the emulator that has it.
+        opened: the place of every read that began.
+        silent: so many of the next reads are never answered.
+        absent: so many do not find their object.
+        broken: so many end early.
+    """
+
+    mrs: core.Emulator
+    opened: list[str] = field(default_factory=list)
+    silent: int = 0
+    absent: int = 0
+    broken: int = 0
+
+    def connect(self, group: settings.ObsSettings) -> transport.Transport:
+        """As `wiring.opened` wants it."""
+        assert group.region
+        return self
+
+    async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
+        """One read."""
+        assert keys.access
+        self.opened.append(str(place))
+        await asyncio.sleep(LATENCY_S)
+        if self.silent:
+            self.silent -= 1
+            await asyncio.Event().wait()
+        if self.absent:
+            self.absent -= 1
+            raise errors.ObsMissing(f"OBS has no object {place}")
+
+        try:
+            file, found = self.mrs.objects.store.open(place.bucket, place.key)
+        except obs_errors.ObsError as error:
+            raise errors.ObsMissing(str(error)) from error
+        with file:
+            content = file.read()
+        if self.broken:
+            self.broken -= 1
+            content = content[:-1]
+        return _Object(content, found.size)
+
+    async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
+        """An address that says what it is for."""
+        assert keys.access
+        return f"https://{place.bucket}.obs.test/{place.key}?expires={life_s}"

@@ -1,0 +1,88 @@
+"""Jobs to which nothing happens are written again as they are, within the bounds of a commit."""
+
+from __future__ import annotations
+
+from tests.unit.engine import fakes, samples
+
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import partition_jobs, rewriting
+from mrs_relay.engine.model import job_records, jobs
+from mrs_relay.kafka import lease as leases
+from mrs_relay.kafka import live_tail, records
+
+
+class _Ended:
+    """The end of a ledger, which tests move."""
+
+    def __init__(self) -> None:
+        self.at = 100_000
+
+    def __call__(self) -> int:
+        return self.at
+
+
+def _lease(limit_bytes: int = 1_000_000) -> tuple[leases.Lease[contexts.Notice], _Ended]:
+    lease, end = fakes.lease({None: limit_bytes}), _Ended()
+    lease.tail = live_tail.LiveTail(end)
+    return lease, end
+
+
+def _jobs(count: int) -> partition_jobs.Jobs:
+    running = samples.job("running")
+    return partition_jobs.Jobs(
+        {jobs.LedgerKey(b"/a r-%d" % number): running for number in range(count)},
+    )
+
+
+def _again(
+    lease: leases.Lease[contexts.Notice], base: partition_jobs.Jobs, *changed: bytes, bytes_left: int = 1 << 30
+) -> list[records.Change]:
+    return rewriting.changes(lease, base, [jobs.LedgerKey(key) for key in changed], bytes_left, 0.0)
+
+
+def test_quiet_job_is_written_again_as_it_is() -> None:
+    """Its record is the one that the ledger has already; what the commit writes anyway is left out."""
+    lease, _ = _lease()
+    base = _jobs(3)
+    again = _again(lease, base, b"/a r-1")
+    assert {change.key for change in again} == {b"/a r-0", b"/a r-2"}
+    assert {change.value for change in again} == {job_records.encode(samples.job("running"))}
+    assert _again(lease, base) == []
+
+
+def test_job_that_has_left_memory_is_not_written_again() -> None:
+    """The ledger remembers it, or has its deletion."""
+    lease, end = _lease()
+    base = _jobs(1)
+    lease.tail.plan(base.keys(), [], 0.0)  # type: ignore[union-attr]
+    base.clear()
+    end.at += 100_000
+    assert _again(lease, base) == []
+
+
+def test_commit_writes_as_many_again_as_fit_and_one_at_least() -> None:
+    """The others follow with the next commits."""
+    lease, _ = _lease()
+    base = _jobs(200)
+    size_bytes = records.size_bytes(b"/a r-0", job_records.encode(samples.job("running")))
+    assert len(_again(lease, base, bytes_left=5 * size_bytes + 20)) == 5
+    assert len(_again(lease, base, bytes_left=0)) == 1
+    assert len(_again(lease, base)) == 64
+
+
+def test_job_that_fits_no_longer_keeps_the_tail_where_it_is() -> None:
+    """A topic whose limit was lowered: no commit fails for it, and the tail is never noted without the job."""
+    lease, end = _lease(limit_bytes=100)
+    base = _jobs(1)
+    for _ in range(3):
+        end.at += 100_000
+        assert _again(lease, base) == []
+    lease.tail.plan([], [], 10_000.0)  # type: ignore[union-attr]
+    assert lease.tail.noted == 0  # type: ignore[union-attr]
+
+
+def test_without_transactions_nothing_is_written_again() -> None:
+    """No commit notes where the values in memory begin."""
+    lease, _ = _lease()
+    lease.tail = None
+    assert _again(lease, _jobs(3)) == []

@@ -1,0 +1,39 @@
+"""What docs/results.md shows: settings, a request and an answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.support import doc_code
+
+from mrs_relay import settings
+from mrs_relay.messages import events, requests
+
+_SETTINGS, _, _REQUEST, _ANSWER = [block.text for block in doc_code.blocks("docs/results.md")]
+
+
+def _shown(text: str) -> Any:
+    return json.loads(text.partition("\n")[2].rpartition("\n```")[0] if text.startswith("```") else text)
+
+
+def test_the_settings_give_each_tenant_its_folder(tmp_path: Path) -> None:
+    """With keys they can be used as they stand."""
+    path = tmp_path / "relay.toml"
+    keys = '[mrs]\nregion = "cn-north-4"\nproject_id = "p"\naccess_key = "a"\nsecret_key = "s"\n'
+    path.write_text(keys + _SETTINGS.removeprefix("```toml\n").removesuffix("\n```"))
+    [analysts] = settings.load(path).tenancies
+    results = analysts.policy.results
+    assert (results.path, results.deliver, results.max_rows) == ("obs://lake/mrs-results/analysts/", "inline", 500)
+
+
+def test_the_request_asks_for_rows_and_the_answer_has_them() -> None:
+    """As the models read them."""
+    asked = requests.SqlSubmit.model_validate(_shown(_REQUEST)["data"])
+    assert asked.result is not None
+    assert (asked.result.deliver, asked.result.max_rows) == ("both", 100)
+    result = events.Result.model_validate(_shown(_ANSWER)["result"])
+    assert result.statements[0].row_count == len(result.statements[0].rows) == 2
+    assert result.location
+    assert result.url_expires_at
