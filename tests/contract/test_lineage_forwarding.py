@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pathlib
 import socket
 from collections.abc import AsyncIterator
 
-import pydantic
 import pytest
 from aiohttp import web
 from tests.support import runtimes
@@ -58,12 +58,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _chosen(port: int, **topics: str) -> all_settings.ForwarderSettings:
+def _chosen(port: int, token_file: pathlib.Path | None = None, **topics: str) -> all_settings.ForwarderSettings:
     kafka = runtimes.kafka_settings(topics=kafka_settings.Topics(status=None, **topics))
     url = f"http://127.0.0.1:{port}{_PATH}"
-    forwarding = forwarding_settings.ForwardingSettings(
-        url=url, token=pydantic.SecretStr("t0ken"), timeout_s=2, most_backoff_s=0.5
-    )
+    forwarding = forwarding_settings.ForwardingSettings(url=url, token_file=token_file, timeout_s=2, most_backoff_s=0.5)
     return all_settings.ForwarderSettings(kafka=kafka, forwarding=forwarding)
 
 
@@ -73,10 +71,10 @@ async def _until(catalogue: _Catalogue, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_endpoint_that_comes_late_and_falters_gets_every_event_in_order() -> None:
-    """No server listens at first; then the caller is refused, throttled, sent elsewhere, and an event is refused."""
+async def test_endpoint_that_comes_late_and_falters_gets_every_event_in_order(tmp_path: pathlib.Path) -> None:
+    """No server and no token at first; then the caller is refused, throttled, sent elsewhere, and an event refused."""
     port, catalogue = _free_port(), _Catalogue(401, 503, 429, 302, 201, 422)
-    chosen = _chosen(port, lineage=_TOPIC)
+    chosen = _chosen(port, tmp_path / "token", lineage=_TOPIC)
     broker = memory_broker.MemoryBroker(chosen.kafka)
     broker.create_topic(_TOPIC, 1)
     for number in range(5):
@@ -86,7 +84,7 @@ async def test_endpoint_that_comes_late_and_falters_gets_every_event_in_order() 
     async with asyncio.TaskGroup() as group:
         group.create_task(lineage_role.forward(chosen, broker.for_group, stop))
         await asyncio.sleep(1)
-        assert catalogue.taken == []
+        (tmp_path / "token").write_text("t0ken\n")
         async with catalogue.serving(port):
             await _until(catalogue, 4)
         stop.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pathlib
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -47,16 +48,19 @@ class Endpoint:
     Args:
         session: the HTTP client.
         url: address of the endpoint.
+        token_file: file with the bearer token; None: there is none.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, token_file: pathlib.Path | None) -> None:
         self._session = session
         self._url = url
+        self._token_file = token_file
 
     async def send(self, event: bytes) -> Answer:
         """Send one event, once."""
         try:
-            async with self._session.post(self._url, data=event, allow_redirects=False) as reply:
+            headers = self._headers()
+            async with self._session.post(self._url, data=event, headers=headers, allow_redirects=False) as reply:
                 status = reply.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Answer(is_final=False, fault=faults.name(error))
@@ -64,6 +68,13 @@ class Endpoint:
             return Answer(is_final=True)
         is_refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _LATER
         return Answer(is_final=is_refused, fault=f"HTTP {status}")
+
+    def _headers(self) -> dict[str, str]:
+        """Return the headers of a request; raises OSError if there is no token in its place now."""
+        headers = {"Content-Type": "application/json"}
+        if self._token_file is not None:
+            headers["Authorization"] = f"Bearer {self._token_file.read_text(encoding='utf-8').strip()}"
+        return headers
 
 
 @contextlib.asynccontextmanager
@@ -78,9 +89,6 @@ async def opened(chosen: settings.ForwardingSettings) -> AsyncIterator[Endpoint]
         raise errors.SettingsError(
             "forwarding.url (MRS_RELAY_FORWARDING__URL): expected the address that takes OpenLineage events, got none"
         )
-    headers = {"Content-Type": "application/json"}
-    if chosen.token is not None:
-        headers["Authorization"] = f"Bearer {chosen.token.get_secret_value()}"
     timeout = aiohttp.ClientTimeout(total=chosen.timeout_s)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=True) as session:
-        yield Endpoint(session, chosen.url)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+        yield Endpoint(session, chosen.url, chosen.token_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Annotated
 
 import pydantic
@@ -18,8 +19,8 @@ class ForwardingSettings(pydantic.BaseModel):
     https://datahub:8080/openapi/openlineage/api/v1/lineage of DataHub. The forwarder does not start without it.
     """
 
-    token: pydantic.SecretStr | None = None
-    """Bearer token for it."""
+    token_file: pathlib.Path | None = None
+    """File with the bearer token for it; read again for each event, so it may be renewed."""
 
     timeout_s: Annotated[float, pydantic.Field(gt=0, le=600)] = 10.0
     """Seconds to wait for an answer to one event; then it is sent again."""

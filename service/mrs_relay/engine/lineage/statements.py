@@ -224,7 +224,7 @@ def _columns(statement: exp.Expr, dialect: str, database: str) -> Columns:
     nodes = lineage.lineage(
         None, qualified, {}, scope=scope.build_scope(qualified), dialect=dialect, trim_selects=False, copy=False
     )
-    if not isinstance(nodes, dict) or len(nodes) != len(targets):
+    if len(nodes) != len(targets):
         return ()
     return tuple(
         (target.lower(), _origin(node, database)) for target, node in zip(targets, nodes.values(), strict=True)
