@@ -8,7 +8,7 @@ import threading
 import pytest
 from tests.unit.engine import lineage_bench, samples
 
-from mrs_relay.engine.lineage import run_events, statements
+from mrs_relay.engine.lineage import recorder, run_events, statements
 from mrs_relay.engine.model import jobs
 from mrs_relay.messages import events
 
@@ -156,6 +156,7 @@ async def test_long_sql_is_parsed_beside_the_event_loop(monkeypatch: pytest.Monk
         return read(*query)
 
     monkeypatch.setattr(statements, "read", noted)
+    monkeypatch.setattr(recorder, "_THREAD_S", 60.0)
     long = f"insert into o select * from t where {' or '.join(f'a = {one}' for one in range(200))}"
     work = jobs.Batch("SparkSql", (long,))
     (start,) = await lineage_bench.written(samples.job("submitting", work=work), "taken")
