@@ -17,8 +17,8 @@ from mrs_relay.kafka import records
 
 _THREADED_LENGTH: Final = 800
 """
-Shortest SQL that is parsed in a thread, in characters. TPC-H's queries take 12 ms at most, and what is shorter than this
-30 ms; the event loop is not to be held up for 50 ms.
+Shortest SQL that is parsed in a thread, in characters. TPC-H's queries take 12 ms at most, and what is shorter than
+this 30 ms; the event loop is not to be held up for 50 ms.
 """
 
 _THREAD_S: Final = 1.0
