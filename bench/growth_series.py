@@ -89,6 +89,7 @@ async def _restore_s(count: int) -> float:
     fresh = _ledger(broker, chosen.kafka.topics.ledger, now_ms)
     begun_s = time.process_time()
     await fresh.open()
+    await fresh.index_older()
     took_s = time.process_time() - begun_s
     assert fresh.cold is not None
     assert len(fresh.cold) == count

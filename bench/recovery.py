@@ -135,9 +135,9 @@ async def recover(place: Place) -> float:
         start = leases.Start(found.state, found.next_offset or 0, found.claimed_at_s, cold=ledger.cold)
         inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=1, next_offset=start.next_offset)
         lease = leases.Lease(place.input, start, inbox, ledger, clock=system, stale_after_s=45.0)
-        jobs = partition_jobs.load(lease)
+        jobs = await partition_jobs.load(lease)
         async with executors.CommandExecutor(lease, context) as executor:
-            executor.resume(jobs, jobs.rejected)
+            await executor.resume(jobs, jobs.rejected)
             executor.rest(jobs)
             taken_s = time.perf_counter() - started_s
             assert len(jobs) == context.tracker.followed == place.jobs

@@ -31,6 +31,7 @@ QUICK: Final[Mapping[str, Sequence[str]]] = {
     "three_brokers": ("--count", "4000", "--rounds", "1", "--messages", "60"),
     "replicas": ("--count", "8000", "--rounds", "1"),
     "recovery": ("--jobs", "20000", "--rounds", "3"),
+    "following": ("--under-way", "5000", "--ended", "100000", "--rounds", "2"),
     "takeover": ("--rounds", "1"),
     "quota": ("--minutes", "5"),
     "fairness": ("--minutes", "5"),

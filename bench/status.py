@@ -19,6 +19,7 @@ import itertools
 import json
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from bench import stage
@@ -26,7 +27,8 @@ from bench import stage
 from mrs_relay import settings as all_settings
 from mrs_relay import wiring
 from mrs_relay.common import clock, logs
-from mrs_relay.engine import status_publisher
+from mrs_relay.engine import status_publisher, tracing
+from mrs_relay.kafka import records
 from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
@@ -35,6 +37,9 @@ from mrs_relay.mrs import transport
 PARTITIONS: Final = 4
 CLUSTERS: Final = 30
 TOPIC: Final = "mrs.status"
+
+Headers = Callable[[int], records.Headers]
+"""The headers of a request, by its number."""
 
 
 class InstantMrs:
@@ -89,21 +94,24 @@ def timed(owner: Any, name: str, spent_s: list[float]) -> None:  # noqa: ANN401 
     setattr(owner, name, noting)
 
 
-async def cpu_us(count: int, topic: str | None) -> float:
+async def cpu_us(
+    count: int, topic: str | None, observing: tracing.Tracing = tracing.OFF, headers: Headers = lambda _number: ()
+) -> float:
     """CPU time for each request in microseconds."""
     chosen = settings(topic)
     broker = memory_broker.MemoryBroker(chosen.kafka, transactions=True, latency_s=0)
     broker.create_topics(PARTITIONS)
     for number in range(count):
         value = stage.request(number, f"c-{number % CLUSTERS}")
-        broker.put(chosen.kafka.topics.requests, number % PARTITIONS, b"key-%d" % (number % 64), value)
+        key = b"key-%d" % (number % 64)
+        broker.put(chosen.kafka.topics.requests, number % PARTITIONS, key, value, headers(number))
 
     mrs = InstantMrs(count)
 
     def connect(given: mrs_settings.MrsSettings) -> contextlib.AbstractAsyncContextManager[clients.Client]:
-        return contextlib.nullcontext(clients.Client(given, mrs, clock.SystemClock()))
+        return contextlib.nullcontext(observing.client(given, mrs, clock.SystemClock()))
 
-    async with wiring.opened(chosen, connect, broker.for_group, clock.SystemClock()) as served:
+    async with wiring.opened(chosen, connect, broker.for_group, clock.SystemClock(), observing) as served:
         started_s = time.process_time()
         running = asyncio.create_task(wiring.run(served), name="relay")
         await mrs.done.wait()

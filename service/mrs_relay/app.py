@@ -58,7 +58,7 @@ class Source(NamedTuple):
 
 def run(settings: all_settings.Settings, source: Source | None = None) -> int:
     """Run `serve` in an event loop of its own, uvloop's where there is one; returns the exit code."""
-    logs.setup(level=settings.log.level, style=settings.log.format)
+    logs.setup(level=settings.log.level, style=settings.log.format, names=settings.log.names)
     kafka_client.quieten()
     gc.freeze()  # all objects loaded so far live as long as the process; 100,000 jobs hold no cycles either
     gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
@@ -170,7 +170,12 @@ def _reloader(
     settings: all_settings.Settings, source: Source, served: Sequence[wiring.TenantService], time: clock.Clock
 ) -> reload.Reloader:
     note = functools.partial(_note, settings.kafka, time)
-    return reload.Reloader(settings, source.load, source.file, functools.partial(wiring.adopt, served), note)
+
+    def adopt(read: all_settings.Settings) -> None:
+        logs.set_level(read.log.level)
+        wiring.adopt(served, read)
+
+    return reload.Reloader(settings, source.load, source.file, adopt, note)
 
 
 async def _note(kafka: kafka_settings.KafkaSettings, time: clock.Clock, decided: audit.Data) -> None:

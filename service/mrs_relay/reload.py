@@ -1,8 +1,9 @@
 """
-Read the settings again while the relay runs, and take over what may change: limits and rules of tenants, and slots.
+Read the settings again while the relay runs, and take over what may change.
 
-A change is put on record before it takes effect. Settings that cannot be read, or are not valid, change nothing. What
-needs a restart is named. `app` starts it; `wiring.adopt` takes the new values over.
+These are limits and rules of tenants, slots, and the level of the log. A change is put on record before it takes
+effect. Settings that cannot be read, or are not valid, change nothing. What needs a restart is named. `app` starts it;
+`wiring.adopt` takes the new values over.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LOOK_S: Final = 5.0
 """Seconds between two looks at the file."""
 
 _RULES: Final = re.compile(r"tenants\.(?P<tenant>[^.]+)\.(allow|limits|defaults)\..+")
-_RELOADABLE: Final = frozenset({"engine.slots_per_cluster", "engine.queue_deadline_s"})
+_RELOADABLE: Final = frozenset({"engine.slots_per_cluster", "engine.queue_deadline_s", "log.level"})
 
 Values = Mapping[str, Any]
 """Settings by their names, such as tenants.a.limits.running."""

@@ -24,6 +24,7 @@ import pydantic_settings
 from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
+from mrs_relay.common import logs
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
@@ -57,6 +58,9 @@ class LogSettings(pydantic.BaseModel):
 
     format: Literal["auto", "json", "console"] = "auto"
     """Lines of JSON, or coloured text; "auto" is text on a terminal and JSON elsewhere."""
+
+    names: logs.LogNames = "plain"
+    """Names of the fields of JSON lines: our own, the Elastic Common Schema's ("ecs"), or OpenTelemetry's ("otel")."""
 
 
 class _Read(pydantic_settings.BaseSettings):

@@ -35,7 +35,7 @@ _GONE_S = 150.0
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nodes.KafkaCluster]:
     """Three brokers for the tests of this file, all of them running at the end of each test."""
-    made = nodes.KafkaCluster(tmp_path_factory.mktemp("failover"))
+    made = nodes.KafkaCluster(tmp_path_factory.mktemp("failover"), jvm=nodes.QUICK_JVM)
     try:
         made.start(240)
         yield made

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiokafka
 import pytest
-from opentelemetry import propagate
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.sdk import resources
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import export
 from opentelemetry.trace import SpanKind
-from tests.support import brokers, child, otlp, service
+from tests.support import brokers, child, doc_code, otlp, service, waiting
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -27,12 +29,6 @@ def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
         yield playing
 
 
-async def _until(sure: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not sure():
-            await asyncio.sleep(0.05)
-
-
 async def _send(here: service.Deployment, collector: otlp.Collector, request_id: str) -> str:
     """Send a request as a service does that is traced by OpenTelemetry's own libraries; returns its trace context."""
     provider = sdk.TracerProvider(resource=resources.Resource({"service.name": "orders"}), shutdown_on_exit=False)
@@ -41,10 +37,13 @@ async def _send(here: service.Deployment, collector: otlp.Collector, request_id:
     await producer.start()
     try:
         span = provider.get_tracer("orders").start_span("send orders", kind=SpanKind.PRODUCER)
-        carrier: dict[str, str] = {}
-        propagate.inject(carrier, sdk.trace_api.set_span_in_context(span))
-        headers = [(name, text.encode()) for name, text in carrier.items()]
-        await producer.send_and_wait(here.requests, service.job(request_id), headers=headers)
+        names: dict[str, Any] = {"producer": producer, "topic": here.requests, "value": service.job(request_id)}
+        example = doc_code.blocks("docs/traces.md")[1].text
+        code = f"async def send():\n{textwrap.indent(example, '    ')}\n    return headers\n"
+        exec(compile(code, "docs/traces.md", "exec"), names)  # noqa: S102 - our own page
+        with trace.use_span(span, end_on_exit=False):
+            carrier: dict[str, str] = await names["send"]()
+        await producer.flush()
         await asyncio.to_thread(span.end)
     finally:
         await producer.stop()
@@ -62,11 +61,11 @@ async def test_a_request_is_one_trace_across_a_kill_and_a_takeover(
         await asyncio.to_thread(here.create_topics, 1)
         first: child.Child = here.start_relay("first")
         came = await _send(here, collector, "r-1")
-        await _until(lambda: bool(collector.named("submit")))
-        await _until(lambda: "submitted" in {span.attributes.get("mrs_relay.state") for span in collector.spans})
+        await waiting.until(lambda: bool(collector.named("submit")))
+        await waiting.until(lambda: "submitted" in {span.attributes.get("mrs_relay.state") for span in collector.spans})
         await asyncio.to_thread(first.kill)
         heir = here.start_relay("heir")
-        events = await here.until_ended(["r-1"], 90)
+        events = await here.until_ended(["r-1"])
         carried = {dict(record.headers)["traceparent"].decode() for record in await here.records(here.events)}
         assert await asyncio.to_thread(heir.stop) == 0
 

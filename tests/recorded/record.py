@@ -92,6 +92,7 @@ def _others() -> list[jobs.Job]:
             doubt=jobs.Doubt(2, is_open=True, message="no reply"),
             missing=jobs.Span(15, 16),
             unsettled=jobs.Span(17, 18),
+            delivery=jobs.Delivery("obs://bucket/results", inline=False),
             later=b'"next":{"a":[1,null]}',
         ),
     ]

@@ -19,8 +19,8 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> list[partition_jobs.Jobs]:
     found: list[partition_jobs.Jobs] = []
     load = partition_jobs.load
 
-    def loaded(*given: Any) -> partition_jobs.Jobs:
-        found.append(load(*given))
+    async def loaded(*given: Any) -> partition_jobs.Jobs:
+        found.append(await load(*given))
         return found[-1]
 
     monkeypatch.setattr(partition_jobs, "load", loaded)

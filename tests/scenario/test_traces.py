@@ -282,7 +282,7 @@ def _secretive(number: int) -> Iterator[tuple[str, bytes]]:
 
 
 async def test_no_span_holds_what_a_request_asks_for() -> None:
-    """Whether it succeeds, is refused with its own text in MRS's answer, or loses its reply."""
+    """Nor does a log line, whether it succeeds, is refused with its own text in MRS's answer, or loses its reply."""
     kept = spans.Kept()
     refused = {"error_code": "0101", "error_msg": f"cannot use {_HIDDEN}"}
     troubles: list[dict[str, Any]] = [
@@ -290,15 +290,17 @@ async def test_no_span_holds_what_a_request_asks_for() -> None:
         {"action": "status", "status": 400, "body": refused, "count": None},
         {"action": "drop_after", "count": 2},
     ]
-    async with _start(kept) as relay:
-        for number, trouble in enumerate(troubles):
-            requests = dict(_secretive(number))
-            for operation in ("CreateExecuteJob", "ExecuteSql", "ListClusters") if trouble else ():
-                relay.trouble(operation=operation, **trouble)
-            for value in requests.values():
-                relay.put(value)
-            await relay.until_ended(list(requests), 3600)
+    with structlog.testing.capture_logs() as logs:
+        async with _start(kept) as relay:
+            for number, trouble in enumerate(troubles):
+                requests = dict(_secretive(number))
+                for operation in ("CreateExecuteJob", "ExecuteSql", "ListClusters") if trouble else ():
+                    relay.trouble(operation=operation, **trouble)
+                for value in requests.values():
+                    relay.put(value)
+                await relay.until_ended(list(requests), 3600)
 
+    assert [line for line in logs if _HIDDEN in str(line)] == []
     assert len(kept.named("request")) == 15
     assert kept.named("GET")
     assert [text for text in spans.texts(kept.spans) if _HIDDEN in text] == []

@@ -103,7 +103,7 @@ class Node(ABC):
         """The process id, or None when it does not run."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
-    def start(self, timeout_s: float = 60.0) -> None:
+    def start(self, timeout_s: float = 120.0) -> None:
         """
         Start it, on the same port as before, and return when it answers; at most `timeout_s` seconds.
 
@@ -129,7 +129,7 @@ class Node(ABC):
         if self._child is not None:
             self._child.send(signal_number)
 
-    def stop(self, timeout_s: float = 30.0) -> None:
+    def stop(self, timeout_s: float = 60.0) -> None:
         """
         Ask it to end and wait for that.
 

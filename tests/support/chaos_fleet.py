@@ -141,6 +141,7 @@ class Fleet:
         environment["MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS"] = self.group.links[self.started % len(self.group.links)]
         environment["MRS_RELAY_KAFKA__INSTANCE_ID"] = instance_id = self._free_instance_id()
         environment["MRS_RELAY_KAFKA__RESTART_HOLD_MS"] = str(_HOLD_MS if self.started % 2 else 0)
+        environment["MRS_RELAY_KAFKA__LEDGER_FORMAT"] = str(1 + self.started // 2 % 2)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "tests.support.chaos_relay", "serve"]
         process = await asyncio.to_thread(child.Child, command, log=place.with_suffix(".log"), env=environment)

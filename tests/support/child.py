@@ -129,7 +129,7 @@ class Child:
         self._process.wait()
         _running.discard(self._process)
 
-    def stop(self, timeout_s: float = 20.0) -> int:
+    def stop(self, timeout_s: float = 60.0) -> int:
         """
         Ask it to end by SIGTERM and return its exit code.
 

@@ -33,6 +33,7 @@ from tests.support import (
 from mrs_emulator.core import core, faults
 from mrs_relay import settings as all_settings
 from mrs_relay.common import clock
+from mrs_relay.kafka import live_tail
 from mrs_relay.kafka.memory import memory_broker
 
 PATIENCE_S = 3600.0
@@ -69,6 +70,19 @@ class Outcome:
     jobs: int
     troubles: Counter[str]
     lively_s: float
+
+
+_TAILS = {name: getattr(live_tail, name) for name in ("FEW", "LEAST", "BY_KEY", "AGE_S", "LOOK_BACK")}
+
+
+def _set_tails(seed: int) -> bool:
+    """In half of the worlds ledgers have tails of some dozen records; the others are too small to have one."""
+    chance = random.Random(f"tails {seed}")
+    is_short = chance.random() < 0.5
+    short = {"FEW": 10, "LEAST": 30, "BY_KEY": 2, "AGE_S": chance.choice((5.0, 70.0)), "LOOK_BACK": 20}
+    for name, value in (short if is_short else _TAILS).items():
+        setattr(live_tail, name, value)
+    return is_short
 
 
 @dataclass(eq=False)
@@ -113,6 +127,7 @@ class Simulation:
     def run(self) -> Outcome:
         """Play it to the end."""
         random.seed(self.seed)
+        self.troubles["with short_tails"] += _set_tails(self.seed)
         # Replicas name themselves by chance where they share the quota; here the names follow from the seed, too.
         setattr(secrets, "token_hex", _names(self.seed))  # noqa: B010 - a name is all that is asked for
         with asyncio.Runner(loop_factory=lambda: simulation_loop.Loop(random.Random(self.seed))) as runner:

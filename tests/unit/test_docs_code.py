@@ -31,6 +31,7 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "docs/results.md": {(1, 3, 4): "tests/unit/test_results_page.py"},
     "docs/subscribe.md": {(1, 2, 3, 4): "tests/e2e/test_docs_examples.py"},
     "docs/tenants.md": {(1,): "tests/unit/test_tenant_settings.py"},
+    "docs/traces.md": {(2,): "tests/e2e/test_traces.py"},
 }
 """Which blocks of a page are run, and by which test."""
 
@@ -88,6 +89,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/results.md": {2: "settings; tests/e2e/test_results.py starts relays with them"},
     "docs/running.md": {1: "as in README.md"},
     "docs/tenants.md": {2: "a message of the relay"},
+    "docs/traces.md": {1: "installs from a package registry; its variable is checked here"},
     "docs/why.md": dict.fromkeys(
         range(1, 5),
         "a placeholder for a request, and what is answered; tests/e2e/test_cli.py asks",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pathlib
 import signal
 from typing import Any
 
 import pytest
-import structlog.testing
+import structlog
 from tests.support import tenants
 
 from mrs_relay import app, errors, reload, settings
-from mrs_relay.common import signals
+from mrs_relay.common import clock, signals
 from mrs_relay.messages import audit
 
 
@@ -71,6 +72,29 @@ async def test_limits_and_rules_are_taken_over_and_on_record_before_they_hold() 
         "tenants.a.limits.running": 5,
     }
     assert await relay.reload() == (True, ["settings_unchanged"])
+
+
+async def test_the_level_of_the_log_is_taken_over() -> None:
+    """Who looks for a fault needs no restart, which might hide it; the form of the lines needs one."""
+    relay = _Relay(_with())
+    relay.read = _with(log={"level": "DEBUG", "names": "ecs"})
+    assert await relay.reload() == (True, ["settings_need_restart", "settings_reloaded"])
+    assert relay.noted[0].after == {"log.level": "DEBUG"}
+    assert relay.adopted == [relay.read]
+
+
+def test_a_level_that_was_read_again_holds_from_the_next_line_on() -> None:
+    """The service takes it over with the rules."""
+    before = structlog.get_config()
+    read = _with(log={"level": "ERROR"})
+    reloader = app._reloader(_with(), app.Source(lambda: read, None), (), clock.SystemClock())
+    try:
+        reloader._adopt(read)
+        assert structlog.get_config()["wrapper_class"] is structlog.make_filtering_bound_logger(logging.ERROR)
+        assert logging.getLogger().level == logging.ERROR
+    finally:
+        structlog.configure(**before)
+        logging.getLogger().setLevel(logging.WARNING)
 
 
 async def test_what_needs_a_restart_is_named_and_left_alone() -> None:

@@ -79,11 +79,11 @@ class CommandExecutor:
         await self._others.close()
         await self._sender.close()
 
-    def resume(
+    async def resume(
         self, restored: resting_jobs.RestingJobs, rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
     ) -> None:
         """
-        Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
+        Resume every job of the ledger, with pauses: slots first, so that nothing is submitted over the limit.
 
         Args:
             restored: all jobs in memory; a live view, read again later.
@@ -100,7 +100,8 @@ class CommandExecutor:
             self._others.start(self._await_index(self._lease.cold, restored), name="await the index")
         now_ms = self._context.time.now_ms()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
-        for key, job in restored.items():
+        held = list(restored.items())  # a live view looks each job up, and this walks over all of them several times
+        async for key, job in tasks.in_slices(held):
             if jobs.TRAITS[job.state].holds_slot:
                 try:
                     self._context.scheduler.occupy(key, job, self)
@@ -108,10 +109,10 @@ class CommandExecutor:
                     self._failed(key, job, "occupy", error)
 
         # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
-        waiting = [item for item in restored.items() if item[1].state is jobs.State.QUEUED]
+        waiting = [item for item in held if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
-        followed = (item for item in restored.items() if item[1].state not in _NOT_FOLLOWED)
-        for key, job in itertools.chain(followed, waiting):
+        followed = (item for item in held if item[1].state not in _NOT_FOLLOWED)
+        async for key, job in tasks.in_slices(itertools.chain(followed, waiting)):
             try:
                 owed = transitions.recover(job)
                 if isinstance(owed, commands.Command):
@@ -122,9 +123,9 @@ class CommandExecutor:
                 self._failed(key, job, "recover", error)
 
         cold = len(self._lease.cold or ())
-        if restored or cold:
-            under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
-            _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way + cold)
+        if held or cold:
+            under_way = sum(not jobs.TRAITS[job.state].last for _, job in held)
+            _log.info("jobs_restored", under_way=under_way, remembered=len(held) - under_way + cold)
 
     def rest(self, held: resting_jobs.RestingJobs) -> None:
         """Keep the jobs small to which nothing happens."""

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from mrs_relay.common import tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import event_builder, resting_jobs
 from mrs_relay.engine.model import cold_jobs, decisions, job_records, jobs
@@ -113,13 +114,13 @@ class Jobs(resting_jobs.RestingJobs):
             self.rejected.pop(key, None)
 
 
-def load(
+async def load(
     lease: leases.Lease[contexts.Notice],
     config: decisions.DecisionConfig = decisions.DecisionConfig(),  # noqa: B008 - frozen
     most_rejected: int = 10_000,
 ) -> Jobs:
     """
-    Load the partition's jobs from its ledger; empties `lease.restored` on the way.
+    Load the partition's jobs from its ledger, with pauses for other work; empties `lease.restored` on the way.
 
     Rejections beyond the present settings, by age or by number, are due to be forgotten at once.
 
@@ -134,9 +135,8 @@ def load(
     restored = lease.restored
     loaded = Jobs(cold=lease.cold)
     rejected: list[tuple[int, int, jobs.LedgerKey]] = []
-    while restored:
-        key, value = restored.popitem()
-        job = _decoded(value)
+    async for key in tasks.in_slices(list(restored)):
+        job = _decoded(restored.pop(key))
         if _is_rejected(job):
             until_ms = min(job.expires_ms, job.arrived_ms + config.remember_rejected_ms)
             job = msgspec.structs.replace(event_builder.rejected(job, 0, config), expires_ms=until_ms)

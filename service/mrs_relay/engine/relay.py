@@ -26,10 +26,10 @@ async def relay(lease: leases.Lease[contexts.Notice], context: contexts.TenantCo
     Raises:
         StreamError: the partition was lost or a commit's outcome is unknown; the runtime restores and starts again.
     """
-    jobs = partition_jobs.load(lease, context.config, context.settings.max_rejected)
+    jobs = await partition_jobs.load(lease, context.config, context.settings.max_rejected)
     async with executors.CommandExecutor(lease, context) as executor:
         context.quota.queue(lease, jobs.queued)
-        executor.resume(jobs, jobs.rejected)
+        await executor.resume(jobs, jobs.rejected)
         executor.rest(jobs)
 
         while (batch := await executor.take()) is not None:  # 1 take: messages, and facts from outside

@@ -25,6 +25,7 @@ def changes(
     changed: Collection[jobs.LedgerKey],
     bytes_left: int,
     now_s: float,
+    ledger: int,
 ) -> list[records.Change]:
     """
     Return the jobs that the next commit should write again.
@@ -35,6 +36,7 @@ def changes(
         changed: keys that the commit writes anyway.
         bytes_left: most bytes to write; one job may always be written.
         now_s: a monotonic clock, in seconds.
+        ledger: the format to write.
     """
     again: list[records.Change] = []
     tail = lease.tail
@@ -48,7 +50,7 @@ def changes(
         if job is None or base.is_recalled(name):
             continue  # remembered or deleted: memory needs no record of it
 
-        value = job_records.encode(job)
+        value = job_records.encode(job, ledger)
         size_bytes = records.size_bytes(key, value)
         fits = size_bytes <= lease.limit_bytes(None)
         if not fits or (again and size_bytes > bytes_left):

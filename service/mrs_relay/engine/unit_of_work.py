@@ -350,7 +350,8 @@ class UnitOfWork:
         """Return the ledger writes: what has changed, and jobs whose records lie too far behind."""
         written = [records.Change(key, value) for key, value in self._written.items()]
         bytes_left, now_s = self._lease.budget_bytes - self.bytes, self._context.time.monotonic_s()
-        return written + rewriting.changes(self._lease, self._base, self._written, bytes_left, now_s)
+        ledger = self._context.ledger_format
+        return written + rewriting.changes(self._lease, self._base, self._written, bytes_left, now_s, ledger)
 
     def outgoing(self) -> list[records.Outgoing]:
         """Return events, dead letters and latest states."""

@@ -315,11 +315,7 @@ class LogReader(Protocol):
 
     @property
     def caught_up(self) -> bool:
-        """
-        Whether `read` has returned all records that were readable at its start.
-
-        It stays False for some logs whose last records were compacted away: a `read` without records ends those.
-        """
+        """Whether `read` has passed `end`; stays False for some compacted logs, which a `read` without records ends."""
 
     @property
     def part(self) -> float:

@@ -117,7 +117,12 @@ class ColdRecords:
         """Index a record before the tail, unless the tail has another of its key; returns whether memory needs none."""
         if self._known is not None and key in self._known:
             return True
-        return self._indexed(key, value, offset) or value is None
+        due_ms = None if value is None else self._rule.due_ms(value)
+        if due_ms is not None:
+            self._index.put(self._fingerprint(key), offset, due_ms)
+            return True
+        self._replaced(key, offset)
+        return value is None
 
     def is_newer(self, key: bytes, end: int) -> bool:
         """Whether the key has a record behind an offset, or has had one."""
@@ -139,18 +144,13 @@ class ColdRecords:
 
     def replayed(self, key: bytes, value: bytes | None, offset: int) -> bool:
         """Index a committed record that a restore has read, if it is cold; returns whether it is."""
-        if self._indexed(key, value, offset):
+        due_ms = None if value is None else self._rule.due_ms(value)
+        if due_ms is not None:
+            self._index.put(self._fingerprint(key), offset, due_ms)
             return True
         self._note_known(key)
+        self._replaced(key, offset)
         return False
-
-    def _indexed(self, key: bytes, value: bytes | None, offset: int) -> bool:
-        due_ms = None if value is None else self._rule.due_ms(value)
-        if due_ms is None:
-            self._replaced(key, offset)
-            return False
-        self.put(key, offset, due_ms)
-        return True
 
     def stored(self, changes: Sequence[records.Change], blocks: Sequence[records.Block]) -> None:
         """Note where the changes of a commit are stored; for the ledger. The first records of the blocks are these."""
@@ -168,11 +168,9 @@ class ColdRecords:
         self._index.put(self._fingerprint(key), offset, due_ms)
 
     def deleted(self, key: bytes) -> None:
-        """Note that the last commit has deleted a key, of which older records may be indexed, now or later."""
-        if self._known is not None or key in self:
-            offset = self.offset_of(key)
-            self._note_known(key)
-            self._replaced(key, offset)
+        """Note that the last commit has deleted a key, of which older records may be indexed."""
+        if key in self:
+            self._replaced(key, self.offset_of(key))
 
     def _replaced(self, key: bytes, offset: int) -> None:
         fingerprint = self._fingerprint(key)

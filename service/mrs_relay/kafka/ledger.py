@@ -160,7 +160,9 @@ class Ledger:
         """
         nonce = self._nonce()
         async with self._broker.reader(self._place, None) as reader:
-            live_from = await self._go_to_tail(reader)
+            # All values are looked at while a higher format than ours may be left.
+            is_whole = self.reads_whole or self._options.format < ledger_format.FORMAT
+            live_from = 0 if is_whole else await live_tail.go_to(self.tail, self.cold, reader)
             replay = ledger_format.Replay(self._input, nonce, previous_claim, self.cold, live_from)
 
             # Before we fence the owner, make sure that we can read its ledger.
@@ -344,16 +346,6 @@ class Ledger:
     async def _claim(self, nonce: str) -> None:
         key, value = ledger_format.claim(nonce, self._mark)
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
-
-    async def _go_to_tail(self, reader: brokers.LogReader) -> int:
-        """Go to where the values in memory begin, if that is noted; returns that offset, or 0 at the beginning."""
-        if self.tail is None or self.cold is None or self.reads_whole:
-            return 0
-        live_from = self.tail.noted = await live_tail.find(reader)
-        if live_from:
-            self.cold.expect_older()
-        reader.seek(live_from or reader.beginning)
-        return live_from
 
     async def _catch_up(self, reader: brokers.LogReader, replay: ledger_format.Replay) -> None:
         """Read to the present end; several empty reads in a row count as the end where the reader does not say so."""

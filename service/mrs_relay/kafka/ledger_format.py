@@ -199,8 +199,7 @@ class Replay:
         foreign_claims: number of claims of others after `previous_claim`.
         stale_keys: keys of ignored records, whose right value must be written again.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
-        values_format: the highest format of a value that is still in the log, overwritten or not; of a tail, also the
-            highest that its claims and commits say.
+        values_format: the highest format of a value that is still in the log, overwritten or not.
     """
 
     def __init__(
@@ -221,7 +220,6 @@ class Replay:
         self._nonce = nonce
         self._previous_claim = previous_claim
         self._cold = cold
-        self._is_tail = live_from > 0
         self._newest_claim = live_from or -1
         self._tentative: list[tuple[bytes, bytes | None, int]] = []
         self._outbox: dict[bytes, bytes] = {}
@@ -290,6 +288,13 @@ class Replay:
             StateUnreadable: a record is not one of a ledger.
         """
         for record in read:
+            key, value = record.key, record.value
+            if not record.headers and key is not None and key[:1] != b"\0":  # a value of a transaction, as most are
+                self._holds_state = True
+                self._tentative.append((key, value, record.offset))
+                if self.values_format < PLACED and value is not None and value[:1] != b"{":
+                    self.values_format = PLACED
+                continue
             try:
                 self._add(record)
             except (msgspec.MsgspecError, ValueError) as error:
@@ -325,7 +330,7 @@ class Replay:
 
     def _claimed(self, record: records.Record) -> None:
         claimed = _claim_decoder.decode(record.value or b"{}")
-        self._marked(claimed.format)
+        require_format(self._position, claimed.format)
         self._newest_claim = record.offset
         if claimed.nonce == self._nonce:
             self.claim_offset = record.offset
@@ -334,18 +339,12 @@ class Replay:
         elif self._previous_claim is not None and record.offset > self._previous_claim:
             self.foreign_claims += self._is_foreign(claimed.nonce)
 
-    def _marked(self, found: int) -> None:
-        """Take the format that a claim or a commit says; it is all that is known of the values before the tail."""
-        require_format(self._position, found)
-        if self._is_tail:
-            self.values_format = max(self.values_format, found)
-
     def _is_foreign(self, nonce: str) -> bool:
         """Whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
     def _committed(self, record: records.Record) -> None:
-        self._marked(_header(record.headers, _FORMAT_HEADER) or NAMED)
+        require_format(self._position, _header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
         for key, value, offset in self._tentative:

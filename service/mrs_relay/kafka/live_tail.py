@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import ledger_format
+from mrs_relay.kafka import cold_records, ledger_format
 
 FEW: Final = 10_000
 """A ledger with fewer offsets is read at once."""
@@ -84,6 +84,17 @@ class LiveTail:
         """Note that a key from `next_behind` is not written with this commit."""
         if self._behind is not None:
             self._behind.add(key)
+
+
+async def go_to(tail: LiveTail | None, cold: cold_records.ColdRecords | None, reader: brokers.LogReader) -> int:
+    """Go to where the values in memory begin, if that is noted; returns that offset, or 0 at the beginning."""
+    if tail is None or cold is None:
+        return 0
+    tail.noted = await find(reader)
+    if tail.noted:
+        cold.expect_older()
+    reader.seek(tail.noted or reader.beginning)
+    return tail.noted
 
 
 async def find(reader: brokers.LogReader) -> int:

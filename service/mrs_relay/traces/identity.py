@@ -40,15 +40,20 @@ def write(context: trace.SpanContext) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
 
-def is_chosen(trace_id: int, ratio: float) -> bool:
-    """Whether a trace is among this share of all traces; the same choice as that of OpenTelemetry's own samplers."""
-    return (trace_id & _LOW) < ratio * (1 << 64)
+def bound(ratio: float) -> int:
+    """Return the bound for a share of all traces: the same choice as that of OpenTelemetry's own samplers."""
+    return round(ratio * (1 << 64))
 
 
-def may_be_chosen(traceparent: str, ratio: float) -> bool:
-    """Whether the trace of a `traceparent`, which may be malformed, is among this share; read from its text alone."""
+def is_chosen(trace_id: int, bound: int) -> bool:
+    """Whether a trace is among the share with this bound."""
+    return (trace_id & _LOW) < bound
+
+
+def may_be_chosen(traceparent: str, bound: int) -> bool:
+    """Whether the trace of a `traceparent`, which may be malformed, is among that share; read from its text alone."""
     try:
-        return int(traceparent[19:35], 16) < ratio * (1 << 64)
+        return int(traceparent[19:35], 16) < bound
     except ValueError:
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 from urllib import parse
 
@@ -30,7 +30,10 @@ _BAD: Final = (facts.SubmissionInDoubt, facts.SubmissionRefused, facts.Submissio
 _STEP: Final[contextvars.ContextVar[trace.SpanContext | None]] = contextvars.ContextVar("step", default=None)
 """The span of the step that runs."""
 
+T = TypeVar("T")
 F = TypeVar("F", bound=facts.Fact | None)
+
+Work = Coroutine[Any, Any, T]
 
 _FAILED_STATUS: Final = 400
 _PORTS: Final = {"http": 80, "https": 443}
@@ -82,12 +85,13 @@ class Steps:
         self._record = record
         self._time = time
 
-    async def run(self, name: str, job: jobs.Job, work: Awaitable[F]) -> F:
-        """Do a step, and record it as a span of the job's trace; log lines in it carry the span's ids."""
+    def of(self, name: str, job: jobs.Job, work: Work[F]) -> Work[F]:
+        """Return the step with its span recorded; the step itself where the job has no trace."""
         came = self._record.wanted(job.traceparent)
-        if came is None:
-            return await work
+        return work if came is None else self._traced(name, job, work, came)
 
+    async def _traced(self, name: str, job: jobs.Job, work: Work[F], came: trace.SpanContext) -> F:
+        # Log lines of the step carry the ids of its span.
         context = identity.within(came, recorder.new_span_id())
         begun_ms, outcome, error = self._time.now_ms(), "", ""
         ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
@@ -137,21 +141,21 @@ class TracedSubmitter(submitter.Submitter):
         super().__init__(client, outcomes, settings, time, objects)
         self._steps = steps
 
-    async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
+    def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> Work[facts.Fact]:
         """See `Submitter`."""
-        return await self._steps.run("submit", job, super().submit(job, still_ours))
+        return self._steps.of("submit", job, super().submit(job, still_ours))
 
-    async def look_up(self, job: jobs.Job) -> facts.Fact:
+    def look_up(self, job: jobs.Job) -> Work[facts.Fact]:
         """See `Submitter`."""
-        return await self._steps.run("look up", job, super().look_up(job))
+        return self._steps.of("look up", job, super().look_up(job))
 
-    async def collect(self, job: jobs.Job) -> facts.ResultCollected:
+    def collect(self, job: jobs.Job) -> Work[facts.ResultCollected]:
         """See `Submitter`."""
-        return await self._steps.run("collect", job, super().collect(job))
+        return self._steps.of("collect", job, super().collect(job))
 
-    async def stop(self, job: jobs.Job) -> None:
+    def stop(self, job: jobs.Job) -> Work[None]:
         """See `Submitter`."""
-        await self._steps.run("stop", job, super().stop(job))
+        return self._steps.of("stop", job, super().stop(job))
 
 
 class TracedClient(clients.Client):
@@ -173,17 +177,19 @@ class TracedClient(clients.Client):
         self._base_url = f"{address.scheme}://{address.hostname}"
         self._server = {"server.address": address.hostname or "", "server.port": address.port or _PORTS[address.scheme]}
 
-    async def _send(
+    def _send(
         self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
-    ) -> transport.Response:
+    ) -> Work[transport.Response]:
         """Send a call; see `Client`."""
-        step = _STEP.get()
-        if step is None:
-            return await super()._send(wanted, path, query, body, timeout_s)
+        sending, step = super()._send(wanted, path, query, body, timeout_s), _STEP.get()
+        return sending if step is None else self._traced(wanted, sending, step)
 
+    async def _traced(
+        self, wanted: operation.AnyOperation, sending: Work[transport.Response], step: trace.SpanContext
+    ) -> transport.Response:
         begun_ms, status, failed = self._clock.now_ms(), 0, ""
         try:
-            response = await super()._send(wanted, path, query, body, timeout_s)
+            response = await sending
             status = response.status
         except (errors.MrsError, asyncio.CancelledError) as error:
             failed = type(error).__name__

@@ -8,6 +8,7 @@ ends, and its id may be chosen.
 from __future__ import annotations
 
 import asyncio
+import logging
 import pathlib
 import platform
 import random
@@ -74,11 +75,14 @@ class Recorder:
         processor: takes them; `batches` in the service, one that keeps them in tests.
         service: the name of the service in all spans.
         ratio: share of the traces to record.
+
+    Attributes:
+        bound: of that share, see `identity.bound`.
     """
 
     def __init__(self, processor: sdk.SpanProcessor, service: str = "mrs-relay", ratio: float = 1.0) -> None:
         self._processor = processor
-        self.ratio = ratio
+        self.bound = identity.bound(ratio)
         self._scope = instrumentation.InstrumentationScope("mrs_relay", mrs_relay.__version__)
         self._resource = resources.Resource(
             {
@@ -91,7 +95,7 @@ class Recorder:
     def wanted(self, traceparent: str | None) -> trace.SpanContext | None:
         """Return the span that a `traceparent` names, if the spans of its trace are to be recorded."""
         # The choice comes first, as it is all that most requests need.
-        if traceparent is None or not identity.may_be_chosen(traceparent, self.ratio):
+        if traceparent is None or not identity.may_be_chosen(traceparent, self.bound):
             return None
         context = identity.read(traceparent)
         return None if context is None or not context.trace_flags.sampled else context
@@ -136,6 +140,35 @@ def new_span_id() -> int:
     return random.getrandbits(64) or 1
 
 
+class Outages(export.SpanExporter):
+    """
+    Log the beginning and the end of each outage of the collector, with the number of spans that it has cost.
+
+    Args:
+        sender: sends the spans; it is called in the thread of the batches.
+    """
+
+    def __init__(self, sender: export.SpanExporter) -> None:
+        self._sender = sender
+        self._lost = 0
+
+    def export(self, spans: Sequence[sdk.ReadableSpan]) -> export.SpanExportResult:
+        """Send spans."""
+        result = self._sender.export(spans)
+        if result is not export.SpanExportResult.SUCCESS:
+            if not self._lost:
+                _log.warning("spans_not_sent", reason="the collector does not take them; those that follow are dropped")
+            self._lost += len(spans)
+        elif self._lost:
+            _log.info("spans_sent_again", lost=self._lost)
+            self._lost = 0
+        return result
+
+    def shutdown(self) -> None:
+        """Close the connections."""
+        self._sender.shutdown()
+
+
 def batches(chosen: settings.TracesSettings) -> sdk.SpanProcessor:
     """
     Send spans to the collector of the settings.
@@ -150,8 +183,12 @@ def batches(chosen: settings.TracesSettings) -> sdk.SpanProcessor:
         timeout=_TIMEOUT_S,
         compression=Compression.NoCompression,  # a tenth of the CPU time of a span
     )
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # three lines every four seconds of an outage
     return export.BatchSpanProcessor(
-        sender, max_queue_size=_QUEUE_SPANS, schedule_delay_millis=_DELAY_MS, max_export_batch_size=_BATCH_SPANS
+        Outages(sender),
+        max_queue_size=_QUEUE_SPANS,
+        schedule_delay_millis=_DELAY_MS,
+        max_export_batch_size=_BATCH_SPANS,
     )
 
 

@@ -83,7 +83,7 @@ class TenantTraces:
         if not isinstance(fact, facts.Requested | facts.InvalidRequest) or fact.job.traceparent is not None:
             return fact
         own = identity.own_trace(fact.job)
-        if not identity.is_chosen(own.trace_id, self._record.ratio):
+        if not identity.is_chosen(own.trace_id, self._record.bound):
             return fact
         job = msgspec.structs.replace(fact.job, traceparent=identity.write(own), tracestate=None)
         return msgspec.structs.replace(fact, job=job)
@@ -132,11 +132,10 @@ class TenantTraces:
         for key, job in changed.items():
             if job is None or job.state is jobs.State.PENDING_CANCEL:
                 continue
-            was = before.get(key)
-            found = came.get(key) or self._record.wanted(_traceparent(job, was))
+            found = came.get(key) or self._record.wanted(job.traceparent or _traceparent(None, before.get(key)))
             if found is not None:
                 links.append(identity.request_span(found, job))
-                self._changed(commit, found, was, job)
+                self._changed(commit, found, before.get(key), job)
 
         if links:
             counts = {"mrs_relay.jobs": len(changed), "mrs_relay.events": len(published)}

@@ -15,10 +15,11 @@ from mrs_relay.common import logs
 _HIDDEN = "hunter2"
 
 
-def _run(code: str, *, style: str = "json", level: str = "INFO") -> list[str]:
+def _run(code: str, *, style: str = "json", level: str = "INFO", names: str = "plain") -> list[str]:
     """Lines on standard error of a process of its own, for logging is set up for the whole process."""
     start = (
-        f"import structlog, logging\nfrom mrs_relay.common import logs\nlogs.setup(level={level!r}, style={style!r})\n"
+        f"import structlog, logging\nfrom mrs_relay.common import logs\n"
+        f"logs.setup(level={level!r}, style={style!r}, names={names!r})\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{start}log = structlog.get_logger('t')\n{textwrap.dedent(code)}"],
@@ -131,3 +132,61 @@ def test_a_line_that_cannot_be_written_is_lost_and_ends_nothing(style: str) -> N
         style=style,
     )
     assert len(lines) == 1
+
+
+_FAILED = """
+structlog.contextvars.bind_contextvars(trace_id="4bf9", span_id="00f0")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("poll_failed", request="r-1", error="ZeroDivisionError", secret_key="hunter2")
+logging.getLogger("aiokafka").warning("fetch failed")
+"""
+
+
+def test_lines_have_the_names_of_the_elastic_common_schema_on_request() -> None:
+    """Fields of ours clash with none of the schema's objects, such as `error`; secrets stay hidden."""
+    failed, fetch = map(json.loads, _run(_FAILED, names="ecs"))
+    assert failed.pop("@timestamp").endswith("Z")
+    assert "ZeroDivisionError" in failed.pop("error.stack_trace")
+    assert failed == {
+        "log.level": "error",
+        "message": "poll_failed",
+        "ecs.version": "8.11.0",
+        "trace.id": "4bf9",
+        "span.id": "00f0",
+        "mrs_relay": {"request": "r-1", "error": "ZeroDivisionError", "secret_key": "***"},
+    }
+    assert (fetch["log.logger"], fetch["message"]) == ("aiokafka", "fetch failed")
+
+
+def test_lines_have_the_names_of_opentelemetry_s_data_model_on_request() -> None:
+    """The body is the event, its fields are attributes."""
+    failed, fetch = map(json.loads, _run(_FAILED, names="otel"))
+    assert failed.pop("timestamp").endswith("Z")
+    assert "ZeroDivisionError" in failed["attributes"].pop("exception.stacktrace")
+    assert failed == {
+        "severity_text": "ERROR",
+        "severity_number": 17,
+        "body": "poll_failed",
+        "trace_id": "4bf9",
+        "span_id": "00f0",
+        "attributes": {"request": "r-1", "error": "ZeroDivisionError", "secret_key": "***"},
+    }
+    assert (fetch["severity_text"], fetch["attributes"]["logger"]) == ("WARNING", "aiokafka")
+
+
+def test_the_level_changes_while_the_process_runs() -> None:
+    """From the next line on, also for loggers that were made before."""
+    lines = _run(
+        """
+        log.debug("a")
+        logs.set_level("DEBUG")
+        log.debug("b")
+        logs.set_level("ERROR")
+        log.warning("c")
+        logging.getLogger("lib").warning("d")
+        log.error("e")
+        """
+    )
+    assert [json.loads(line)["event"] for line in lines] == ["b", "e"]

@@ -154,3 +154,21 @@ async def test_a_sleep_ends_with_its_event_or_with_its_time(looptime: float) -> 
     asyncio.get_running_loop().call_later(2, event.set)
     await tasks.sleep_until(event, 5)
     assert looptime == 7
+
+
+async def test_items_in_slices_leave_the_loop_to_others_now_and_then() -> None:
+    """All items come, in order."""
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(work())
+    items = range(4 * tasks.AT_ONCE)
+    assert [item async for item in tasks.in_slices(items)] == list(items)
+    task.cancel()
+    await asyncio.wait([task])
+    assert 3 <= turns <= 5

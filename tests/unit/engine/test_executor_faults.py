@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.engine import executor_bench, samples
+from tests.unit.engine import executor_bench, fakes, samples
 
-from mrs_relay.engine import resting_jobs
+from mrs_relay.common import tasks
+from mrs_relay.engine import partition_jobs, resting_jobs
 from mrs_relay.engine.decide import transitions
-from mrs_relay.engine.model import commands, facts, jobs
+from mrs_relay.engine.model import commands, facts, job_records, jobs
 
 _C = commands.Command
 
@@ -147,11 +148,40 @@ def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
             monkeypatch.setattr(bench.scheduler, "occupy", fail)
         names = ("a", "bad", "b")
         restored = [msgspec.structs.replace(running, id=name) for name in names]
-        bench.executor.resume(resting_jobs.RestingJobs({job.ledger_key: job for job in restored}))
+        await bench.executor.resume(resting_jobs.RestingJobs({job.ledger_key: job for job in restored}))
         assert {"a", "b"} <= bench.mrs.watched
         assert [type(fact) for fact in await bench.reported()] == [facts.InternalFailure]
 
     executor_bench.run(live, mrs=_Broken() if broken == "follow" else executor_bench.Mrs())
+
+
+def test_many_jobs_are_loaded_and_resumed_with_pauses_for_other_work() -> None:
+    """A partition may have 100,000, and the others of the process have work to do."""
+    running = samples.JOBS["running"]
+    assert running is not None
+    several = [msgspec.structs.replace(running, id=f"r-{number}") for number in range(4 * tasks.AT_ONCE)]
+    restored = {bytes(job.ledger_key): job_records.encode(job) for job in several}
+
+    async def live(bench: executor_bench.Bench) -> None:
+        turns = 0
+
+        async def work() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(work())
+        loaded = await partition_jobs.load(fakes.lease(restored=restored))
+        assert turns >= 3
+        turns = 0
+        await bench.executor.resume(loaded)
+        assert turns >= 2 * 3
+        task.cancel()
+        await asyncio.wait([task])
+        assert bench.mrs.watched >= {job.id for job in several}
+
+    executor_bench.run(live)
 
 
 def test_rejections_are_forgotten_in_time_by_one_timer() -> None:
@@ -162,7 +192,7 @@ def test_rejections_are_forgotten_in_time_by_one_timer() -> None:
             jobs.ledger_key("/billing", f"bad-{number}"): until_ms
             for number, until_ms in enumerate([0, 0, samples.NOW_MS + 60_000, samples.NOW_MS + 120_000])
         }
-        bench.executor.resume(resting_jobs.RestingJobs(), rejected)
+        await bench.executor.resume(resting_jobs.RestingJobs(), rejected)
         assert len(bench.executor._timers) == 1
 
         async def forgotten() -> int:

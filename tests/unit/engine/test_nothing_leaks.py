@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import malformed, spans
 from tests.unit.engine import fakes, mrs_fakes, samples, scheduling_fakes
@@ -136,6 +136,7 @@ def _check(life: _Life, logs: Any) -> None:
 
 
 @pytest.mark.parametrize("topics", [_TOPICS, _STRUCTURED], ids=["binary", "structured"])
+@settings(max_examples=40)  # an example has dozens of lives
 @given(_secrets)
 def test_life_of_a_request_tells_nothing_of_what_it_asks_for(topics: Any, secret: str) -> None:
     """From accepted to every end, with MRS quoting the request in its errors, and answered again afterwards."""

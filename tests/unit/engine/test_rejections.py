@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_rejections_of_an_old_ledger_are_held_to_the_new_bounds() -> None:
     assert running is not None
     restored = [running, *map(_old, (2, 0, 3, 1))]
     lease = fakes.lease(restored={job.ledger_key: job_records.encode(job) for job in restored})
-    loaded = partition_jobs.load(lease, _RULES, 3)
+    loaded = asyncio.run(partition_jobs.load(lease, _RULES, 3))
     assert _names(loaded.rejected) == ["bad-0", "bad-1", "bad-2", "bad-3"]
     hour_ms = samples.NOW_MS + _RULES.remember_rejected_ms
     assert list(loaded.rejected.values()) == [0, hour_ms + 1, hour_ms + 2, hour_ms + 3]

@@ -8,7 +8,7 @@ from mrs_relay.engine import context as contexts
 from mrs_relay.engine import partition_jobs, rewriting
 from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.kafka import lease as leases
-from mrs_relay.kafka import live_tail, records
+from mrs_relay.kafka import ledger_format, live_tail, records
 
 
 class _Ended:
@@ -35,9 +35,13 @@ def _jobs(count: int) -> partition_jobs.Jobs:
 
 
 def _again(
-    lease: leases.Lease[contexts.Notice], base: partition_jobs.Jobs, *changed: bytes, bytes_left: int = 1 << 30
+    lease: leases.Lease[contexts.Notice],
+    base: partition_jobs.Jobs,
+    *changed: bytes,
+    bytes_left: int = 1 << 30,
+    ledger: int = ledger_format.FORMAT,
 ) -> list[records.Change]:
-    return rewriting.changes(lease, base, [jobs.LedgerKey(key) for key in changed], bytes_left, 0.0)
+    return rewriting.changes(lease, base, [jobs.LedgerKey(key) for key in changed], bytes_left, 0.0, ledger)
 
 
 def test_quiet_job_is_written_again_as_it_is() -> None:
@@ -46,8 +50,14 @@ def test_quiet_job_is_written_again_as_it_is() -> None:
     base = _jobs(3)
     again = _again(lease, base, b"/a r-1")
     assert {change.key for change in again} == {b"/a r-0", b"/a r-2"}
-    assert {change.value for change in again} == {job_records.encode(samples.job("running"))}
+    assert {change.value for change in again} == {job_records.encode(samples.job("running"), ledger_format.NAMED)}
     assert _again(lease, base) == []
+
+
+def test_quiet_job_is_written_again_in_the_format_of_the_settings() -> None:
+    """An earlier version reads nothing else."""
+    (again,) = _again(_lease()[0], _jobs(1), ledger=ledger_format.NAMED)
+    assert again.value == job_records.encode(samples.job("running"), ledger_format.NAMED)
 
 
 def test_job_that_has_left_memory_is_not_written_again() -> None:
@@ -64,7 +74,7 @@ def test_commit_writes_as_many_again_as_fit_and_one_at_least() -> None:
     """The others follow with the next commits."""
     lease, _ = _lease()
     base = _jobs(200)
-    size_bytes = records.size_bytes(b"/a r-0", job_records.encode(samples.job("running")))
+    size_bytes = records.size_bytes(b"/a r-0", job_records.encode(samples.job("running"), ledger_format.NAMED))
     assert len(_again(lease, base, bytes_left=5 * size_bytes + 20)) == 5
     assert len(_again(lease, base, bytes_left=0)) == 1
     assert len(_again(lease, base)) == 64

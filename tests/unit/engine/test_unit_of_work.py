@@ -26,14 +26,14 @@ def test_jobs_are_loaded_and_the_restored_bytes_let_go() -> None:
     """After loading, every job is there once and the ledger's bytes are free."""
     committed = [samples.job("running", id=f"order-{number}") for number in range(5)]
     lease = fakes.lease(restored={job.ledger_key: job_records.encode(job) for job in committed})
-    assert partition_jobs.load(lease) == {job.ledger_key: job for job in committed}
+    assert asyncio.run(partition_jobs.load(lease)) == {job.ledger_key: job for job in committed}
     assert lease.restored == {}
 
 
 def test_unreadable_ledger_stops_the_load() -> None:
     """One record that is no job, and a person must decide."""
     with pytest.raises(errors.StateUnreadable):
-        partition_jobs.load(fakes.lease(restored={b"/a b": b"{"}))
+        asyncio.run(partition_jobs.load(fakes.lease(restored={b"/a b": b"{"})))
 
 
 def test_plan_without_facts_is_empty() -> None:
@@ -325,7 +325,7 @@ def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
     list(later.apply())
     assert bench.jobs.awaited == 1
     restored = {bytes(key): job_records.encode(job) for key, job in bench.jobs.items()}
-    assert partition_jobs.load(fakes.lease(restored=restored)).awaited == 1
+    assert asyncio.run(partition_jobs.load(fakes.lease(restored=restored))).awaited == 1
 
 
 def test_duplicates_are_stopped_beside_any_other_command() -> None:

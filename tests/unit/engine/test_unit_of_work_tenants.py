@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.unit.engine import fakes, samples
 
 from mrs_relay.engine import context as contexts
@@ -67,4 +69,4 @@ def test_restored_requests_that_wait_are_counted() -> None:
     waiting = [samples.request(id=f"r-{state}", state=state) for state in (jobs.State.QUEUED, jobs.State.CHOOSING)]
     others = [samples.request(id="r-3", state=jobs.State.SUBMITTING)]
     lease = fakes.lease(restored={job.ledger_key: job_records.encode(job) for job in [*waiting, *others]})
-    assert partition_jobs.load(lease).queued == 2
+    assert asyncio.run(partition_jobs.load(lease)).queued == 2

@@ -42,10 +42,12 @@ def _broker(guarantee: str = "exactly-once") -> memory_broker.MemoryBroker:
 class _Partition:
     """A partition's owner as far as the ledger sees it: values in memory, and commits."""
 
-    def __init__(self, broker: memory_broker.MemoryBroker, *, whole: bool = False) -> None:
+    def __init__(
+        self, broker: memory_broker.MemoryBroker, *, whole: bool = False, form: int = ledger_format.FORMAT
+    ) -> None:
         kafka = broker.kafka
         rule = cold_records.ColdRule(_due_ms, 1000)
-        options = ledgers.Options(runtimes.LEDGER, kafka.transactional, {}, 1_000_000, 60.0, cold=rule)
+        options = ledgers.Options(runtimes.LEDGER, kafka.transactional, {}, 1_000_000, 60.0, cold=rule, format=form)
         transactional_id = kafka.transactional_id(0) if kafka.transactional else None
         self.ledger = ledgers.Ledger(_INPUT, options, broker, transactional_id)
         self.ledger.reads_whole = whole
@@ -194,8 +196,9 @@ async def test_deletion_while_the_rest_is_indexed_hides_an_older_record() -> Non
     broker = _broker()
     one = await _remembering(broker)
     await one.take("e0")
-    await one.write(e0="runs again")
+    await one.write(e0="cold 5000")
     two = await _Partition(broker).open()
+    assert await two.take("e0") == b"cold 5000"
     await two.write(e0=None)
     await two.ledger.index_older()
     assert await two.take("e0") is None
@@ -206,7 +209,6 @@ async def test_value_that_was_taken_back_meanwhile_is_not_due() -> None:
     broker = _broker()
     one = await _remembering(broker)
     await one.take("e0")
-    await one.write(e0="runs again")
     await one.write(e0="cold 5000")
     two = await _Partition(broker).open()
     assert await two.take("e0") == b"cold 5000"
@@ -340,3 +342,28 @@ async def test_partition_that_is_restored_while_kafka_is_away_indexes_again(monk
     with pytest.raises(errors.StreamDown):
         await two.ledger.index_older()
     assert not two.cold.is_complete
+
+
+async def test_owner_that_writes_the_former_format_reads_the_whole_ledger() -> None:
+    """It alone can find that no value of the later format is left, and say so; a tail has the former marks."""
+    broker = _broker()
+    one = await _remembering(broker)
+    assert one.ledger.tail is not None
+    assert one.ledger.tail.noted > 0
+    former = await _Partition(broker, form=1).open()
+    assert former.cold.is_complete
+    await former.write(quiet="{}")
+    assert _mark(broker) == b"2"
+
+    for number in range(60):
+        await former.write(**{f"e{number}": None})
+    broker.compact(runtimes.LEDGER)
+    former = await _Partition(broker, form=1).open()
+    await former.write(quiet="{}")
+    assert _mark(broker) == b"1"
+
+
+def _mark(broker: memory_broker.MemoryBroker) -> bytes:
+    """The format that the last commit says."""
+    last = [record for record in broker.committed(runtimes.LEDGER, 0) if record.key == ledger_format.OFFSETS][-1]
+    return dict(last.headers)["f"]

@@ -57,4 +57,4 @@ def test_a_share_of_traces_is_the_share_of_other_services(ratio: float) -> None:
     sampler = sampling.TraceIdRatioBased(ratio)
     for trace_id in (spans.TRACE, 1, 1 << 63, (1 << 64) - 1, (1 << 128) - 1, int(0.3 * (1 << 64)), 0x4000 << 48):
         theirs = sampler.should_sample(None, trace_id, "x").decision.is_sampled()
-        assert identity.is_chosen(trace_id, ratio) is theirs
+        assert identity.is_chosen(trace_id, identity.bound(ratio)) is theirs

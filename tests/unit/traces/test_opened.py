@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import structlog
+from opentelemetry.sdk import trace as sdk
+from opentelemetry.sdk.trace import export
 from tests.support import otlp, ports, spans
 from tests.unit.engine import samples
 
@@ -15,7 +19,7 @@ from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine import tracing
 from mrs_relay.engine.model import jobs
-from mrs_relay.traces import opened, settings
+from mrs_relay.traces import opened, recorder, settings
 
 
 def _end(observing: tracing.Tracing) -> None:
@@ -110,3 +114,27 @@ def test_traces_that_are_off_load_no_library() -> None:
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=200)
+
+
+class _Collector(export.SpanExporter):
+    """Takes spans, or not."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+
+    def export(self, spans: Sequence[sdk.ReadableSpan]) -> export.SpanExportResult:
+        assert spans
+        return export.SpanExportResult.FAILURE if self.is_away else export.SpanExportResult.SUCCESS
+
+
+def test_an_outage_of_the_collector_is_two_lines_of_the_log() -> None:
+    """The first loss, and how many it were when spans arrive again."""
+    collector = _Collector()
+    outages = recorder.Outages(collector)
+    some = [sdk.ReadableSpan("a"), sdk.ReadableSpan("b")]
+    with structlog.testing.capture_logs() as logs:
+        for is_away in (False, True, True, True, False, False):
+            collector.is_away = is_away
+            outages.export(some)
+    assert [line["event"] for line in logs] == ["spans_not_sent", "spans_sent_again"]
+    assert logs[1]["lost"] == 6

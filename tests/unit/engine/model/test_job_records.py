@@ -50,6 +50,10 @@ def _as(job: jobs.Job, kind: type[jobs.Job], **more: Any) -> Any:
     return kind(**{name: getattr(job, name) for name in job.__struct_fields__}, **more)
 
 
+def _ended(**changes: Any) -> jobs.Job:
+    return msgspec.structs.replace(samples.request(), state=jobs.State.FAILED, work=None, **changes)
+
+
 def test_record_by_places_is_pinned() -> None:
     """Ledgers of all versions must load: places never move, and new ones are the last."""
     job = samples.request(labels={"team": "x"}, seen=jobs.MrsStatus("j-1", "RUNNING"), state=jobs.State.RUNNING)
@@ -58,13 +62,35 @@ def test_record_by_places_is_pinned() -> None:
     work = ["batch", "SparkSubmit", ["--class", "A"], {"k": "v"}]
     seen = ["j-1", "RUNNING", "", 0.0, "", "", 0, 0, 0]
     middle = [work, False, "nightly", 5, 0, {"team": "x"}, 0, 0, seen, False, 0, None, None, "run-7", None, None, None]
-    end = [0, None, 0, 0, 0, 0, None, None, None, None, -1, [], "v2", "", None, None, None, "", b"", b""]
+    end: list[object] = [
+        0,
+        None,
+        0,
+        0,
+        0,
+        0,
+        None,
+        None,
+        None,
+        None,
+        -1,
+        [],
+        "v2",
+        "",
+        None,
+        None,
+        None,
+        "",
+        None,
+        b"",
+        b"",
+    ]
     assert places == begin + middle + end
 
 
 def test_head_of_a_job_that_has_ended_is_pinned() -> None:
     """What memory keeps of it stands before its places: when it expires, when it was submitted, its kind."""
-    job = samples.request(state=jobs.State.FAILED, work=None, expires_ms=1, intent_ms=2, kind="echo")
+    job = _ended(expires_ms=1, intent_ms=2, kind="echo")
     value = job_records.encode(job)
     assert value[:22] == b"\x03" + b"\0\0\0\0\0\0\0\x01" + b"\0\0\0\0\0\0\0\x02" + b"\x04echo"
     assert msgspec.msgpack.decode(value[22:])[4] == "failed"
@@ -85,8 +111,8 @@ def test_format_1_is_written_as_long_as_the_settings_say_so() -> None:
         samples.request(samples.CREATION),
         samples.request(work=jobs.Task({"a": 2**70}), kind="echo"),
         samples.request(seen=jobs.MrsStatus("j-1", submitted_ms=2**70)),
-        samples.request(state=jobs.State.FAILED, work=None, expires_ms=2**63),
-        samples.request(state=jobs.State.FAILED, work=None, expires_ms=1, kind="k" * 300),
+        _ended(expires_ms=2**63),
+        _ended(expires_ms=1, kind="k" * 300),
     ],
     ids=["call", "task", "wide number", "late end", "long kind"],
 )

@@ -91,7 +91,7 @@ _jobs = st.builds(
     missing=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
     unsettled=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
     later=st.sampled_from([b"", b'"next":{"a":[1,null]},"nextest":1.50']),
-    after=st.sampled_from([b"", msgspec.msgpack.encode([49, {"a": [1, None]}, 1.5])]),
+    after=st.sampled_from([b"", msgspec.msgpack.encode([50, {"a": [1, None]}, 1.5])]),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -85,4 +86,4 @@ def test_a_partition_with_a_job_of_an_unknown_kind_is_not_taken() -> None:
     """Only the version that wrote it can work on it; for this one it would look like a batch job."""
     job = msgspec.structs.replace(samples.request(), kind="later")
     with pytest.raises(errors.StateUnreadable, match="'later'"):
-        partition_jobs.load(fakes.lease(restored={bytes(job.ledger_key): job_records.encode(job)}))
+        asyncio.run(partition_jobs.load(fakes.lease(restored={bytes(job.ledger_key): job_records.encode(job)})))

@@ -1,0 +1,115 @@
+"""
+What traces cost: CPU time of the relay for each request, with traces and without, in turns, for shares of requests.
+
+The run is that of `bench/status.py`. Each request brings a trace context; a collector in a process of its own takes the
+spans. The CPU time includes that of the thread that encodes and sends them.
+
+    PYTHONPATH=. python bench/traces.py [--count 3000] [--rounds 5] [--ratio 0 0.02 1] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from bench import status
+
+from mrs_relay.common import logs
+from mrs_relay.engine import tracing
+from mrs_relay.kafka import records
+from mrs_relay.traces import opened
+from mrs_relay.traces import settings as traces_settings
+
+_COLLECTOR: Final = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *given):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+_chance = random.Random(5)  # noqa: S311 - ids of traces are no secrets
+
+
+@contextlib.contextmanager
+def collector() -> Iterator[str]:
+    """Run a collector that forgets everything; the address that takes spans."""
+    process = subprocess.Popen([sys.executable, "-c", _COLLECTOR], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1/traces"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def traced(_number: int) -> records.Headers:
+    """A trace context of a producer."""
+    text = b"00-%032x-%016x-01" % (_chance.getrandbits(128), _chance.getrandbits(64))
+    return (("traceparent", text),)
+
+
+async def one_us(count: int, url: str, ratio: float | None) -> float:
+    """CPU time for each request in microseconds; without traces for None."""
+    if ratio is None:
+        return await status.cpu_us(count, None, tracing.OFF, traced)
+    async with contextlib.AsyncExitStack() as stack:
+        chosen = traces_settings.TracesSettings(endpoint=url, ratio=ratio)
+        observing = await stack.enter_async_context(opened.opened(chosen))
+        took_us = await status.cpu_us(count, None, observing, traced)
+        started_s = time.process_time()
+        await stack.aclose()  # what waits is sent
+        return took_us + (time.process_time() - started_s) / count * 1e6
+
+
+def measure(count: int, rounds: int, ratio: float, url: str) -> dict[str, float]:
+    """All figures of a share: the median of the rounds, each of which compares two runs next to each other."""
+    pairs = []
+    asyncio.run(one_us(count // 4, url, ratio))  # the first run imports and warms up
+    for number in range(rounds):
+        turns = {}
+        for share in (ratio, None) if number % 2 else (None, ratio):
+            turns[share] = asyncio.run(one_us(count, url, share))
+        pairs.append((turns[ratio], turns[None]))
+    return {
+        "share": ratio,
+        "with_us": round(statistics.median(one for one, _ in pairs), 1),
+        "without_us": round(statistics.median(one for _, one in pairs), 1),
+        "ratio": round(statistics.median(one / other for one, other in pairs), 4),
+    }
+
+
+def main() -> None:
+    """Read the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ratio", type=float, nargs="+", default=[0.0, 0.02, 1.0])
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each share")
+    given = parser.parse_args()
+    logs.setup(level="ERROR")
+    with collector() as url:
+        for ratio in given.ratio:
+            figures = measure(given.count, given.rounds, ratio, url)
+            print(json.dumps(figures) if given.json else figures, flush=True)
+
+
+if __name__ == "__main__":
+    main()
