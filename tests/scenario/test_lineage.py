@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.support import history, service, service_harness
 
+from mrs_relay.engine.model import job_records
+
 pytestmark = pytest.mark.looptime
 
 _TOPIC = "mrs.lineage"
@@ -75,9 +77,9 @@ async def test_sent_arguments_of_a_spark_program_are_those_of_the_ledger() -> No
         await here.until_ended(["r-1"], 3600)
         (run,) = {json.loads(one.value or b"")["run"]["runId"] for one in here.broker.committed(_TOPIC)}
         ledger = here.broker.committed(here.chosen.kafka.topics.ledger)
-        intents = [one.value for one in ledger if one.value and b'"submitting"' in one.value]
-        assert intents
-        assert all(f"spark.openlineage.parentRunId={run}".encode() in one for one in intents)
+        jobs = [job_records.decode(one.value) for one in ledger if one.value and one.key and one.key[:1] != b"\0"]
+        (intent,) = [job.work for job in jobs if job.state == "submitting"]
+        assert f"spark.openlineage.parentRunId={run}" in getattr(intent, "arguments", ())
 
 
 async def test_lineage_is_off_unless_a_topic_is_named() -> None:

@@ -288,7 +288,7 @@ class UnitOfWork:
         self._events.extend(decision.events)
         self._published += step.published
         self._passed += step.passed
-        self.bytes += step.size_bytes if self._runs is None else step.size_bytes + self._runs.note(step.before, decision)
+        self.bytes += step.size_bytes + (0 if self._runs is None else self._runs.note(step.before, decision))
         if decision.job is not None and decision.job.state is jobs.State.REJECTED:
             self._forget_oldest()
         if decision.command is not None:
