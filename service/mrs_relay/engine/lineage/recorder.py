@@ -11,9 +11,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import structlog
+
 from mrs_relay.engine.lineage import datasets, run_events, runs, settings, statements
 from mrs_relay.engine.model import decisions, jobs
 from mrs_relay.kafka import records
+
+_log = structlog.get_logger(__name__)
 
 _THREADED_LENGTH: Final = 800
 """
@@ -46,7 +50,9 @@ class Target(NamedTuple):
 
 
 def ready(target: Target) -> Target:
-    """Prepare the parser of SQL, which takes time once; return the same target."""
+    """Prepare the parser of SQL, which takes time once; say so if it is not installed. Return the same target."""
+    if not statements.is_available():
+        _log.warning("sql_not_parsed", reason="sqlglot is missing: pip install 'mrs-relay[lineage]'")
     statements.warm_up()
     return target
 

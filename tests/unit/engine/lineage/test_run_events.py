@@ -6,9 +6,10 @@ import json
 import threading
 
 import pytest
+import structlog
 from tests.unit.engine import lineage_bench, samples
 
-from mrs_relay.engine.lineage import recorder, run_events, statements
+from mrs_relay.engine.lineage import recorder, run_events, settings, statements
 from mrs_relay.engine.model import jobs
 from mrs_relay.messages import events
 
@@ -144,6 +145,17 @@ async def test_event_that_fits_not_at_all_is_left_out_and_counted() -> None:
     assert lineage_bench.events(bench) == []
     assert bench.states() == ["submitted"]
     assert bench.context.counts.internal_errors["lineage", "TooLarge"] == 1
+
+
+async def test_without_sqlglot_runs_are_written_without_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log says at the start what is missing."""
+    monkeypatch.setattr(statements, "is_available", lambda: False)
+    statements.read.cache_clear()
+    with structlog.testing.capture_logs() as logs:
+        recorder.ready(recorder.Target("t", "n", settings.LineageSettings()))
+    (start,) = await lineage_bench.written(_sql("SparkSql"), "taken")
+    statements.read.cache_clear()
+    assert (start["inputs"], [one["event"] for one in logs]) == ([], ["sql_not_parsed"])
 
 
 async def test_long_sql_is_parsed_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
