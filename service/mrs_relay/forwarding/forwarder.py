@@ -137,7 +137,7 @@ class Forwarder:
 
         for position, some in found.items():
             lane = self._lanes.get(position)
-            if lane is not None and some:
+            if lane is not None and lane.next_offset is not None and some:
                 lane.task = supervisor.start(self._send_all(lane, some), name=f"forward {position}")
         if not wanted:
             await asyncio.sleep(_POLL_S)  # a poll without wanted partitions returns at once
