@@ -6,7 +6,7 @@ import json
 import pathlib
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
 import referencing
 from openlineage.client import event_v2, facet_v2, serde
@@ -73,10 +73,6 @@ def _facets(event: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _read(event: dict[str, Any]) -> event_v2.RunEvent:
     """Make the client's own classes of an event; they check ids, times and addresses."""
-    datasets = {
-        "inputs": [event_v2.InputDataset(one["namespace"], one["name"]) for one in event.get("inputs", [])],
-        "outputs": [event_v2.OutputDataset(one["namespace"], one["name"]) for one in event.get("outputs", [])],
-    }
     parent = event["run"]["facets"].get("parent")
     if parent is not None:
         run, job = facet_v2.parent_run.Run(**parent["run"]), facet_v2.parent_run.Job(**parent["job"])
@@ -87,5 +83,6 @@ def _read(event: dict[str, Any]) -> event_v2.RunEvent:
         run=event_v2.Run(event["run"]["runId"]),
         job=event_v2.Job(event["job"]["namespace"], event["job"]["name"]),
         eventType=event_v2.RunState(event["eventType"]),
-        **datasets,
+        inputs=[event_v2.InputDataset(one["namespace"], one["name"]) for one in event.get("inputs", [])],
+        outputs=[event_v2.OutputDataset(one["namespace"], one["name"]) for one in event.get("outputs", [])],
     )
