@@ -27,6 +27,8 @@ from mrs_relay.api import settings as api_settings
 from mrs_relay.common import log_settings
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.lineage import settings as lineage_settings
+from mrs_relay.forwarding import settings as forwarding_settings
 from mrs_relay.kafka import instance
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
@@ -94,6 +96,14 @@ class Settings(_Read):
 
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
     """Settings of submitting, following and remembering jobs."""
+
+    lineage: lineage_settings.LineageSettings = pydantic.Field(default_factory=lineage_settings.LineageSettings)
+    """What OpenLineage events show."""
+
+    forwarding: forwarding_settings.ForwardingSettings = pydantic.Field(
+        default_factory=forwarding_settings.ForwardingSettings
+    )
+    """Where `mrs-relay lineage forward` sends OpenLineage events."""
 
     web: web_settings.WebSettings = pydantic.Field(default_factory=web_settings.WebSettings)
     """Health, readiness and metrics of the relay over HTTP."""
@@ -163,7 +173,7 @@ class Settings(_Read):
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """Return the settings of each tenant; without tenants one without a name."""
         return all_tenants.resolve(
-            self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s, self.results
+            self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s, self.results, self.lineage
         )
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:
@@ -225,6 +235,15 @@ class WebRoleSettings(_Topics):
     log: log_settings.LogSettings = pydantic.Field(default_factory=log_settings.LogSettings)
 
 
+class ForwarderSettings(_Topics):
+    """The settings of `mrs-relay lineage forward`; see the groups of the same names in `Settings`."""
+
+    forwarding: forwarding_settings.ForwardingSettings = pydantic.Field(
+        default_factory=forwarding_settings.ForwardingSettings
+    )
+    log: LogSettings = pydantic.Field(default_factory=LogSettings)
+
+
 _Some = TypeVar("_Some", bound=_Topics)
 
 
@@ -246,6 +265,16 @@ def load_web_role(config: pathlib.Path | None = None) -> WebRoleSettings:
         SettingsError: as `load`.
     """
     return _load_some(WebRoleSettings, config)
+
+
+def load_forwarder(config: pathlib.Path | None = None) -> ForwarderSettings:
+    """
+    Read the settings of `mrs-relay lineage forward`.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    return _load_some(ForwarderSettings, config)
 
 
 def _load_some(model: type[_Some], config: pathlib.Path | None) -> _Some:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import pydantic
 
 from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.lineage import settings as lineage_settings
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.obs import paths
 
@@ -49,6 +50,12 @@ class Tenant(policies.TenantPolicy):
     latest: kafka_settings.TopicName | None = None
     """Where the latest status of its requests is kept; kafka.topics.latest unless it is set."""
 
+    lineage_topic: kafka_settings.TopicName | None = None
+    """Where its OpenLineage run events are written; kafka.topics.lineage unless it is set."""
+
+    lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings()
+    """What its run events show; a field that is not set is that of the group `lineage`."""
+
     event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] | None = None
     """CloudEvents `source` of its events; `<event_source>/<name>` unless it is set."""
 
@@ -67,6 +74,7 @@ class ResolvedTenant:
         connection: name of its connection to MRS.
         event_source: the `source` of its events.
         policy: what it may do.
+        lineage: what its run events show.
     """
 
     name: str
@@ -74,6 +82,7 @@ class ResolvedTenant:
     connection: str
     event_source: str
     policy: policies.Policy
+    lineage: lineage_settings.LineageSettings
 
 
 def resolve(
@@ -82,6 +91,7 @@ def resolve(
     event_source: str,
     queue_deadline_s: float = 0.0,
     results: policies.Results | None = None,
+    lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings(),  # noqa: B008 - it is frozen
 ) -> tuple[ResolvedTenant, ...]:
     """
     Resolve the settings of each tenant, in the order of the settings; without tenants, of the one without a name.
@@ -90,7 +100,7 @@ def resolve(
     the group of a deployment without tenants: replicas from before and after the change fence each other out.
 
     `queue_deadline_s` is the default of requests whose tenant has neither a default nor a limit of it; 0: none.
-    `results` is what becomes of rows of SQL where a tenant does not say otherwise.
+    `results` is what becomes of rows of SQL where a tenant does not say otherwise, and `lineage` what run events show.
     """
     results = results or policies.Results()
     if not tenants:
@@ -99,14 +109,13 @@ def resolve(
             deployment=kafka.deployment,
             results=results,
         )
-        return (ResolvedTenant("", kafka, OWN, event_source, unnamed),)
+        return (ResolvedTenant("", kafka, OWN, event_source, unnamed, lineage),)
     return tuple(
         _resolved(
             kafka,
             (name, tenant),
             event_source,
-            _with_deadline(tenant, queue_deadline_s),
-            tenant.results.below(results, name),
+            _Defaults(_with_deadline(tenant, queue_deadline_s), tenant.results.below(results, name), lineage),
         )
         for name, tenant in tenants.items()
     )
@@ -118,12 +127,16 @@ def _with_deadline(rules: policies.TenantPolicy, queue_deadline_s: float) -> pol
     return rules.defaults.model_copy(update={"queue_deadline_s": queue_deadline_s})
 
 
+class _Defaults(NamedTuple):
+    """The values of what a tenant leaves out."""
+
+    requests: policies.Defaults
+    results: policies.Results
+    lineage: lineage_settings.LineageSettings
+
+
 def _resolved(
-    kafka: kafka_settings.KafkaSettings,
-    named: tuple[str, Tenant],
-    event_source: str,
-    defaults: policies.Defaults,
-    results: policies.Results,
+    kafka: kafka_settings.KafkaSettings, named: tuple[str, Tenant], event_source: str, defaults: _Defaults
 ) -> ResolvedTenant:
     name, tenant = named
 
@@ -134,6 +147,7 @@ def _resolved(
         events=tenant.events or shared.events,
         dead_letters=tenant.dead_letters or shared.dead_letters,
         latest=tenant.latest or shared.latest,
+        lineage=tenant.lineage_topic or shared.lineage,
         control=shared.control,
         audit=shared.audit,
         status=shared.status,
@@ -146,7 +160,10 @@ def _resolved(
         kafka=kafka.model_copy(update={"topics": topics, "group_id": group_id}),
         connection=tenant.connection,
         event_source=tenant.event_source or f"{event_source}/{name}",
-        policy=policies.Policy(name, tenant.allow, tenant.limits, defaults, kafka.deployment, results),
+        policy=policies.Policy(
+            name, tenant.allow, tenant.limits, defaults.requests, kafka.deployment, defaults.results
+        ),
+        lineage=defaults.lineage.model_copy(update=tenant.lineage.model_dump(exclude_unset=True)),
     )
 
 
@@ -175,6 +192,7 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             (topics.events, "events"),
             (topics.dead_letters, "dead letters"),
             (topics.latest, "latest states"),
+            (topics.lineage, "lineage"),
             (topics.control, "controls"),
             (topics.audit, "decisions"),
             (topics.status, "status"),

@@ -29,6 +29,7 @@ from mrs_relay.engine import context as contexts
 from mrs_relay.engine import control_reader, relay, status_publisher, status_report, tracing, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
+from mrs_relay.engine.lineage import recorder
 from mrs_relay.engine.model import cold_jobs, decisions
 from mrs_relay.engine.quota_sharing import exchange
 from mrs_relay.engine.scheduling import controls as standing
@@ -358,11 +359,11 @@ def _context(
     share: quota.Share,
     reader: control_reader.ControlReader,
 ) -> contexts.TenantContext:
-    engine, topics = settings.engine, one.kafka.topics
+    engine, topics, target = settings.engine, one.kafka.topics, _lineage(one)
     return contexts.TenantContext(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
-        config=_config(engine),
+        config=_config(engine, one),
         topics=contexts.Topics(
             topics.requests,
             topics.events,
@@ -371,6 +372,7 @@ def _context(
             settings.event_mode,
             topics.latest,
         ),
+        lineage=None if target is None else recorder.ready(target),
         time=reader.time,
         scheduler=connection.scheduler,
         tracker=connection.tracker,
@@ -386,7 +388,14 @@ def _context(
     )
 
 
-def _config(engine: engine_settings.EngineSettings) -> decisions.DecisionConfig:
+def _lineage(one: tenants.ResolvedTenant) -> recorder.Target | None:
+    """Return where a tenant's run events go; None: they are not written."""
+    topic = one.kafka.topics.lineage
+    return None if topic is None else recorder.Target(topic, one.lineage.namespace or one.event_source, one.lineage)
+
+
+def _config(engine: engine_settings.EngineSettings, one: tenants.ResolvedTenant) -> decisions.DecisionConfig:
+    target = _lineage(one)
     return decisions.DecisionConfig(
         remember_ms=round(engine.remember_s * 1000),
         progress_step=engine.progress_step,
@@ -396,4 +405,5 @@ def _config(engine: engine_settings.EngineSettings) -> decisions.DecisionConfig:
         repeat_backoff_ms=round(engine.repeat_backoff_s * 1000),
         collect_within_ms=round(engine.collect_within_s * 1000),
         remember_rejected_ms=round(engine.remember_rejected_s * 1000),
+        spark_parent=target.namespace if target is not None and target.rules.spark_parent else None,
     )

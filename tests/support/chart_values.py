@@ -58,7 +58,11 @@ MUTUAL: Final[dict[str, Any]] = {
 EVERYTHING: Final[dict[str, Any]] = {
     **SECURED,
     "settings": {
-        "kafka": {"app_id": "lake", "group_id": "lake-relay", "topics": {"requests": "lake.requests"}},
+        "kafka": {
+            "app_id": "lake",
+            "group_id": "lake-relay",
+            "topics": {"requests": "lake.requests", "lineage": "lake.lineage"},
+        },
         "engine": {"slots_per_cluster": 20},
         "log": {"level": "DEBUG"},
     },

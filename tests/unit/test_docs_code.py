@@ -89,6 +89,11 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/results.md": {2: "settings; tests/e2e/test_results.py starts relays with them"},
     "docs/running.md": {1: "as in README.md"},
     "docs/tenants.md": {2: "a message of the relay"},
+    "docs/lineage.md": {
+        1: "installs from a package registry; its variable is checked here",
+        2: "runs until it is stopped; tests/contract/test_lineage_forwarding.py plays it, its variable is checked here",
+        3: "shortened; tests/unit/engine/lineage/test_spark_parent.py has it whole",
+    },
     "docs/traces.md": {1: "installs from a package registry; its variable is checked here"},
     "docs/why.md": dict.fromkeys(
         range(1, 5),

@@ -41,7 +41,8 @@ def main(action: str) -> int:
 
 
 def _plan() -> dict[str, Any]:
-    kafka = kafka_settings.KafkaSettings(partitions=_MANY, replication_factor=3)
+    named = kafka_settings.Topics(latest="mrs.latest", lineage="mrs.lineage")
+    kafka = kafka_settings.KafkaSettings(partitions=_MANY, replication_factor=3, topics=named)
     topics = [
         {
             **_named(kafka, topic["topicName"]),
@@ -70,12 +71,13 @@ def _rule(kafka: kafka_settings.KafkaSettings, rule: acl_plan.Acl) -> dict[str, 
 
 
 def _named(kafka: kafka_settings.KafkaSettings, topic: str) -> dict[str, str]:
-    """Return the setting that names a topic, its default, and what follows the name."""
+    """Return the setting that names a topic, its default ("": it is there if named), and what follows the name."""
     if topic == kafka.topics.ledger:
         requests = kafka.topics.requests
         return {"setting": "requests", "name": requests, "suffix": topic.removeprefix(requests)}
-    names = kafka.topics.model_dump()
-    return {"setting": next(name for name, value in names.items() if value == topic), "name": topic, "suffix": ""}
+    setting = next(name for name, value in kafka.topics.model_dump().items() if value == topic)
+    default = kafka_settings.Topics.model_fields[setting].default or ""
+    return {"setting": setting, "name": default, "suffix": ""}
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class _Command:
 _COMMANDS: Final[Mapping[str, _Command]] = {
     "serve": _Command("mrs_relay.cli.serve", "serve", _RUN, ("mrs-relay serve", "mrs-relay serve --config relay.toml")),
     "web": _Command("mrs_relay.cli.web", "app", _RUN),
+    "lineage": _Command("mrs_relay.cli.lineage", "app", _RUN),
     "demo": _Command(
         "mrs_relay.demo.command",
         "demo",

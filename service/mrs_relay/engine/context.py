@@ -10,6 +10,7 @@ from mrs_relay.common import clock
 from mrs_relay.engine import held_jobs, tracing, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
+from mrs_relay.engine.lineage import recorder
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import controls, lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
@@ -50,6 +51,7 @@ class TenantContext:
         quota: the tenant's policy, and its usage against the limits.
         controls: those in effect in this process.
         held: partition -> its jobs that wait for something of their own, for people who ask why.
+        lineage: where run events are written; None: none are.
         ledger_format: of the jobs that are written.
         traces: observe commits.
     """
@@ -69,6 +71,7 @@ class TenantContext:
     quota: quota.TenantQuota
     controls: controls.Controls = field(default_factory=controls.Controls)
     held: dict[int, held_jobs.HeldJobs] = field(default_factory=dict)
+    lineage: recorder.Target | None = None
     ledger_format: int = formats.FORMAT
     traces: tracing.Traces = tracing.OFF
 

@@ -39,6 +39,7 @@ async def relay(lease: leases.Lease[contexts.Notice], context: contexts.TenantCo
                 for key, fact in unit.read(rest):  # 2 read: turn each into a fact for a job
                     unit.decide(key, fact)  # 3 decide: pure
                 if unit.has_progress(rest):
+                    await unit.add_lineage()
                     epoch = await lease.commit(
                         unit.changes(), unit.outgoing(), unit.next_offset
                     )  # 4 commit: all or none

@@ -18,6 +18,7 @@ from mrs_relay.engine import alarms, durations, outgoing, partition_jobs, recall
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import cancel_routing, reader
+from mrs_relay.engine.lineage import recorder
 from mrs_relay.engine.model import commands, decisions, facts, job_records, jobs
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
@@ -99,6 +100,7 @@ class UnitOfWork:
         self._record: records.Record | None = None
         self._counts = unit_counts.UnitCounts(base, context, lease)
         self._oldest = iter(base.rejected)
+        self._runs = None if context.lineage is None else recorder.Recorder(context.lineage, self._alarm)
         self._recall = recall.Recall(base, self._changed, self._read)
 
     def read(self, batch: inboxes.Batch[contexts.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
@@ -286,7 +288,7 @@ class UnitOfWork:
         self._events.extend(decision.events)
         self._published += step.published
         self._passed += step.passed
-        self.bytes += step.size_bytes
+        self.bytes += step.size_bytes + (0 if self._runs is None else self._runs.note(step.before, decision))
         if decision.job is not None and decision.job.state is jobs.State.REJECTED:
             self._forget_oldest()
         if decision.command is not None:
@@ -354,6 +356,11 @@ class UnitOfWork:
         topics = self._context.topics
         latest = [] if topics.latest is None else self._latest(topics.latest)
         return [*self._published, *self._letters, *self._passed, *latest]
+
+    async def add_lineage(self) -> None:
+        """Add the run events of this unit to what it publishes, where they are written."""
+        if self._runs is not None:
+            self._published += await self._runs.outgoing(self._lease.limit_bytes)
 
     def apply(self) -> Iterator[tuple[jobs.LedgerKey, jobs.Job, commands.Command]]:
         """Apply the changes to the partition's jobs after the commit; yields the commands to carry out now."""

@@ -1,9 +1,9 @@
 """
 Partitions without a leader, and the input partitions that wait for one: each waits alone.
 
-An input partition waits while it or its ledger has no leader. Events, dead letters and latest states belong to all
-input partitions: one waits for their leaders only after a commit of its own has failed. Running leases are left alone:
-jobs need no new messages, and a commit that cannot be written ends the lease by itself.
+An input partition waits while it or its ledger has no leader. Events, dead letters, latest states and lineage belong
+to all input partitions: one waits for their leaders only after a commit of its own has failed. Running leases are left
+alone: jobs need no new messages, and a commit that cannot be written ends the lease by itself.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Leaders:
 
     def __init__(self, topics: settings.Topics) -> None:
         outputs = [topics.events, topics.dead_letters, *([] if topics.latest is None else [topics.latest])]
+        outputs += [] if topics.lineage is None else [topics.lineage]
         self.topics = (topics.requests, topics.ledger, *outputs)
         self._ledger = topics.ledger
         self._outputs = frozenset(outputs)

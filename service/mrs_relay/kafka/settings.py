@@ -48,6 +48,12 @@ class Topics(group.Group):
     mrs.latest, under the key `<source> <id>`. None writes none. It costs one more record for each commit of a request.
     """
 
+    lineage: str | None = Field(default=None, pattern=_TOPIC_NAME)
+    """
+    Where OpenLineage run events of jobs and SQL are written, such as mrs.lineage; see the group `lineage`. None writes
+    none. It costs two records for each attempt of a job.
+    """
+
     control: str = Field(default="mrs.control", pattern=_TOPIC_NAME)
     """
     Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. Deployments
@@ -310,7 +316,7 @@ class KafkaSettings(group.Group):
 
     def _topics_differ(self) -> bool:
         topics = self.topics
-        optional = [name for name in (topics.latest, topics.status) if name is not None]
+        optional = [name for name in (topics.latest, topics.lineage, topics.status) if name is not None]
         names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional]
         names += [topics.control, topics.audit]
         return len(set(names)) == len(names)

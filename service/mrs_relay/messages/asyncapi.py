@@ -88,6 +88,14 @@ def _channels(messages: _Node) -> _Node:
             "messages": on("event."),
             "bindings": _topic("mrs.latest", "compact"),
         },
+        "lineage": {
+            "address": "mrs.lineage",
+            "title": "Lineage",
+            "description": "Where the setting kafka.topics.lineage names it: OpenLineage run events, a START and an "
+            "end for each attempt of a job or of SQL.",
+            "messages": on("lineage"),
+            "bindings": _topic("mrs.lineage"),
+        },
         "deadLetters": {
             "address": "mrs.dead-letters",
             "title": "Dead letters",
@@ -131,6 +139,7 @@ def _operations() -> _Node:
         "readControls": ("receive", "controls", "Follows the controls."),
         "tellEvents": ("send", "events", "Tells every change of a request."),
         "tellLatest": ("send", "latest", "Keeps the last event of each request, if a setting asks for it."),
+        "writeLineage": ("send", "lineage", "Writes what ran and what it read and wrote, if a setting asks for it."),
         "keepDeadLetters": ("send", "deadLetters", "Keeps what no event can answer."),
         "keepLedger": ("send", "ledger", "Keeps the service's state."),
         "publishStatus": ("send", "status", "Publishes queues, slots, budgets and the state of partitions."),
@@ -171,6 +180,12 @@ def _messages() -> _Node:
                 "bindingVersion": _BINDING,
             }
         },
+    }
+    made["lineageRecord"] = {
+        "name": "lineageRecord",
+        "title": "OpenLineage run event",
+        "contentType": "application/json",
+        "payload": {"description": "As https://openlineage.io/spec/2-0-2/OpenLineage.json says."},
     }
     made["ledgerRecord"] = {
         "name": "ledgerRecord",

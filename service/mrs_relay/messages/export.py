@@ -12,7 +12,7 @@ import pathlib
 from typing import Any, Final
 
 from mrs_relay import errors
-from mrs_relay.messages import asyncapi, compat, registry, schema
+from mrs_relay.messages import asyncapi, compat, lineage, registry, schema
 
 ASYNCAPI: Final = "asyncapi.json"
 """Path of the AsyncAPI document below `schemas/`."""
@@ -37,7 +37,8 @@ def documents() -> dict[str, dict[str, Any]]:
     The file of a type of events refers to `events/v1.json`, in which all that types share is written once.
     """
     shared = {f"events/{kind}/{schema.VERSION}.json": schema.event_reference(kind) for kind in registry.EVENTS}
-    return {**schemas(), **shared, schema.ANY_EVENT: schema.event_bundle(), ASYNCAPI: asyncapi.document()}
+    ours = {lineage.FILE: lineage.attempt_schema()}
+    return {**schemas(), **shared, **ours, schema.ANY_EVENT: schema.event_bundle(), ASYNCAPI: asyncapi.document()}
 
 
 def write(folder: pathlib.Path) -> list[pathlib.Path]:

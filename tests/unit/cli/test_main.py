@@ -60,6 +60,7 @@ OPTIONS = {
     ],
     "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
     "web": ["--config"],
+    "lineage forward": ["--config"],
     "web token": ["name", "--role", "--tenant", "--days", "--file", "--json"],
     "events": [
         *("--follow", "--id", "--state", "--type", "--cluster", "--label", "--source", "--since", "--after"),

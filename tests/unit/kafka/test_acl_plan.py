@@ -12,13 +12,15 @@ _KAFKA = settings.KafkaSettings()
 
 
 @pytest.mark.parametrize("role", ["relay", "web"])
-@pytest.mark.parametrize("latest", [None, "mrs.latest"])
-def test_each_topic_of_a_role_is_there_once_and_no_other(role: acl_plan.Role, latest: str | None) -> None:
+@pytest.mark.parametrize(("latest", "lineage"), [(None, None), ("mrs.latest", "mrs.lineage")])
+def test_each_topic_of_a_role_is_there_once_and_no_other(
+    role: acl_plan.Role, latest: str | None, lineage: str | None
+) -> None:
     """The topics are those that `topics create` makes; the ledger is the relay's alone."""
-    kafka = _KAFKA.model_copy(update={"topics": settings.Topics(latest=latest)})
+    kafka = _KAFKA.model_copy(update={"topics": settings.Topics(latest=latest, lineage=lineage)})
     named = [rule.name for rule in acl_plan.acls(kafka, role) if rule.kind == "topic"]
     assert len(named) == len(set(named))
-    not_for_web = {kafka.topics.ledger, latest}
+    not_for_web = {kafka.topics.ledger, latest, lineage}
     assert set(named) == set(topic_setup.names(kafka)) - (not_for_web if role == "web" else set())
 
 
@@ -43,6 +45,14 @@ def test_a_producer_may_write_requests_and_a_subscriber_may_read_events() -> Non
     """Nothing else: the rights on its topic are what authenticates a tenant."""
     assert [(one.name, one.operations) for one in acl_plan.acls(_KAFKA, "producer")] == [("mrs.requests", ("Write",))]
     assert [(one.name, one.operations) for one in acl_plan.acls(_KAFKA, "subscriber")] == [("mrs.events", ("Read",))]
+
+
+def test_a_forwarder_of_lineage_reads_its_topic_in_a_group_of_its_own() -> None:
+    """Nothing else, and nothing where no lineage is written."""
+    kafka = _KAFKA.model_copy(update={"topics": settings.Topics(lineage="mrs.lineage")})
+    rights = [(one.kind, one.name, one.operations) for one in acl_plan.acls(kafka, "lineage")]
+    assert rights == [("topic", "mrs.lineage", ("Read",)), ("group", "mrs-relay.lineage", ("Read",))]
+    assert acl_plan.acls(_KAFKA, "lineage") == ()
 
 
 def test_commands_are_those_of_kafkas_own_tool() -> None:

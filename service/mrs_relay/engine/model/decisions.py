@@ -21,6 +21,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
         repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
         collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
         remember_rejected_ms: how long a rejection is remembered, milliseconds.
+        spark_parent: OpenLineage namespace of the run that Spark programs get as their parent; None: they get none.
     """
 
     remember_ms: int = 7 * 24 * 3_600_000
@@ -31,6 +32,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
     repeat_backoff_ms: int = 10_000
     collect_within_ms: int = 45_000
     remember_rejected_ms: int = 3_600_000
+    spark_parent: str | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):

@@ -107,7 +107,7 @@ class MemoryBroker:
         if topics.status is not None and topics.status not in self._topics:
             self.create_topic(topics.status, 1, {"cleanup.policy": "compact,delete"})
         single = {topics.control, topics.audit}
-        several = topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest
+        several = topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.lineage
         for name in (*several, topics.control, topics.audit):
             if name is not None and name not in self._topics:
                 count = 1 if name in single else partitions

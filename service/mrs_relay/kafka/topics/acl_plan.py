@@ -12,7 +12,7 @@ from typing import Literal
 
 from mrs_relay.kafka import settings
 
-Role = Literal["relay", "web", "producer", "subscriber"]
+Role = Literal["relay", "web", "producer", "subscriber", "lineage"]
 
 Kind = Literal["topic", "group", "transactional-id"]
 
@@ -48,6 +48,13 @@ def acls(kafka: settings.KafkaSettings, role: Role) -> tuple[Acl, ...]:
             return (Acl("topic", kafka.topics.requests, ("Write",), "send requests"),)
         case "subscriber":
             return (Acl("topic", kafka.topics.events, ("Read",), "read events"),)
+        case "lineage":
+            return _lineage(kafka)
+
+
+def forwarding_group(kafka: settings.KafkaSettings) -> str:
+    """Return the consumer group of all `mrs-relay lineage forward` of a deployment."""
+    return f"{kafka.group_id}.lineage"
 
 
 def transactional_prefix(kafka: settings.KafkaSettings) -> str:
@@ -68,6 +75,8 @@ def _relay(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
     ]
     if topics.latest is not None:
         rules.append(Acl("topic", topics.latest, ("Write", known), "keep the latest state of each request"))
+    if topics.lineage is not None:
+        rules.append(Acl("topic", topics.lineage, ("Write", known), "write OpenLineage run events"))
     if topics.status is not None:
         rules.append(Acl("topic", topics.status, ("Write", known), "publish queues, slots and budgets"))
 
@@ -76,6 +85,15 @@ def _relay(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
         prefix, ours = transactional_prefix(kafka), "write state, events and offset together"
         rules.append(Acl("transactional-id", prefix, ("Write", "Describe"), ours, prefixed=True))
     return tuple(rules)
+
+
+def _lineage(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
+    if kafka.topics.lineage is None:
+        return ()
+    return (
+        Acl("topic", kafka.topics.lineage, ("Read",), "read OpenLineage run events"),
+        Acl("group", forwarding_group(kafka), ("Read",), "share the partitions with the other forwarders"),
+    )
 
 
 def _web(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:

@@ -213,6 +213,14 @@ _CLEANUP_POLICIES: Final = (
         "would ever succeed",
     ),
     _CleanupPolicy(
+        lambda topics: topics.lineage,
+        "delete",
+        "warning",
+        "lineage_compacted",
+        "it must not be compact: it would keep the last run event of each request alone",
+        name=" (kafka.topics.lineage)",
+    ),
+    _CleanupPolicy(
         lambda topics: topics.events,
         "delete",
         "warning",

@@ -79,9 +79,9 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """Return our topics; those of latest states and status if configured."""
+    """Return our topics; those of latest states, lineage and status if configured."""
     topics = kafka.topics
-    optional = [name for name in (topics.latest, topics.status) if name is not None]
+    optional = [name for name in (topics.latest, topics.lineage, topics.status) if name is not None]
     always = topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.control, topics.audit
     return *always, *optional
 
@@ -121,6 +121,7 @@ def plan(
 
     letter_configs = safe | {"max.message.bytes": str(input_bytes + size_rules.ENVELOPE_BYTES)}
     latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, compacted)]
+    lineage = [] if topics.lineage is None else [(topics.lineage, kafka.partitions, safe)]
     # What a replica that was killed has left behind is deleted by age: live ones write their records again and again.
     lately = safe | {"cleanup.policy": "compact,delete", "retention.ms": str(_DAY_MS), "segment.ms": str(_HOUR_MS)}
     status = [] if topics.status is None else [(topics.status, 1, lately)]
@@ -130,6 +131,7 @@ def plan(
         (topics.events, kafka.partitions, safe),
         (topics.dead_letters, 1, letter_configs),
         *latest,
+        *lineage,
         (topics.control, 1, compacted),
         (topics.audit, 1, safe | {"retention.ms": str(round(kafka.audit_days * _DAY_MS))}),
         *status,

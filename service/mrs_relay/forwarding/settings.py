@@ -1,0 +1,29 @@
+"""Settings of the forwarder of lineage."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Annotated
+
+import pydantic
+
+
+class ForwardingSettings(pydantic.BaseModel):
+    """Where `mrs-relay lineage forward` sends run events."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    url: Annotated[str, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
+    """
+    Address that takes OpenLineage events by POST: http://marquez:5000/api/v1/lineage of Marquez, or
+    https://datahub:8080/openapi/openlineage/api/v1/lineage of DataHub. The forwarder does not start without it.
+    """
+
+    token_file: pathlib.Path | None = None
+    """File with the bearer token for it; read again for each event, so it may be renewed."""
+
+    timeout_s: Annotated[float, pydantic.Field(gt=0, le=600)] = 10.0
+    """Seconds to wait for an answer to one event; then it is sent again."""
+
+    most_backoff_s: Annotated[float, pydantic.Field(gt=0, le=3600)] = 60.0
+    """Seconds between two tries while the endpoint takes no events, at most; the wait doubles from half a second."""

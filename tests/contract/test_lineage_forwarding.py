@@ -1,0 +1,117 @@
+"""The forwarder against an HTTP server: what its answers mean, and that an endpoint that is away loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pathlib
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from tests.support import runtimes
+
+from mrs_relay import errors, lineage_role
+from mrs_relay import settings as all_settings
+from mrs_relay.forwarding import endpoint
+from mrs_relay.forwarding import settings as forwarding_settings
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.memory import memory_broker
+
+_TOPIC = "mrs.lineage"
+_PATH = "/api/v1/lineage"
+
+
+class _Catalogue:
+    """Answers with a script of statuses, then with 201; keeps what came with 201 and who sent it."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.taken: list[str] = []
+        self.callers: set[str] = set()
+
+    async def take(self, request: web.Request) -> web.Response:
+        body = await request.text()
+        self.callers.add(request.headers.get("Authorization", ""))
+        status = self.statuses.pop(0) if self.statuses else 201
+        if status == 201:
+            self.taken.append(body)
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+    @contextlib.asynccontextmanager
+    async def serving(self, port: int) -> AsyncIterator[None]:
+        app = web.Application()
+        app.router.add_post(_PATH, self.take)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _chosen(port: int, token_file: pathlib.Path | None = None, **topics: str) -> all_settings.ForwarderSettings:
+    kafka = runtimes.kafka_settings(topics=kafka_settings.Topics(status=None, **topics))
+    url = f"http://127.0.0.1:{port}{_PATH}"
+    forwarding = forwarding_settings.ForwardingSettings(url=url, token_file=token_file, timeout_s=2, most_backoff_s=0.5)
+    return all_settings.ForwarderSettings(kafka=kafka, forwarding=forwarding)
+
+
+async def _until(catalogue: _Catalogue, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(catalogue.taken) < count:
+            await asyncio.sleep(0.05)
+
+
+async def test_endpoint_that_comes_late_and_falters_gets_every_event_in_order(tmp_path: pathlib.Path) -> None:
+    """No server and no token at first; then the caller is refused, throttled, sent elsewhere, and an event refused."""
+    port, catalogue = _free_port(), _Catalogue(401, 503, 429, 302, 201, 422)
+    chosen = _chosen(port, tmp_path / "token", lineage=_TOPIC)
+    broker = memory_broker.MemoryBroker(chosen.kafka)
+    broker.create_topic(_TOPIC, 1)
+    for number in range(5):
+        broker.put(_TOPIC, 0, b"k", b'{"n":%d}' % number)
+
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lineage_role.forward(chosen, broker.for_group, stop))
+        await asyncio.sleep(1)
+        (tmp_path / "token").write_text("t0ken\n")
+        async with catalogue.serving(port):
+            await _until(catalogue, 4)
+        stop.set()
+    assert catalogue.taken == ['{"n":0}', '{"n":2}', '{"n":3}', '{"n":4}']
+    assert catalogue.callers == {"Bearer t0ken"}
+
+
+_FINAL = (200, 204, 400, 413, 422)
+_NOT_FINAL = (302, 401, 403, 404, 408, 429, 500, 503)
+
+
+@pytest.mark.parametrize("status", [*_FINAL, *_NOT_FINAL])
+async def test_answer_is_final_if_sending_again_would_not_help(status: int) -> None:
+    """What speaks of the event itself is final; what speaks of the caller, the address or the moment is not."""
+    port, catalogue = _free_port(), _Catalogue(status)
+    async with catalogue.serving(port), endpoint.opened(_chosen(port).forwarding) as opened:
+        answer = await opened.send(b"{}")
+    assert answer.is_final is (status in _FINAL)
+    assert (answer.fault == "") is (status < 300)
+
+
+async def test_forwarder_without_topic_or_endpoint_does_not_start() -> None:
+    """It says which setting is missing."""
+    stop = asyncio.Event()
+    chosen = _chosen(1)
+    with pytest.raises(errors.SettingsError, match=r"kafka\.topics\.lineage"):
+        await lineage_role.forward(chosen, memory_broker.MemoryBroker(chosen.kafka).for_group, stop)
+    chosen = _chosen(1, lineage=_TOPIC).model_copy(update={"forwarding": forwarding_settings.ForwardingSettings()})
+    with pytest.raises(errors.SettingsError, match=r"forwarding\.url"):
+        await lineage_role.forward(chosen, memory_broker.MemoryBroker(chosen.kafka).for_group, stop)
