@@ -241,7 +241,7 @@ class ForwarderSettings(_Topics):
     forwarding: forwarding_settings.ForwardingSettings = pydantic.Field(
         default_factory=forwarding_settings.ForwardingSettings
     )
-    log: LogSettings = pydantic.Field(default_factory=LogSettings)
+    log: log_settings.LogSettings = pydantic.Field(default_factory=log_settings.LogSettings)
 
 
 _Some = TypeVar("_Some", bound=_Topics)
