@@ -27,10 +27,9 @@ from mrs_relay.client import auditing
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import control_reader, relay, status_publisher, status_report, tracing, views
-from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.lineage import recorder
-from mrs_relay.engine.model import cold_jobs, decisions
+from mrs_relay.engine.model import cold_jobs
 from mrs_relay.engine.quota_sharing import exchange
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
@@ -363,7 +362,7 @@ def _context(
     return contexts.TenantContext(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
-        config=_config(engine, one),
+        config=engine.decisions(target.namespace if target is not None and target.rules.spark_parent else None),
         topics=contexts.Topics(
             topics.requests,
             topics.events,
@@ -392,18 +391,3 @@ def _lineage(one: tenants.ResolvedTenant) -> recorder.Target | None:
     """Return where a tenant's run events go; None: they are not written."""
     topic = one.kafka.topics.lineage
     return None if topic is None else recorder.Target(topic, one.lineage.namespace or one.event_source, one.lineage)
-
-
-def _config(engine: engine_settings.EngineSettings, one: tenants.ResolvedTenant) -> decisions.DecisionConfig:
-    target = _lineage(one)
-    return decisions.DecisionConfig(
-        remember_ms=round(engine.remember_s * 1000),
-        progress_step=engine.progress_step,
-        cancel_wait_ms=round(engine.cancel_wait_s * 1000),
-        repeat_attempts=engine.repeat_attempts,
-        resubmit_attempts=engine.resubmit_attempts,
-        repeat_backoff_ms=round(engine.repeat_backoff_s * 1000),
-        collect_within_ms=round(engine.collect_within_s * 1000),
-        remember_rejected_ms=round(engine.remember_rejected_s * 1000),
-        spark_parent=target.namespace if target is not None and target.rules.spark_parent else None,
-    )

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import pydantic
 
+from mrs_relay.engine.model import decisions
+
 Seconds = Annotated[float, pydantic.Field(gt=0)]
 
 
@@ -198,3 +200,22 @@ class EngineSettings(pydantic.BaseModel):
 
     batch_records: Annotated[int, pydantic.Field(ge=1)] = 500
     """Messages and facts decided in one commit at most."""
+
+    def decisions(self, spark_parent: str | None = None) -> decisions.DecisionConfig:
+        """
+        Return what decisions need to know of these settings.
+
+        Args:
+            spark_parent: see `DecisionConfig`.
+        """
+        return decisions.DecisionConfig(
+            remember_ms=round(self.remember_s * 1000),
+            progress_step=self.progress_step,
+            cancel_wait_ms=round(self.cancel_wait_s * 1000),
+            repeat_attempts=self.repeat_attempts,
+            resubmit_attempts=self.resubmit_attempts,
+            repeat_backoff_ms=round(self.repeat_backoff_s * 1000),
+            collect_within_ms=round(self.collect_within_s * 1000),
+            remember_rejected_ms=round(self.remember_rejected_s * 1000),
+            spark_parent=spark_parent,
+        )
