@@ -13,7 +13,7 @@ import referencing
 from tests.unit.messages import samples
 
 from mrs_relay import errors
-from mrs_relay.messages import events, export, reasons, registry, requests, schema
+from mrs_relay.messages import events, export, lineage, reasons, registry, requests, schema
 
 _JOB = "requests/mrs.job.submit/v1.json"
 _SQL = "requests/mrs.sql.submit/v1.json"
@@ -213,7 +213,7 @@ def test_other_event_fails_its_schema(change: dict[str, Any]) -> None:
 def test_folder_as_written_has_no_differences(tmp_path: pathlib.Path) -> None:
     """Written and compared at once, nothing differs; writing twice changes no byte."""
     paths = export.write(tmp_path)
-    assert {path.relative_to(tmp_path).as_posix() for path in paths} == {*_SCHEMAS, "asyncapi.json"}
+    assert {path.relative_to(tmp_path).as_posix() for path in paths} == {*_SCHEMAS, "asyncapi.json", lineage.FILE}
     before = [path.read_bytes() for path in paths]
     assert export.differences(tmp_path) == []
     export.write(tmp_path)
