@@ -24,7 +24,7 @@ import pydantic_settings
 from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
-from mrs_relay.common import log_settings
+from mrs_relay.common import log_settings, service_links
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
@@ -42,10 +42,6 @@ PREFIX: Final = "MRS_RELAY_"
 
 _ANY_NAME: Final = "[A-Z][A-Z0-9-]*(?:_[A-Z0-9-]+)*"
 """A tenant's or connection's name, as it stands in a variable."""
-
-_SERVICE_HOST: Final = "_SERVICE_HOST"
-_LINK_NAME: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
-_LINK_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+:[0-9]+")
 
 
 class _Read(pydantic_settings.BaseSettings):
@@ -368,7 +364,7 @@ def _refuse_unknown_variables() -> None:
         "__".join(words[:count]) for words in (one.split("__") for one in known) for count in range(1, len(words))
     }
     ours = re.compile("|".join(re.escape(one).replace("<NAME>", _ANY_NAME) for one in known | groups))
-    links = _service_links(os.environ)
+    links = service_links.of(os.environ, PREFIX)
     unknown = sorted(
         name
         for name in os.environ
@@ -387,29 +383,6 @@ def _nearest(name: str, known: set[str]) -> str:
     """Say which setting's variable a misspelt one resembles."""
     alike = difflib.get_close_matches(name.upper(), sorted(known), n=1)
     return f" (the nearest is {alike[0]})" if alike else ""
-
-
-def _service_links(environ: Mapping[str, str]) -> frozenset[str]:
-    """
-    Return the variables that Kubernetes sets for Services whose names begin like our prefix.
-
-    A pod gets them for every Service of its namespace, unless `enableServiceLinks` is false. A Service has a host and
-    a port with a plain name and port variables whose values are addresses, so a misspelt setting is none of them.
-    Source: Kubernetes, "Accessing the Service", environment variables; kubelet `envvars.FromServices`.
-    """
-    ours = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
-    services = [name.removesuffix(_SERVICE_HOST) for name in ours if name.endswith(_SERVICE_HOST)]
-    return frozenset(
-        name
-        for name, value in ours.items()
-        if any(name.startswith(service) and _is_link(name.removeprefix(service), value) for service in services)
-    )
-
-
-def _is_link(rest: str, value: str) -> bool:
-    if rest == "_PORT":
-        return _LINK_ADDRESS.fullmatch(value) is not None
-    return _LINK_NAME.fullmatch(rest) is not None
 
 
 def _lines(error: pydantic.ValidationError) -> Iterator[str]:

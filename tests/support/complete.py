@@ -82,6 +82,8 @@ def request(chance: random.Random, kind: str) -> dict[str, Any]:
             data["statement"] = chance.choice(_STATEMENTS)
             data[chance.choice(("archive_path", "job_name"))] = None
             data["engine"] = "presto" if data["archive_path"] else chance.choice(("spark", "hive"))
+            if data["engine"] != "presto":
+                data["result"] = None
         case "mrs.job.delete":
             del data["job_ids"][1 if data["api"] == "v1.1" else 9 :]
         case "mrs.cluster.create" | "mrs.cluster.flow":

@@ -53,6 +53,7 @@ class SqlOptions(Options, total=False):
     database: str
     archive_path: str
     job_name: str
+    result: requests.Delivery | Mapping[str, Any]
 
 
 def job(
