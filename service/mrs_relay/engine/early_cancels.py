@@ -17,7 +17,6 @@ from mrs_relay.common import tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.intake import reader
 from mrs_relay.engine.model import facts, jobs
-from mrs_relay.kafka import cold_records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.messages import dead_letters
 
@@ -46,12 +45,6 @@ class EarlyCancels:
         self._in_memory = in_memory
         self._seen: set[jobs.LedgerKey] = set()
         self._looked_to = 0
-
-    async def look_until(self, cold: cold_records.ColdRecords) -> None:
-        """Look again and again until all remembered requests are indexed."""
-        while not cold.is_complete:
-            await self.look()
-            await cold.completed(LOOK_S)
 
     async def look(self) -> None:
         """Put the cancels among the records that have come since the last look into the inbox as facts."""
