@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_records, live_tail, older_records, partition_worker
 
 pytestmark = pytest.mark.looptime
+
+_FEED = 20
+"""Records that wait for a partition at most."""
 
 
 @dataclass
@@ -43,7 +47,8 @@ def indexing(monkeypatch: pytest.MonkeyPatch) -> _Indexing:
 @contextlib.asynccontextmanager
 async def _remembering(ended: int = 12) -> AsyncIterator[service_harness.ServiceHarness]:
     """A job that runs for hours, and requests that came and ended after it began."""
-    async with service_harness.start(emulated={"pace": {"run_s": 6 * 3600.0}}) as here:
+    chosen = service_harness.settings(kafka={"feed_records": _FEED})
+    async with service_harness.start(chosen, emulated={"pace": {"run_s": 6 * 3600.0}}) as here:
         here.put(service.job("long"))
         for number in range(ended):
             here.put(service.job(f"e-{number}"))
@@ -88,6 +93,26 @@ async def test_job_is_followed_and_cancelled_before_the_index_is_complete(indexi
         await here.until_ended(["new"], 60)
         sent = {"long", "new", *(f"e-{number}" for number in range(12))}
         assert history.faults(sorted(sent), here.events(), here.created()) == []
+
+
+@pytest.mark.usefixtures("indexing")
+async def test_job_is_submitted_while_more_messages_wait_than_the_inbox_takes() -> None:
+    """A full inbox is not read, so no fetch says any more that the partition is ours: empty commits do."""
+    async with _remembering() as here:
+        here.put(service.job("later", not_before=_in(here, 60)))
+        await asyncio.sleep(3)
+        await _take_over(here)
+        for number in range(_FEED + 1):
+            here.put(service.job(f"n-{number}", name=f"n-{number}"))
+        await asyncio.sleep(50)
+        assert here.states("later") == ["accepted"]
+        await asyncio.sleep(30)
+        assert "submitted" in here.states("later")
+        assert here.states("n-0") == []
+
+
+def _in(here: service_harness.ServiceHarness, seconds: float) -> str:
+    return dt.datetime.fromtimestamp(here.time.now_ms() / 1000 + seconds, dt.UTC).isoformat()
 
 
 async def test_repetition_of_a_remembered_request_waits_and_is_recognised(indexing: _Indexing) -> None:

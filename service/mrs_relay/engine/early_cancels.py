@@ -13,10 +13,10 @@ from typing import Final
 
 import msgspec
 
+from mrs_relay.common import tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.intake import reader
 from mrs_relay.engine.model import facts, jobs
-from mrs_relay.kafka import cold_records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.messages import dead_letters
 
@@ -46,15 +46,9 @@ class EarlyCancels:
         self._seen: set[jobs.LedgerKey] = set()
         self._looked_to = 0
 
-    async def look_until(self, cold: cold_records.ColdRecords) -> None:
-        """Look again and again until all remembered requests are indexed."""
-        while not cold.is_complete:
-            self.look()
-            await cold.completed(LOOK_S)
-
-    def look(self) -> None:
+    async def look(self) -> None:
         """Put the cancels among the records that have come since the last look into the inbox as facts."""
-        for record in self._inbox.waiting_records(self._looked_to):
+        async for record in tasks.in_slices(self._inbox.waiting_records(self._looked_to)):
             self._looked_to = record.offset + 1
             if self._context.controls.skipping(record.topic, record.partition, record.offset) is not None:
                 continue

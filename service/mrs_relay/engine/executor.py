@@ -17,6 +17,7 @@ from typing import Final, Self
 
 import structlog
 
+from mrs_relay import errors
 from mrs_relay.common import faults, tasks
 from mrs_relay.engine import activity, alarms, early_cancels, expiry, held_jobs, resting_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
@@ -153,7 +154,12 @@ class CommandExecutor:
 
     async def _await_index(self, cold: cold_records.ColdRecords, in_memory: Mapping[jobs.LedgerKey, jobs.Job]) -> None:
         """Let messages wait until all remembered requests are indexed, but for the cancels of jobs under way."""
-        await early_cancels.EarlyCancels(self._lease.inbox, self._context, in_memory).look_until(cold)
+        cancels = early_cancels.EarlyCancels(self._lease.inbox, self._context, in_memory)
+        while not cold.is_complete:
+            await cancels.look()
+            with contextlib.suppress(errors.StreamError):  # the lease has died of it, and its handler ends
+                await self._lease.keep_fresh()
+            await cold.completed(early_cancels.LOOK_S)
         self._lease.inbox.release_records()
         self._cold_expiry.look_in_time()
 

@@ -173,6 +173,8 @@ class UnitOfWork:
         try:
             step = self._step(key, fact)
         except Exception as error:  # noqa: BLE001 - an error in one fact must not stop the others
+            if isinstance(fact, facts.CancelRequested) and fact.is_ahead:
+                return  # the message is rejected in its turn; the job has done nothing wrong
             # A record that brings too large a request is an ordinary rejection, not an error of the relay.
             if record is None or not isinstance(error, records.TooLarge):
                 self._alarm(error, "decide", key)

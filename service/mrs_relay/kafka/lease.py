@@ -209,6 +209,16 @@ class Lease(Generic[T]):
             self.touch()
             return epoch
 
+    async def keep_fresh(self) -> None:
+        """
+        Commit nothing if Kafka has not answered for half a session timeout: the partition is ours if that succeeds.
+
+        For handlers that take no records for long: an inbox that is full is not read, so Kafka gives no answers.
+        """
+        silent_s = self._clock.boottime_s() - self._fresh_s
+        if self._state is State.RUNNING and not self.committing and silent_s > self._stale_after_s / 2:
+            await self.commit([], [])
+
     # What the runtime uses
 
     def on_dead(self, call: Callable[[errors.StreamError], None]) -> None:

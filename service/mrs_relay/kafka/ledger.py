@@ -26,9 +26,6 @@ from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_records, ledger_format, live_tail, log_reading, older_records, records, settings
 
-_EMPTY_READS = 5
-"""A single empty read may come from a slow connection, or from a leader that moves."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -350,7 +347,7 @@ class Ledger:
     async def _catch_up(self, reader: brokers.LogReader, replay: ledger_format.Replay) -> None:
         """Read to the present end; several empty reads in a row count as the end where the reader does not say so."""
         empty_reads = 0
-        while not reader.caught_up and empty_reads < _EMPTY_READS:
+        while not reader.caught_up and empty_reads < log_reading.EMPTY_READS:
             read = await reader.read(log_reading.READ_S)
             empty_reads = 0 if read else empty_reads + 1
             replay.add(read)

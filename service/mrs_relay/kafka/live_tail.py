@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import cold_records, ledger_format
+from mrs_relay.kafka import cold_records, ledger_format, log_reading
 
 FEW: Final = 10_000
 """A ledger with fewer offsets is read at once."""
@@ -34,8 +34,6 @@ another replica's clock.
 
 LOOK_BACK: Final = 1000
 """Offsets at the end of a ledger that are searched for a commit: claims without one may follow it."""
-
-_SEARCH_S: Final = 1.0
 
 
 class LiveTail:
@@ -106,11 +104,11 @@ async def find(reader: brokers.LogReader) -> int:
     if reader.end - reader.beginning < FEW:
         return 0
     reader.seek(max(reader.beginning, reader.end - LOOK_BACK))
-    found = 0
-    while read := await reader.read(_SEARCH_S):
+    found = empty_reads = 0
+    while not reader.caught_up and empty_reads < (1 if found else log_reading.EMPTY_READS):
+        read = await reader.read(log_reading.READ_S)
+        empty_reads = 0 if read else empty_reads + 1
         for record in read:
             if record.key == ledger_format.OFFSETS and (noted := ledger_format.live_from(record)):
                 found = noted if noted <= record.offset else 0
-        if reader.caught_up:
-            break
     return found if found > reader.beginning else 0

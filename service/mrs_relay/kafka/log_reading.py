@@ -12,6 +12,9 @@ from mrs_relay.kafka import records
 READ_S = 1.0
 """Longest wait of a single read, in seconds."""
 
+EMPTY_READS = 5
+"""So many empty reads in a row are the end: a single one may come from a slow connection, or a leader that moves."""
+
 
 async def next_records(
     reader: brokers.LogReader, whose: records.Position, timeout_s: float

@@ -42,7 +42,7 @@ class OlderReplay:
     Attributes:
         done: the tail has been reached.
         live: keys of values that memory must hold, as far as this part of the ledger says.
-        stale: keys of ignored records.
+        stale: keys of ignored records that no other has followed.
     """
 
     def __init__(self, position: records.Position, end: int, cold: cold_records.ColdRecords) -> None:
@@ -61,7 +61,7 @@ class OlderReplay:
         Raises:
             NewerFormat: a newer version of the software has written here.
         """
-        older, live = self._cold.older, self.live
+        older, live, stale = self._cold.older, self.live, self.stale
         for record in read:
             if record.offset >= self._end:
                 self.done = True
@@ -73,12 +73,20 @@ class OlderReplay:
                 ledger_format.require_known_format(self._position, record)
                 if key == ledger_format.CLAIM:
                     self._newest_claim = record.offset
-            elif record.headers and (ledger_format.written_under(record) or self._end) < self._newest_claim:
-                self.stale.add(key)
-            elif older(key, record.value, record.offset):
+                continue
+            if record.headers and self._outdated(record):
+                stale.add(key)
+                continue
+            if stale:  # its right value is here, as a later owner has written it
+                stale.discard(key)
+            if older(key, record.value, record.offset):
                 live.discard(key)
             else:
                 live.add(key)
+
+    def _outdated(self, record: records.Record) -> bool:
+        written_under = ledger_format.written_under(record)
+        return written_under is not None and written_under < self._newest_claim
 
 
 @dataclass(frozen=True, slots=True)

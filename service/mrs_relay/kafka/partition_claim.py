@@ -82,10 +82,9 @@ class PartitionClaim(Generic[T]):
         mirrored = await where.mirrored()
 
         # Reading comes before fencing and may take long, so the membership is confirmed between the two.
-        last = self._last_lease
+        last, self._last_lease = self._last_lease, None  # its index is as large as the one that is read now
         self._reads_whole |= last is not None and isinstance(last.death, older_records.OlderDiffers)
-        last = self._last_lease
-        self._reads_whole |= last is not None and isinstance(last.death, older_records.OlderDiffers)
+        del last
         ledger.reads_whole = self._reads_whole
         try:
             restored = await ledger.open(self._last_claim, self.confirm_membership if confirm else None)

@@ -359,6 +359,22 @@ def test_job_that_has_outgrown_the_ledger_ends_and_its_record_shrinks() -> None:
     assert len(change.value or b"") < 5_000
 
 
+def test_cancel_ahead_of_its_turn_that_does_not_fit_leaves_the_job_alone() -> None:
+    """The message itself is rejected in its turn; the job goes on until then, and after it."""
+    job = _job("running", work=jobs.Batch("SparkSubmit", ("x" * 30_000,)))
+    limits: dict[str | None, int] = {None: 20_000}
+    cancel = samples.FACTS["cancel"]
+    assert isinstance(cancel, facts.CancelRequested)
+    bench = _Bench(job, limits=limits)
+    bench.take(happened=((job, msgspec.structs.replace(cancel, is_ahead=True)),))
+    assert (bench.events(), bench.unit.changes()) == ([], [])
+    assert bench.context.counts.internal_errors == {}
+
+    bench = _Bench(job, limits=limits)
+    bench.take(samples.record(samples.message({"request": {"id": "order-1"}}, "mrs.job.cancel", id="c-1")))
+    assert bench.events() == [("c-1", "rejected", "too_large")]
+
+
 def test_event_that_does_not_fit_is_reported_without_labels_and_most_words() -> None:
     """Rows go first, then words of others; the end of the request is published in any case."""
     job = _job("submitting", labels={f"label-{number}": "v" * 255 for number in range(16)})
