@@ -8,15 +8,18 @@ behind another message for its job waits for that one.
 
 from __future__ import annotations
 
-from collections.abc import Container
+import contextlib
+from collections.abc import Awaitable, Callable, Container
 from typing import Final
 
 import msgspec
 
+from mrs_relay import errors
 from mrs_relay.common import tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.intake import reader
 from mrs_relay.engine.model import facts, jobs
+from mrs_relay.kafka import cold_records
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.messages import dead_letters
 
@@ -45,6 +48,14 @@ class EarlyCancels:
         self._in_memory = in_memory
         self._seen: set[jobs.LedgerKey] = set()
         self._looked_to = 0
+
+    async def look_until(self, cold: cold_records.ColdRecords, keep_fresh: Callable[[], Awaitable[None]]) -> None:
+        """Look again and again until all remembered requests are indexed, and keep the lease fresh meanwhile."""
+        while not cold.is_complete:
+            await self.look()
+            with contextlib.suppress(errors.StreamError):  # the lease has died of it, and its handler ends
+                await keep_fresh()
+            await cold.completed(LOOK_S)
 
     async def look(self) -> None:
         """Put the cancels among the records that have come since the last look into the inbox as facts."""

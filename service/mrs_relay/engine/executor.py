@@ -17,7 +17,6 @@ from typing import Final, Self
 
 import structlog
 
-from mrs_relay import errors
 from mrs_relay.common import faults, tasks
 from mrs_relay.engine import activity, alarms, early_cancels, expiry, held_jobs, resting_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
@@ -155,11 +154,7 @@ class CommandExecutor:
     async def _await_index(self, cold: cold_records.ColdRecords, in_memory: Mapping[jobs.LedgerKey, jobs.Job]) -> None:
         """Let messages wait until all remembered requests are indexed, but for the cancels of jobs under way."""
         cancels = early_cancels.EarlyCancels(self._lease.inbox, self._context, in_memory)
-        while not cold.is_complete:
-            await cancels.look()
-            with contextlib.suppress(errors.StreamError):  # the lease has died of it, and its handler ends
-                await self._lease.keep_fresh()
-            await cold.completed(early_cancels.LOOK_S)
+        await cancels.look_until(cold, self._lease.keep_fresh)
         self._lease.inbox.release_records()
         self._cold_expiry.look_in_time()
 

@@ -285,31 +285,6 @@ async def test_newer_format_before_the_tail_is_refused() -> None:
         replay.add([older])
 
 
-async def test_record_of_the_very_first_owner_counts_no_longer_after_the_next_claim() -> None:
-    """The claim at offset 0 is a claim like any other: what is written under it later is not taken for the truth."""
-    replay = older_records.OlderReplay(_INPUT, 10, _Partition(_broker()).cold)
-    replay.add([_claim(0), _claim(3), _under(0, 5)])
-    assert (replay.stale, replay.live) == ({b"k"}, set())
-
-
-async def test_ignored_record_that_was_repaired_before_the_tail_needs_no_repair_in_it() -> None:
-    """Otherwise a ledger that was once written without transactions would be read twice at each takeover."""
-    replay = older_records.OlderReplay(_INPUT, 10, _Partition(_broker()).cold)
-    replay.add([_claim(1), _claim(3), _under(1, 5)])
-    assert replay.stale == {b"k"}
-    replay.add([records.Record(runtimes.LEDGER, 0, 6, 0, b"k", b"cold 7")])
-    assert (replay.stale, replay.live) == (set(), set())
-
-
-def _claim(offset: int) -> records.Record:
-    return records.Record(runtimes.LEDGER, 0, offset, 0, *ledger_format.claim("x.y"))
-
-
-def _under(claim: int, offset: int) -> records.Record:
-    """A record without a transaction."""
-    return records.Record(runtimes.LEDGER, 0, offset, 0, b"k", b"runs", ledger_format.token(claim))
-
-
 async def test_note_is_found_although_the_first_read_brings_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow connection, or a leader that moves, makes no takeover read the whole ledger."""
     broker = _broker()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import weakref
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 import structlog
@@ -17,7 +14,6 @@ from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
-from mrs_relay.kafka import ledger as ledgers
 from mrs_relay.kafka import partition_worker, records, runtime
 from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.kafka.topics import topic_setup
@@ -74,31 +70,6 @@ async def test_bug_in_one_partition_leaves_the_others_alone() -> None:
     assert all(entry["partition"] == 2 and "fail" in entry["stack"] for entry in crashes)
     assert [len(handler.leases[partition]) for partition in (0, 1, 3)] == [1, 1, 1]
     assert (runtimes.counts(broker), len(runtimes.events(broker))) == ([10] * 4, 40)
-
-
-async def test_lease_that_has_ended_leaves_memory_before_the_next_restore(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its index may have a million entries: it is not held beside the one that is being read."""
-    broker, handler = runtimes.working_cluster(partitions=1), runtimes.Counting()
-    opened, ended, held = ledgers.Ledger.open, list[weakref.ref[leases.Lease[str]]](), list[bool]()
-
-    async def looking(ledger: ledgers.Ledger, *rest: Any) -> ledgers.Restored:
-        gc.collect()
-        held.extend(ref() is not None for ref in ended)
-        return await opened(ledger, *rest)
-
-    def fail(lease: leases.Lease[str]) -> None:
-        if not ended:
-            ended.append(weakref.ref(lease))
-            handler.leases.clear()
-            raise ZeroDivisionError
-
-    monkeypatch.setattr(ledgers.Ledger, "open", looking)
-    handler.before_commit = fail
-    async with runtimes.running(broker.kafka, broker, handler):
-        runtimes.feed_in(broker, 4, partitions=1)
-        await asyncio.sleep(20)
-    assert held == [False]
-    assert runtimes.counts(broker) == [4]
 
 
 async def test_handler_that_ends_by_itself_is_a_bug() -> None:
