@@ -58,6 +58,9 @@ class CsvRows:
         return events.Result(statements=[shown], truncated=self._is_cut)
 
     def _take(self, text: str) -> None:
+        if self._is_cut:
+            self._count_rows(text)
+            return
         # NB: `splitlines` would also end a row at characters that are none of CSV's line ends.
         *whole, rest = text.split("\n")
         for line in whole:
@@ -76,6 +79,16 @@ class CsvRows:
             line = "".join(self._unfinished)
             self._unfinished, self._held = [], 0
         self._take_row(line)
+
+    def _count_rows(self, text: str) -> None:
+        """Count the rows that end in the text: no further one is kept."""
+        if not text:
+            return
+        parts = text.split('"')
+        self._count += sum(part.count("\n") for part in parts[int(self._is_quoted) :: 2])
+        self._is_quoted ^= len(parts) % 2 == 0
+        is_whole = text.endswith("\n") and not self._is_quoted
+        self._unfinished = [] if is_whole else [text[-1]]
 
     def _hold(self, part: str) -> None:
         """Keep a part of a row that is not whole yet; of one that cannot fit any more only its beginning."""
