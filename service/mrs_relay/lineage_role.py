@@ -23,7 +23,7 @@ Connect = Callable[[kafka_settings.KafkaSettings], brokers.Broker]
 
 def run(chosen: all_settings.ForwarderSettings) -> None:
     """Run the role in an event loop of its own, until SIGTERM, SIGINT or SIGHUP."""
-    logs.setup(level=chosen.log.level, style=chosen.log.format)
+    logs.setup(level=chosen.log.level, style=chosen.log.format, names=chosen.log.names)
     kafka_client.quieten()
     asyncio.run(_until_stopped(chosen))
 

@@ -138,3 +138,15 @@ def test_tenants_that_share_a_topic_share_a_group_that_does_not_change_with_them
         chosen = all_settings.ForwarderSettings.model_validate({"kafka": kafka, "tenants": tenants})
         found.append({one.topics.requests: one.group_id for one in lineage_role.groups(chosen.tenancies)})
     assert found[0] == found[1] == {_TOPIC: f"mrs-relay.{_TOPIC}", "own.lineage": "mrs-relay.own.lineage"}
+
+
+def test_log_of_the_forwarder_has_the_names_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of the other roles have."""
+    seen: list[dict[str, object]] = []
+    monkeypatch.setattr(lineage_role.logs, "setup", lambda **given: seen.append(given))
+    chosen = all_settings.ForwarderSettings.model_validate(
+        {"kafka": {"bootstrap_servers": "k:9092"}, "log": {"names": "ecs"}}
+    )
+    with pytest.raises(errors.SettingsError):  # no topic: it does not start
+        lineage_role.run(chosen)
+    assert [one["names"] for one in seen] == ["ecs"]

@@ -10,8 +10,12 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterator
+from typing import Final
 
 from mrs_relay.messages import codec, events
+
+_MOST_HEADER: Final = 16_384
+"""Longest row of columns' names that is kept, in characters: they come beside the rows, whatever the limit of those."""
 
 
 class CsvRows:
@@ -99,7 +103,7 @@ class CsvRows:
     def _take_row(self, text: str) -> None:
         if self._awaits_header:
             self._awaits_header = False
-            self._columns = next(_parsed(text), [])
+            self._columns = next(_parsed(text), []) if len(text) <= min(_MOST_HEADER, self._room) else []
             if self._as_text:
                 self._keep_text(text)
             return

@@ -116,3 +116,10 @@ def test_rows_that_are_only_counted_are_as_many(table: list[list[str]], size: in
     """Behind the limit, in pieces of any size, with quoted line breaks and with or without a line break at the end."""
     text = written(table) + end
     assert read(text, size, max_rows=most).statements[0].row_count == read(text, size).statements[0].row_count
+
+
+def test_header_that_is_too_long_is_left_out() -> None:
+    """The names of columns are not part of the limit of rows, so they have one of their own."""
+    text = ",".join(["c" * 100] * 7_000).encode() + b"\n1,2\n"
+    shown = read(text, 4096, has_header=True).statements[0]
+    assert (shown.columns, shown.rows, shown.row_count) == ([], [["1", "2"]], 1)
