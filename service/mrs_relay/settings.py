@@ -157,7 +157,11 @@ class Settings(_Read):
                     f"tenants.{name}.connection: there is no connection {tenant.connection}; known: {', '.join(known)}"
                 )
         tenancies = self.tenancies
-        if faults := [*all_tenants.topic_faults(tenancies), *all_tenants.folder_faults(tenancies)]:
+        if faults := [
+            *all_tenants.topic_faults(tenancies),
+            *all_tenants.folder_faults(tenancies),
+            *all_tenants.delivery_faults(tenancies),
+        ]:
             raise ValueError("; ".join(faults))
         return self
 

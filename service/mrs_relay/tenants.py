@@ -172,6 +172,13 @@ def reads_results(tenancies: tuple[ResolvedTenant, ...], connection: str) -> boo
     return any(one.policy.results.path for one in tenancies if one.connection == connection)
 
 
+def delivery_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
+    """Yield one line if rows are to be delivered and there is no folder that they are read from."""
+    results = [one.policy.results for one in tenancies]
+    if any(one.deliver for one in results) and not any(one.path for one in results):
+        yield "results.deliver does nothing without results.path: set results.path too, such as obs://lake/results"
+
+
 def folder_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
     """Yield one line for each two tenants of which one could read the other's results."""
     owned = [(one.name, paths.folder(one.policy.results.path)) for one in tenancies if one.policy.results.path]

@@ -93,7 +93,7 @@ async def test_endpoint_that_comes_late_and_falters_gets_every_event_in_order(tm
 
 
 _FINAL = (200, 204, 400, 413, 422)
-_NOT_FINAL = (302, 401, 403, 404, 408, 429, 500, 503)
+_NOT_FINAL = (302, 401, 403, 404, 405, 408, 421, 426, 429, 500, 503)
 
 
 @pytest.mark.parametrize("status", [*_FINAL, *_NOT_FINAL])
@@ -106,6 +106,17 @@ async def test_answer_is_final_if_sending_again_would_not_help(status: int) -> N
     assert (answer.fault == "") is (status < 300)
 
 
+@pytest.mark.parametrize("token", [b"two\nlines", b"\xff\xfe"])
+async def test_token_that_is_none_is_waited_out(tmp_path: pathlib.Path, token: bytes) -> None:
+    """A file that is half written, or of another kind, ends no forwarder; the fault shows nothing of it."""
+    port, catalogue = _free_port(), _Catalogue(200)
+    (tmp_path / "token").write_bytes(token)
+    async with catalogue.serving(port), endpoint.opened(_chosen(port, tmp_path / "token").forwarding) as opened:
+        answer = await opened.send(b"{}")
+    assert (answer.is_final, "lines" in answer.fault) == (False, False)
+    assert answer.fault
+
+
 async def test_forwarder_without_topic_or_endpoint_does_not_start() -> None:
     """It says which setting is missing."""
     stop = asyncio.Event()
@@ -115,3 +126,27 @@ async def test_forwarder_without_topic_or_endpoint_does_not_start() -> None:
     chosen = _chosen(1, lineage=_TOPIC).model_copy(update={"forwarding": forwarding_settings.ForwardingSettings()})
     with pytest.raises(errors.SettingsError, match=r"forwarding\.url"):
         await lineage_role.forward(chosen, memory_broker.MemoryBroker(chosen.kafka).for_group, stop)
+
+
+def test_tenants_that_share_a_topic_share_a_group_that_does_not_change_with_them() -> None:
+    """Else all events are sent again when the first tenant goes; a topic of one's own has a group of its own."""
+    found = []
+    for names in (("b", "a"), ("a",)):
+        tenants = {name: {"requests": f"{name}.requests"} for name in names}
+        tenants["own"] = {"requests": "own.requests", "lineage_topic": "own.lineage"}
+        kafka = {"bootstrap_servers": "k:9092", "topics": {"lineage": _TOPIC}}
+        chosen = all_settings.ForwarderSettings.model_validate({"kafka": kafka, "tenants": tenants})
+        found.append({one.topics.requests: one.group_id for one in lineage_role.groups(chosen.tenancies)})
+    assert found[0] == found[1] == {_TOPIC: f"mrs-relay.{_TOPIC}", "own.lineage": "mrs-relay.own.lineage"}
+
+
+def test_log_of_the_forwarder_has_the_names_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of the other roles have."""
+    seen: list[dict[str, object]] = []
+    monkeypatch.setattr(lineage_role.logs, "setup", lambda **given: seen.append(given))
+    chosen = all_settings.ForwarderSettings.model_validate(
+        {"kafka": {"bootstrap_servers": "k:9092"}, "log": {"names": "ecs"}}
+    )
+    with pytest.raises(errors.SettingsError):  # no topic: it does not start
+        lineage_role.run(chosen)
+    assert [one["names"] for one in seen] == ["ecs"]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pydantic
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from mrs_emulator.core import faults, settings
 from mrs_emulator.http import server
@@ -174,3 +176,42 @@ def test_settings_name_what_is_missing() -> None:
     for wrong in ({"access_key": "a"}, {"security_token": "t"}, {"endpoint": "lake"}):
         with pytest.raises(pydantic.ValidationError):
             obs_settings.ObsSettings.model_validate(wrong)
+
+
+async def test_pieces_are_small_and_other_tasks_have_their_turns(tmp_path: Path) -> None:
+    """A piece of 256 KiB may have as many rows, which would hold the event loop for half a second."""
+    turns: list[int] = []
+    pieces: list[bytes] = []
+
+    async def others() -> None:
+        while True:
+            turns.append(len(pieces))
+            await asyncio.sleep(0)
+
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"\n" * MEBIBYTE)
+        task = asyncio.create_task(others())
+        await opened(live).read(PLACE, pieces.append)
+        task.cancel()
+    assert max(map(len, pieces)) <= 16 * 1024
+    assert set(range(len(pieces))) <= set(turns)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 500])
+async def test_body_of_a_refusal_is_not_shown(status: int) -> None:
+    """It may quote the keys that were sent, in one line; its code says enough."""
+    told = "<Code>InvalidToken</Code><AWSAccessKeyId>AK1</AWSAccessKeyId><Token-0>t0k</Token-0>"
+    body = f"<?xml version='1.0'?><Error>{told}</Error>"
+
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", refuse)
+    async with TestServer(app) as refusing:
+        url = f"http://127.0.0.1:{refusing.port}"
+        group = obs_settings.ObsSettings(endpoint=url, region="cn-north-4", path_style=True)
+        own = transport.OwnKeys("AK1", pydantic.SecretStr("sk"), pydantic.SecretStr("t0k"))
+        with pytest.raises(errors.ObsError, match=f"{status} .*InvalidToken$") as failed:
+            await client.Client(group, client.over_network(group), lambda: own).read(PLACE, lambda _piece: None)
+    assert not any(word in str(failed.value) for word in ("AK1", "t0k"))

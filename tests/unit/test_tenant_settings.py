@@ -247,3 +247,12 @@ def test_the_example_of_the_page_for_operators_is_one(tmp_path: pathlib.Path) ->
     assert (nightly.connection, analysts.connection) == ("mrs", "lake")
     assert nightly.policy.limits.running == 20
     assert all(f"`{one}`" in page for one in reasons.CODES if "not_allowed" in one)
+
+
+def test_delivery_without_a_folder_is_refused(file: pathlib.Path) -> None:
+    """It would do nothing, for no tenant; a folder of one tenant is enough."""
+    file.write_text(file.read_text() + '[results]\ndeliver = "inline"\n')
+    with pytest.raises(errors.SettingsError, match=r"results\.deliver does nothing without results\.path"):
+        settings.load(file)
+    file.write_text(file.read_text() + '[tenants.nightly.results]\npath = "obs://lake/nightly"\n')
+    assert settings.load(file).tenancies

@@ -132,7 +132,8 @@ def fault(error: Exception) -> errors.BadMessage:
 def _without_rows(event: events.Event) -> events.Event:
     if event.data.result is None:
         return event
-    result = events.Result(location=event.data.result.location, truncated=True, unavailable=_MISSING)
+    kept = {name: getattr(event.data.result, name) for name in ("location", "url", "url_expires_at")}
+    result = events.Result(**kept, truncated=True, unavailable=_MISSING)
     return msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, result=result))
 
 

@@ -19,9 +19,12 @@ _LATER: Final = frozenset(
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.FORBIDDEN,
         HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
         HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
         HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.MISDIRECTED_REQUEST,
         HTTPStatus.TOO_EARLY,
+        HTTPStatus.UPGRADE_REQUIRED,
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
@@ -62,7 +65,12 @@ class Endpoint:
             headers = self._headers()
             async with self._session.post(self._url, data=event, headers=headers, allow_redirects=False) as reply:
                 status = reply.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (
+            aiohttp.ClientError,
+            TimeoutError,
+            OSError,
+            ValueError,
+        ) as error:  # ValueError: the token is no text of one line
             return Answer(is_final=False, fault=faults.name(error))
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return Answer(is_final=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import pathlib
+import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,11 @@ _MOST_STORES: Final = 16
 """Buckets whose connections are kept; a further one replaces the one that was opened first."""
 
 _MOST_WORDS: Final = 300
+
+_BODY: Final = re.compile(r"\s*<.*", re.DOTALL)
+"""The body of OBS's reply: it may quote the access key id and the security token that were sent."""
+
+_CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
 
 _REFUSED: Final = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError, exceptions.InvalidPathError)
 
@@ -144,7 +150,7 @@ def _authorities(path: pathlib.Path) -> bytes:
 
 
 def _ours(error: Exception, place: paths.Place) -> errors.ObsError:
-    """Return our error for one of obstore's, whose text may hold an address, and so a signature, but no key."""
+    """Return our error for one of obstore's, without what may hold a signature or a key."""
     if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
         return errors.ObsMissing(f"OBS has no object {place}")
     if isinstance(error, (*_REFUSED, PermissionError)):
@@ -153,6 +159,9 @@ def _ours(error: Exception, place: paths.Place) -> errors.ObsError:
 
 
 def _kind(error: Exception) -> str:
-    """Return the first line of an error without addresses."""
-    words = str(error).partition("\n")[0].split()
-    return " ".join(word for word in words if "://" not in word)[:_MOST_WORDS]
+    """Return the first line of an error, without addresses, and of a reply's body its code alone."""
+    text = str(error)
+    code = _CODE.search(text)
+    words = _BODY.sub("", text.partition("\n")[0]).split()
+    shown = " ".join(word for word in words if "://" not in word)[:_MOST_WORDS]
+    return f"{shown} {code[1]}" if code is not None else shown

@@ -33,7 +33,10 @@ def test_rows_that_do_not_fit_are_left_out() -> None:
     """An event over its topic's limit goes out without rows, says so, and keeps their place."""
     rows = events.StatementResult(rows=["x" * 900], row_count=1)
     bench = unit_bench.Bench(samples.job("collecting"), limits={fakes.TOPICS.events: 1400})
-    bench.happen(facts.ResultCollected(events.Result(statements=[rows], location="obs://b/x")))
+    result = events.Result(
+        statements=[rows], location="obs://b/x", url="https://o/x", url_expires_at="2026-11-30T08:00:00Z"
+    )
+    bench.happen(facts.ResultCollected(result))
     (sent,) = bench.unit.outgoing()
     assert records.size_bytes(sent.key, sent.value, sent.headers) <= 1400
     published = event_reader.read(sent.value or b"", sent.headers).data
@@ -44,6 +47,7 @@ def test_rows_that_do_not_fit_are_left_out() -> None:
         True,
         "obs://b/x",
     )
+    assert (published.result.url, published.result.url_expires_at) == (result.url, result.url_expires_at)
     assert published.result.unavailable
 
 

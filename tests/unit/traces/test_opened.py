@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -59,6 +60,17 @@ async def test_a_collector_that_is_away_costs_spans_and_nothing_else() -> None:
         _end(observing)
         assert time.monotonic() - begun_s < 2
     assert time.monotonic() - begun_s < 15
+
+
+async def test_a_silent_collector_holds_the_end_up_for_some_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and answers nothing; several batches would wait half a minute for it."""
+    monkeypatch.setattr(recorder, "_CLOSE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        chosen = settings.TracesSettings(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}/v1/traces")
+        begun_s = time.monotonic()
+        async with opened.opened(chosen) as observing:
+            _end(observing)
+        assert time.monotonic() - begun_s < 3
 
 
 @pytest.mark.parametrize("text", ["no colon hunter2", ": hunter2", "name:  "])

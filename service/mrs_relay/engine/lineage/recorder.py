@@ -25,11 +25,14 @@ Shortest SQL that is parsed in a thread, in characters. TPC-H's queries take 12 
 this 30 ms; the event loop is not to be held up for 50 ms.
 """
 
+_MOST_NESTED: Final = 16
+"""Deepest nesting of brackets in SQL that is parsed at once: a hundred levels of `array<` take half a second."""
+
 _THREAD_S: Final = 1.0
 """Longest that a commit waits for the parsing of one SQL text, in seconds; then its event has no tables."""
 
 _USUAL_BYTES: Final = 2_048
-"""Usual size of a run event without SQL."""
+"""Usual size of a run event without SQL and labels."""
 
 Alarm = Callable[[Exception, str, jobs.LedgerKey], None]
 
@@ -75,7 +78,15 @@ class Recorder:
         """Take a decision in; returns about how many bytes its run events take."""
         found = list(runs.changes(before, decision))
         self._changes += found
-        return _USUAL_BYTES * len(found)
+        return sum(map(self._rough_bytes, found))
+
+    def _rough_bytes(self, change: runs.Change) -> int:
+        labels = change.job.labels or {}
+        size_bytes = _USUAL_BYTES + sum(len(name) + len(value) for name, value in labels.items())
+        if change.type == "START" and self._target.rules.sql != "none":
+            query = datasets.query_of(change.job.work)
+            size_bytes += 0 if query is None else len(query.text)
+        return size_bytes
 
     async def outgoing(self, limit_bytes: Callable[[str | None], int]) -> list[records.Outgoing]:
         """Write all events that were taken in, as far as they fit into the topic."""
@@ -107,7 +118,7 @@ class Recorder:
         query = datasets.query_of(change.job.work)
         if query is None:
             return statements.NOTHING
-        if len(query.text) < _THREADED_LENGTH:
+        if _is_quick(query.text):
             found = statements.read(*query)
             await asyncio.sleep(0)
             return found
@@ -116,3 +127,8 @@ class Recorder:
                 return await asyncio.to_thread(statements.read, *query)
         except TimeoutError:
             return statements.NOTHING
+
+
+def _is_quick(sql: str) -> bool:
+    """Whether SQL may be parsed on the event loop: it is short, and not deeply nested."""
+    return len(sql) < _THREADED_LENGTH and statements.nesting(sql) <= _MOST_NESTED

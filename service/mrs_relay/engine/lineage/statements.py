@@ -10,15 +10,26 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    from sqlglot import Dialect, Parser, exp
     from sqlglot.lineage import Node
 
 MAX_LENGTH: Final = 20_000
 """Longest SQL that is parsed, in characters: sqlglot takes up to 40 ms for 1,000 characters."""
+
+_MAX_NESTED: Final = 60
+"""Deepest nesting of brackets in SQL that is parsed: 200 levels of `array<` take five seconds."""
+
+_BRACKET: Final = re.compile(r"(?:\b(?:array|map|struct)\s*<)|[(\[\])>]", re.IGNORECASE)
+_MOST_STEPS: Final = 10
+"""
+Steps of the parser for each token, at most. Usual SQL takes one or two; but sqlglot reads what stands in `struct(` and
+`row(` twice, so that 26 of them in one another would take minutes.
+"""
 
 _MAX_COLUMNS: Final = 40
 """Most columns of a query whose origin is looked for."""
@@ -86,6 +97,20 @@ def warm_up() -> None:
             read("create table a as select b from c", dialect, "")
 
 
+def nesting(sql: str) -> int:
+    """Return the depth of brackets in one another, also of those of types, such as `array<`."""
+    opened: list[str] = []
+    most = 0
+    for found in _BRACKET.finditer(sql):
+        sign = found[0][-1]
+        if sign in "([<":
+            opened.append(sign)
+            most = max(most, len(opened))
+        elif opened and (sign == ">") is (opened[-1] == "<"):
+            opened.pop()
+    return most
+
+
 @functools.lru_cache(maxsize=256)
 def read(sql: str, dialect: str, database: str) -> Found:
     """
@@ -96,7 +121,7 @@ def read(sql: str, dialect: str, database: str) -> Found:
         dialect: spark, hive or presto.
         database: of tables that are named without one, until a USE says otherwise.
     """
-    if len(sql) > MAX_LENGTH or not is_available():
+    if len(sql) > MAX_LENGTH or nesting(sql) > _MAX_NESTED or not is_available():
         return NOTHING
     try:
         return _read(sql, dialect, database)
@@ -105,12 +130,9 @@ def read(sql: str, dialect: str, database: str) -> Found:
 
 
 def _read(sql: str, dialect: str, database: str) -> Found:
-    import sqlglot  # noqa: PLC0415 - an extra
-    from sqlglot import exp  # noqa: PLC0415 - the same
+    from sqlglot import exp  # noqa: PLC0415 - an extra
 
-    statements = [
-        one for one in sqlglot.parse(sql, dialect=dialect) if one is not None and not isinstance(one, exp.Semicolon)
-    ]
+    statements = [one for one in _parsed(sql, dialect) if one is not None and not isinstance(one, exp.Semicolon)]
     inputs: set[Table] = set()
     outputs: dict[Table, Columns] = {}
     temporary: set[Table] = set()
@@ -136,6 +158,34 @@ def _read(sql: str, dialect: str, database: str) -> Found:
         tuple((table, columns) for table, columns in outputs.items() if table not in temporary),
         _redacted(statements, dialect),
     )
+
+
+def _parsed(sql: str, dialect: str) -> list[exp.Expr | None]:
+    """Parse SQL; raises ValueError where sqlglot would try alternatives without end."""
+    tongue, bounded = _bounded_parser(dialect)
+    tokens = tongue.tokenize(sql)
+    parser = bounded(dialect=tongue)
+    parser.steps_left = _MOST_STEPS * len(tokens) + _MOST_STEPS  # pyright: ignore[reportAttributeAccessIssue]
+    return parser.parse(tokens, sql)
+
+
+@functools.cache
+def _bounded_parser(dialect: str) -> tuple[Dialect, type[Parser]]:
+    """Return a dialect, and its parser with a bound for the steps between tokens."""
+    import sqlglot  # noqa: PLC0415 - an extra
+
+    tongue = sqlglot.Dialect.get_or_raise(dialect)
+
+    class Bounded(tongue.parser_class):  # type: ignore[name-defined, misc]
+        steps_left = 0
+
+        def _advance(self, times: int = 1) -> None:
+            self.steps_left -= 1
+            if self.steps_left < 0:
+                raise ValueError("the SQL takes too many steps")
+            super()._advance(times)
+
+    return tongue, Bounded
 
 
 @functools.cache
@@ -244,8 +294,13 @@ def _redacted(statements: list[exp.Expr], dialect: str) -> str:
     """Write statements with ? for each literal and without comments; of those without data their kind alone."""
     from sqlglot import exp  # noqa: PLC0415 - an extra
 
+    literals = (
+        *(exp.Literal, exp.National, exp.RawString, exp.UnicodeString),
+        *(exp.HexString, exp.BitString, exp.ByteString, exp.JSONPath),
+    )
+
     def hidden(node: exp.Expr) -> exp.Expr:
-        return exp.Placeholder() if isinstance(node, exp.Literal) else node
+        return exp.Placeholder() if isinstance(node, literals) else node
 
     return "; ".join(
         one.copy().transform(hidden, copy=False).sql(dialect=dialect, comments=False)

@@ -10,8 +10,12 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterator
+from typing import Final
 
 from mrs_relay.messages import codec, events
+
+_MOST_HEADER: Final = 16_384
+"""Longest row of columns' names that is kept, in characters: they come beside the rows, whatever the limit of those."""
 
 
 class CsvRows:
@@ -58,6 +62,9 @@ class CsvRows:
         return events.Result(statements=[shown], truncated=self._is_cut)
 
     def _take(self, text: str) -> None:
+        if self._is_cut:
+            self._count_rows(text)
+            return
         # NB: `splitlines` would also end a row at characters that are none of CSV's line ends.
         *whole, rest = text.split("\n")
         for line in whole:
@@ -77,6 +84,16 @@ class CsvRows:
             self._unfinished, self._held = [], 0
         self._take_row(line)
 
+    def _count_rows(self, text: str) -> None:
+        """Count the rows that end in the text: no further one is kept."""
+        if not text:
+            return
+        parts = text.split('"')
+        self._count += sum(part.count("\n") for part in parts[int(self._is_quoted) :: 2])
+        self._is_quoted ^= len(parts) % 2 == 0
+        is_whole = text.endswith("\n") and not self._is_quoted
+        self._unfinished = [] if is_whole else [text[-1]]
+
     def _hold(self, part: str) -> None:
         """Keep a part of a row that is not whole yet; of one that cannot fit any more only its beginning."""
         if self._held <= self._room or not self._unfinished:
@@ -86,7 +103,7 @@ class CsvRows:
     def _take_row(self, text: str) -> None:
         if self._awaits_header:
             self._awaits_header = False
-            self._columns = next(_parsed(text), [])
+            self._columns = next(_parsed(text), []) if len(text) <= min(_MOST_HEADER, self._room) else []
             if self._as_text:
                 self._keep_text(text)
             return

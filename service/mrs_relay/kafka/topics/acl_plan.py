@@ -53,8 +53,13 @@ def acls(kafka: settings.KafkaSettings, role: Role) -> tuple[Acl, ...]:
 
 
 def forwarding_group(kafka: settings.KafkaSettings) -> str:
-    """Return the consumer group of all `mrs-relay lineage forward` of a deployment."""
-    return f"{kafka.group_id}.lineage"
+    """
+    Return the consumer group of all `mrs-relay lineage forward` of a deployment, for one topic of run events.
+
+    It is the same for all tenants that share the topic, so it does not change with them.
+    """
+    shared = kafka.group_id.removesuffix(f".{kafka.topics.requests}")
+    return f"{shared}.{kafka.topics.lineage}"
 
 
 def transactional_prefix(kafka: settings.KafkaSettings) -> str:

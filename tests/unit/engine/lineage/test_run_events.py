@@ -182,3 +182,14 @@ def _sql(job_type: str) -> jobs.Job:
 
 def _statement(work: jobs.Presto) -> jobs.Job:
     return samples.job("submitting, a statement that reads", work=work)
+
+
+@pytest.mark.parametrize(("rule", "least"), [("none", 0), ("redacted", 50_000), ("full", 50_000)])
+def test_budget_of_a_commit_counts_the_sql_of_run_events(rule: str, least: int) -> None:
+    """So that a commit of many long statements is divided."""
+    long = samples.job("submitting", work=jobs.Batch("SparkSql", ("select " + "a" * 50_000,)), subject="sql")
+    bench = lineage_bench.bench(long, sql=rule)
+    bench.happen("taken")
+    without = lineage_bench.bench(long)
+    without.happen("taken")
+    assert bench.unit.bytes - without.unit.bytes >= least

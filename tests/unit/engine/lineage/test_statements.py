@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import time
 
 import pytest
 
@@ -87,3 +88,44 @@ def test_queries_of_tpch_are_all_understood() -> None:
     for path in sorted(folder.glob("*.sql")):
         found = statements.read(f"create table o as {path.read_text()}", "spark", "tpch")
         assert found.inputs, path.name
+
+
+@pytest.mark.parametrize("dialect", ["spark", "hive", "presto"])
+@pytest.mark.parametrize("word", ["struct(", "row("])
+def test_sql_that_sqlglot_reads_in_exponential_time_is_given_up(dialect: str, word: str) -> None:
+    """Each of these levels is read twice: 60 of them would hold the relay's loop, or a thread, for ever."""
+    begun_s = time.thread_time()
+    assert statements.read(f"select {word * 60}1{')' * 60} from t", dialect, "dw") == statements.NOTHING
+    assert time.thread_time() - begun_s < 0.5
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sql"),
+    [
+        ("hive", "select get_json_object(a, '$.hush') from t"),
+        ("presto", "select json_extract_scalar(a, '$.hush'), U&'hush' from t"),
+        ("presto", "select x'68757368' from t"),
+        ("spark", "select r'hush', x'68757368' from t"),
+    ],
+)
+def test_literals_of_all_kinds_are_hidden(dialect: str, sql: str) -> None:
+    """Raw, Unicode and binary ones, and the paths of JSON."""
+    redacted = statements.read(sql, dialect, "dw").redacted
+    assert redacted
+    assert not any(word in redacted.lower() for word in ("hush", "68757368"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "depth"),
+    [
+        ("select a < 1, b > 2, c -> d from t where e < 3", 0),
+        ("select f(g(1), h(2)), x[1] from (select 1)", 2),
+        ("cast(a as ARRAY<map <int, struct<b: int>>>)", 4),
+        (f"select cast(1 as {'array<' * 200}int{'>' * 200})", 201),
+    ],
+)
+def test_nesting_of_sql(sql: str, depth: int) -> None:
+    """Comparisons are no brackets; SQL that is nested too deeply is not parsed."""
+    assert statements.nesting(sql) == depth
+    if depth > 60:
+        assert statements.read(sql, "spark", "dw") == statements.NOTHING

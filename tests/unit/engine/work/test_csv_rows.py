@@ -109,3 +109,17 @@ def test_value_that_python_s_reader_refuses_cuts_the_rows_there() -> None:
     """Its limit of a value is 131,072 characters."""
     result = read(b"1\n" + b"x" * 200_000 + b"\n3\n", 65_536, max_bytes=900_000)
     assert (result.statements[0].rows, result.statements[0].row_count, result.truncated) == ([["1"]], 3, True)
+
+
+@given(TABLE, st.integers(1, 9), st.integers(0, 3), st.sampled_from([b"", b"\n", b"a"]))
+def test_rows_that_are_only_counted_are_as_many(table: list[list[str]], size: int, most: int, end: bytes) -> None:
+    """Behind the limit, in pieces of any size, with quoted line breaks and with or without a line break at the end."""
+    text = written(table) + end
+    assert read(text, size, max_rows=most).statements[0].row_count == read(text, size).statements[0].row_count
+
+
+def test_header_that_is_too_long_is_left_out() -> None:
+    """The names of columns are not part of the limit of rows, so they have one of their own."""
+    text = ",".join(["c" * 100] * 7_000).encode() + b"\n1,2\n"
+    shown = read(text, 4096, has_header=True).statements[0]
+    assert (shown.columns, shown.rows, shown.row_count) == ([], [["1", "2"]], 1)
