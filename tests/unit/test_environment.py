@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mrs_relay import errors, settings
@@ -66,3 +68,21 @@ def test_a_misspelt_variable_is_reported_the_nearest_setting(monkeypatch: pytest
     monkeypatch.setenv("MRS_RELAY_KAFKA__BOOTSTRAP_SERVER", "k:9092")
     with pytest.raises(errors.SettingsError, match=r"the nearest is MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS\)"):
         settings.load()
+
+
+def test_each_default_can_be_given_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable is text, whatever the setting holds."""
+    wanted = settings.Settings.model_construct()
+    given = 0
+    for row in settings.describe():
+        value: Any = wanted
+        for name in row.name.split("."):
+            value = getattr(value, name, None)
+        if isinstance(value, str | int | float):
+            monkeypatch.setenv(row.variable, str(value))
+            given += 1
+
+    found = settings.load()
+    assert given > 60
+    assert found.kafka == wanted.kafka
+    assert found.engine == wanted.engine

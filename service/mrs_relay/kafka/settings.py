@@ -112,7 +112,7 @@ class KafkaSettings(group.Group):
     topics: Topics = Topics()
     """The topics' names; see the group."""
 
-    ledger_format: Literal[1, 2] = 2
+    ledger_format: int = Field(default=2, ge=1, le=2)
     """
     The format of the records that are written to the ledger; both are read. 1 while versions of the relay that read
     only 1 may still take partitions over, as in an upgrade from 0.1 or on the way back to it; 2 has smaller records.
