@@ -14,6 +14,7 @@ from tests.support import runtimes
 
 from mrs_relay import errors, lineage_role
 from mrs_relay import settings as all_settings
+from mrs_relay.common import logs
 from mrs_relay.forwarding import endpoint
 from mrs_relay.forwarding import settings as forwarding_settings
 from mrs_relay.kafka import settings as kafka_settings
@@ -143,7 +144,7 @@ def test_tenants_that_share_a_topic_share_a_group_that_does_not_change_with_them
 def test_log_of_the_forwarder_has_the_names_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """As those of the other roles have."""
     seen: list[dict[str, object]] = []
-    monkeypatch.setattr(lineage_role.logs, "setup", lambda **given: seen.append(given))
+    monkeypatch.setattr(logs, "setup", lambda **given: seen.append(given))
     chosen = all_settings.ForwarderSettings.model_validate(
         {"kafka": {"bootstrap_servers": "k:9092"}, "log": {"names": "ecs"}}
     )

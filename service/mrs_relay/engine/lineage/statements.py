@@ -11,7 +11,7 @@ import functools
 import importlib.util
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -164,20 +164,21 @@ def _parsed(sql: str, dialect: str) -> list[exp.Expr | None]:
     """Parse SQL; raises ValueError where sqlglot would try alternatives without end."""
     tongue, bounded = _bounded_parser(dialect)
     tokens = tongue.tokenize(sql)
-    parser = bounded(dialect=tongue)
-    parser.steps_left = _MOST_STEPS * len(tokens) + _MOST_STEPS  # pyright: ignore[reportAttributeAccessIssue]
-    return parser.parse(tokens, sql)
+    parsed: list[exp.Expr | None] = bounded(_MOST_STEPS * len(tokens) + _MOST_STEPS).parse(tokens, sql)
+    return parsed
 
 
 @functools.cache
-def _bounded_parser(dialect: str) -> tuple[Dialect, type[Parser]]:
-    """Return a dialect, and its parser with a bound for the steps between tokens."""
+def _bounded_parser(dialect: str) -> tuple[Dialect, Callable[[int], Parser]]:
+    """Return a dialect, and what makes its parser with a bound for the steps between tokens."""
     import sqlglot  # noqa: PLC0415 - an extra
 
     tongue = sqlglot.Dialect.get_or_raise(dialect)
 
     class Bounded(tongue.parser_class):  # type: ignore[name-defined, misc]
-        steps_left = 0
+        def __init__(self, most_steps: int) -> None:
+            super().__init__(dialect=tongue)
+            self.steps_left = most_steps
 
         def _advance(self, times: int = 1) -> None:
             self.steps_left -= 1
