@@ -51,7 +51,7 @@ def test_a_forwarder_of_lineage_reads_its_topic_in_a_group_of_its_own() -> None:
     """Nothing else, and nothing where no lineage is written."""
     kafka = _KAFKA.model_copy(update={"topics": settings.Topics(lineage="mrs.lineage")})
     rights = [(one.kind, one.name, one.operations) for one in acl_plan.acls(kafka, "lineage")]
-    assert rights == [("topic", "mrs.lineage", ("Read",)), ("group", "mrs-relay.lineage", ("Read",))]
+    assert rights == [("topic", "mrs.lineage", ("Read",)), ("group", "mrs-relay.mrs.lineage", ("Read",))]
     assert acl_plan.acls(_KAFKA, "lineage") == ()
 
 
