@@ -3,8 +3,8 @@ Build the image of the Dockerfile as a container engine would, and try it; `make
 
 The builder is buildah, which needs no engine; on Debian as root it is installed. Where the base image's registry cannot
 be reached, a minimal Debian with its own Python takes its place, made by mmdebstrap from the packages of this machine's
-mirror. Where there is no builder either, the Dockerfile's own commands are played in a clean folder. The last line says
-which of the three it was.
+mirror. Where there is no builder, or no container can run, the Dockerfile's own commands are played in a clean folder.
+The last line says which of the three it was.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _IMAGE: Final = "localhost/mrs-relay-try"
 _PACKAGES: Final = ("buildah", "crun", "mmdebstrap")
 _BASE_PACKAGES: Final = ("python3", "python3-venv", "python-is-python3", "passwd")
 _PULL_S: Final = 60
+_PACKAGES_S: Final = 300
 _BUILD_S: Final = 900
 _USER: Final = "10001"
 
@@ -40,11 +41,13 @@ class Failed(RuntimeError):  # noqa: N818 - named for what is the case
 def main() -> int:
     """Build and try each variant; the exit code."""
     try:
-        if not _has_builder():
+        try:
+            base, kind = _builder()
+        except (Failed, subprocess.TimeoutExpired) as why:
+            print(f"image: {why}", flush=True)
             _play_the_steps()
-            print("image: no builder here (Debian: apt-get install buildah); played the Dockerfile's commands instead")
+            print("image: no image was built: the Dockerfile's commands were played in a clean folder instead")
             return 0
-        base, kind = _base()
         with _no_leftovers():
             for extras in ("", "web"):
                 _build(base, extras)
@@ -67,6 +70,19 @@ def _has_builder() -> bool:
     return shutil.which("buildah") is not None
 
 
+def _builder() -> tuple[str, str]:
+    """Return the base image's name and what it is, once a container of it has run here; Failed if none can."""
+    if not _has_builder():
+        raise Failed("there is no builder: install it (Debian: apt-get install buildah)")
+    base, kind = _base()
+    container = _run("buildah", "from", base).strip()
+    try:
+        _in(container, "python", "--version")
+    finally:
+        _run("buildah", "rm", container)
+    return base, kind
+
+
 def _base() -> tuple[str, str]:
     """Return the name of the base image, and what it is."""
     wanted = _dockerfile_base()
@@ -80,7 +96,7 @@ def _base() -> tuple[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "base.tar")
         include = f"--include={','.join(_BASE_PACKAGES)}"
-        _run("mmdebstrap", "--quiet", "--variant=minbase", include, _suite(), str(archive))
+        _run("mmdebstrap", "--quiet", "--variant=minbase", include, _suite(), str(archive), timeout_s=_PACKAGES_S)
         container = _run("buildah", "from", "scratch").strip()
         try:
             _run("buildah", "add", "-q", container, str(archive), "/")
