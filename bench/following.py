@@ -12,7 +12,6 @@ the work on the jobs, which has nothing to do here.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import gc
 import json
@@ -28,17 +27,10 @@ import uvloop
 from bench import memory, recovery, stage
 from tests.support import brokers
 
-from mrs_relay import app, wiring
+from mrs_relay import app
 from mrs_relay.common import clock, logs
-from mrs_relay.engine import context as contexts
-from mrs_relay.engine import executor as executors
-from mrs_relay.engine import partition_jobs
 from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.kafka import cold_records, records
-from mrs_relay.kafka import inbox as inboxes
-from mrs_relay.kafka import lease as leases
-from mrs_relay.kafka.adapter import client as kafka_client
-from mrs_relay.mrs import client as clients
 
 _BATCH: Final = 500
 _AGAIN: Final = _BATCH // 2  # as engine.rewriting
@@ -74,30 +66,12 @@ async def remember(place: recovery.Place, ended: int) -> None:
 
 async def take_over(place: recovery.Place, ended: int) -> tuple[float, float]:
     """Seconds from nothing to jobs that are followed, and to messages that can be taken."""
-    chosen, system = place.settings(), clock.SystemClock()
-    client = clients.Client(chosen.mrs, recovery.Unreachable(), system)
-    opened = wiring.opened(chosen, lambda _mrs: contextlib.nullcontext(client), kafka_client.KafkaBroker, system)
-    async with opened as (served,):
-        context = served.context
-        started_s = time.perf_counter()
-        ledger = place.owner(wiring._cold_rule(context))  # noqa: SLF001 - as the service does
-        found = await ledger.open()
-        start = leases.Start(
-            found.state, found.next_offset or 0, found.claimed_at_s, cold=ledger.cold, tail=ledger.tail
-        )
-        inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=1, next_offset=start.next_offset)
-        lease = leases.Lease(place.input, start, inbox, ledger, clock=system, stale_after_s=45.0)
-        held = await partition_jobs.load(lease)
-        async with executors.CommandExecutor(lease, context) as executor:
-            await executor.resume(held, held.rejected)
-            executor.rest(held)
-            followed_s = time.perf_counter() - started_s
-            assert len(held) == context.tracker.followed == place.jobs
-            await ledger.index_older()
-            whole_s = time.perf_counter() - started_s
-            assert len(lease.cold or ()) == ended
-        await ledger.kill()
-    return followed_s, whole_s
+    async with recovery.taken(place) as found:
+        indexed_s = time.perf_counter()
+        await found.ledger.index_older()
+        whole_s = found.followed_s + time.perf_counter() - indexed_s
+        assert len(found.lease.cold or ()) == ended
+    return found.followed_s, whole_s
 
 
 async def rounds_of(jobs_alone: recovery.Place, place: recovery.Place, ended: int, rounds: int) -> list[list[float]]:

@@ -21,6 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -122,8 +123,18 @@ async def fill(place: Place) -> None:
     await ledger.kill()
 
 
-async def recover(place: Place) -> float:
-    """Seconds from nothing to a partition whose next message can be taken."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A partition whose jobs are followed: its ledger and lease, and the seconds that this took."""
+
+    ledger: ledgers.Ledger
+    lease: leases.Lease[contexts.Notice]
+    followed_s: float
+
+
+@contextlib.asynccontextmanager
+async def taken(place: Place) -> AsyncIterator[Taken]:
+    """Take a partition over from nothing, as the service does, up to where all of its jobs are followed."""
     chosen, system = place.settings(), clock.SystemClock()
     client = clients.Client(chosen.mrs, Unreachable(), system)
     opened = wiring.opened(chosen, lambda _mrs: contextlib.nullcontext(client), kafka_client.KafkaBroker, system)
@@ -132,17 +143,25 @@ async def recover(place: Place) -> float:
         started_s = time.perf_counter()
         ledger = place.owner(wiring._cold_rule(context))  # noqa: SLF001 - as the service does
         found = await ledger.open()
-        start = leases.Start(found.state, found.next_offset or 0, found.claimed_at_s, cold=ledger.cold)
+        start = leases.Start(
+            found.state, found.next_offset or 0, found.claimed_at_s, cold=ledger.cold, tail=ledger.tail
+        )
         inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=1, next_offset=start.next_offset)
         lease = leases.Lease(place.input, start, inbox, ledger, clock=system, stale_after_s=45.0)
-        jobs = await partition_jobs.load(lease)
+        held = await partition_jobs.load(lease)
         async with executors.CommandExecutor(lease, context) as executor:
-            await executor.resume(jobs, jobs.rejected)
-            executor.rest(jobs)
-            taken_s = time.perf_counter() - started_s
-            assert len(jobs) == context.tracker.followed == place.jobs
+            await executor.resume(held, held.rejected)
+            executor.rest(held)
+            followed_s = time.perf_counter() - started_s
+            assert len(held) == context.tracker.followed == place.jobs
+            yield Taken(ledger, lease, followed_s)
         await ledger.kill()
-    return taken_s
+
+
+async def recover(place: Place) -> float:
+    """Seconds from nothing to a partition whose next message can be taken."""
+    async with taken(place) as found:
+        return found.followed_s
 
 
 async def bare_read(place: Place) -> float:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import brokers, chart_values, child, helm, ports, service, waiting
+from tests.support import brokers, chart_values, child, helm, ports, roles, service, waiting
 
 pytestmark = pytest.mark.embedded
 
@@ -58,26 +53,9 @@ def _mounted(pod: dict[str, Any], manifests: list[dict[str, Any]], secrets: dict
 def _started(pod: dict[str, Any], root: Path, log: Path, **more: str) -> child.Child:
     """Start the container's command with its variables, and with nothing else of this machine's settings."""
     (container,) = pod["containers"]
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("MRS_RELAY_")}
     given = {one["name"]: one.get("value", "pod-0") for one in container.get("env", [])}
     arguments = [word.replace(_MOUNTED, str(root)) for word in container["args"]]
-    return child.Child([sys.executable, "-m", "mrs_relay", *arguments], log=log, env={**plain, **given, **more})
-
-
-def _answers(port: int, path: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
-            return bool(reply.status == 200)
-    except OSError:
-        return False
-
-
-async def _until(condition: Callable[[], bool], process: child.Child, timeout_s: float = waiting.LIMIT_S) -> None:
-    ends_s = time.monotonic() + timeout_s
-    while not await asyncio.to_thread(condition):
-        assert process.alive, process.log.read_text()
-        assert time.monotonic() < ends_s, process.log.read_text()
-        await asyncio.sleep(0.2)
+    return roles.start(arguments, {**given, **more}, log)
 
 
 async def test_workers_and_web_role_start_with_what_their_pods_get(tmp_path: Path, embedded: brokers.TansuNode) -> None:
@@ -104,7 +82,7 @@ async def test_workers_and_web_role_start_with_what_their_pods_get(tmp_path: Pat
             for pod, process, port in ((worker, relay, worker_port), (web, shown, web_port)):
                 for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                     path = pod["containers"][0][probe]["httpGet"]["path"]
-                    await _until(functools.partial(_answers, port, path), process)
+                    await roles.until(functools.partial(roles.answers, port, path), process)
 
             deployment = service.Deployment(embedded.bootstrap, "chart", mrs.url, tmp_path, "at-least-once")
             await deployment.send([(b"k", service.job("r-1"))])

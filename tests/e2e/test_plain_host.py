@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support import brokers, child, ports, service, waiting
+from tests.support import brokers, child, ports, roles, service, waiting
 
 pytestmark = pytest.mark.embedded
 
@@ -59,27 +54,9 @@ def _start(unit: Path, root: Path, **more: str) -> child.Child:
     (command,) = _values(unit, "ExecStart")
     words = shlex.split(command.replace(_SETTINGS, str(root)))
     assert words.pop(0) == _PROGRAM
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("MRS_RELAY_")}
     given = dict(one.replace(_STATE, str(root)).split("=", 1) for one in _values(unit, "Environment"))
     given = {name: value.replace("%H", "host-a").replace("%i", "1") for name, value in given.items()}
-    environment = {**plain, **given, **more}
-    return child.Child([sys.executable, "-m", "mrs_relay", *words], log=root / f"{unit.name}.log", env=environment)
-
-
-async def _until(condition: Callable[[], bool], process: child.Child) -> None:
-    ends_s = time.monotonic() + waiting.LIMIT_S
-    while not await asyncio.to_thread(condition):
-        assert process.alive, process.log.read_text()
-        assert time.monotonic() < ends_s, process.log.read_text()
-        await asyncio.sleep(0.2)
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=60) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    return roles.start(words, {**given, **more}, root / f"{unit.name}.log")
 
 
 def test_systemd_takes_the_units_and_finds_little_that_they_could_harm(tmp_path: Path) -> None:
@@ -113,8 +90,8 @@ async def test_both_units_start_reload_and_stop_as_the_guide_says(tmp_path: Path
         relay = _start(relay_unit, tmp_path, MRS_RELAY_WEB__PORT=f"{relay_port}")
         web = _start(web_unit, tmp_path, MRS_RELAY_API__PORT=f"{web_port}")
         try:
-            await _until(lambda: _is_ready(relay_port), relay)
-            await _until(lambda: _is_ready(web_port), web)
+            await roles.until(lambda: roles.answers(relay_port, "/ready"), relay)
+            await roles.until(lambda: roles.answers(web_port, "/ready"), web)
             deployment = service.Deployment(embedded.bootstrap, "host", mrs.url, tmp_path, "at-least-once")
             await deployment.send([(b"k", service.job("r-1"))])
             events = await deployment.until_ended(["r-1"])
@@ -122,7 +99,7 @@ async def test_both_units_start_reload_and_stop_as_the_guide_says(tmp_path: Path
 
             assert _values(relay_unit, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
             relay.send(signal.SIGHUP)
-            await _until(lambda: '"via": "signal"' in relay.log.read_text(), relay)
+            await roles.until(lambda: '"via": "signal"' in relay.log.read_text(), relay)
         finally:
             for unit, process in ((relay_unit, relay), (web_unit, web)):
                 (limit_s,) = map(float, _values(unit, "TimeoutStopSec"))

@@ -10,13 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from mrs_relay.common import clock
-from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import facts, jobs
-from mrs_relay.engine.scheduling import pauses
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
-from mrs_relay.obs import client as obs_clients
 
 
 class Traces(Protocol):
@@ -51,6 +48,7 @@ class Tracing(Protocol):
 
     Attributes:
         client: makes a client of MRS whose calls are observed.
+        submitter: makes a submitter whose steps are observed.
     """
 
     @property
@@ -60,37 +58,21 @@ class Tracing(Protocol):
     def tenant(self, requests: str, published: str, time: clock.Clock) -> Traces:
         """Observe a tenant whose requests and events have these topics."""
 
-    def submitter(
-        self,
-        client: clients.Client,
-        outcomes: pauses.Pauses,
-        settings: engine_settings.EngineSettings,
-        time: clock.Clock,
-        objects: obs_clients.Client | None,
-    ) -> submitter.Submitter:
-        """Make a submitter whose steps are observed."""
+    @property
+    def submitter(self) -> Callable[..., submitter.Submitter]:
+        """See above."""
 
 
 class Off:
     """Traces that are off, of a process and of its tenants."""
 
     client = clients.Client
+    submitter = submitter.Submitter
 
     def tenant(self, requests: str, published: str, time: clock.Clock) -> Traces:
         """See `Tracing`."""
         del requests, published, time
         return self
-
-    def submitter(
-        self,
-        client: clients.Client,
-        outcomes: pauses.Pauses,
-        settings: engine_settings.EngineSettings,
-        time: clock.Clock,
-        objects: obs_clients.Client | None,
-    ) -> submitter.Submitter:
-        """See `Tracing`."""
-        return submitter.Submitter(client, outcomes, settings, time, objects)
 
     def started(self, fact: facts.Fact) -> facts.Fact:
         """See `Traces`."""

@@ -59,17 +59,10 @@ class ProcessTracing:
         """Trace a tenant whose requests and events have these topics."""
         return tenant_traces.TenantTraces(self._record, requests, published, time)
 
-    def submitter(
-        self,
-        client: clients.Client,
-        outcomes: pauses.Pauses,
-        settings: engine_settings.EngineSettings,
-        time: clock.Clock,
-        objects: obs_clients.Client | None,
-    ) -> submitter.Submitter:
-        """Make a submitter whose steps are traced."""
-        steps = Steps(self._record, time)
-        return TracedSubmitter(client, outcomes, settings, time, objects, steps=steps)
+    @property
+    def submitter(self) -> Callable[..., submitter.Submitter]:
+        """Makes a submitter whose steps are traced."""
+        return functools.partial(TracedSubmitter, record=self._record)
 
 
 class Steps:
@@ -125,7 +118,7 @@ class TracedSubmitter(submitter.Submitter):
         settings: the same.
         time: the same.
         objects: the same.
-        steps: records them.
+        record: takes the spans.
     """
 
     def __init__(
@@ -136,10 +129,10 @@ class TracedSubmitter(submitter.Submitter):
         time: clock.Clock,
         objects: obs_clients.Client | None = None,
         *,
-        steps: Steps,
+        record: recorder.Recorder,
     ) -> None:
         super().__init__(client, outcomes, settings, time, objects)
-        self._steps = steps
+        self._steps = Steps(record, time)
 
     def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> Work[facts.Fact]:
         """See `Submitter`."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import prometheus_client
 from aiohttp import test_utils
+from tests.support import turns
 
 from mrs_relay.common import http_server
 
@@ -17,17 +16,7 @@ async def test_metrics_leave_the_event_loop_to_others_between_two_of_them() -> N
     registry = prometheus_client.CollectorRegistry()
     for number in range(_FAMILIES):
         prometheus_client.Gauge(f"of_{number}", "A number.", ["tenant"], registry=registry).labels("a").set(number)
-    turns = 0
-
-    async def work() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(work())
-    reply = await http_server.metrics(test_utils.make_mocked_request("GET", "/metrics"), registry)
-    task.cancel()
-    await asyncio.wait([task])
-    assert turns >= _FAMILIES
+    async with turns.counted() as others:
+        reply = await http_server.metrics(test_utils.make_mocked_request("GET", "/metrics"), registry)
+    assert others.count >= _FAMILIES
     assert reply.body == prometheus_client.generate_latest(registry)

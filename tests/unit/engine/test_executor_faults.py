@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support import turns
 from tests.unit.engine import executor_bench, fakes, samples
 
 from mrs_relay.common import tasks
@@ -163,22 +164,12 @@ def test_many_jobs_are_loaded_and_resumed_with_pauses_for_other_work() -> None:
     restored = {bytes(job.ledger_key): job_records.encode(job) for job in several}
 
     async def live(bench: executor_bench.Bench) -> None:
-        turns = 0
-
-        async def work() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        task = asyncio.create_task(work())
-        loaded = await partition_jobs.load(fakes.lease(restored=restored))
-        assert turns >= 3
-        turns = 0
-        await bench.executor.resume(loaded)
-        assert turns >= 2 * 3
-        task.cancel()
-        await asyncio.wait([task])
+        async with turns.counted() as others:
+            loaded = await partition_jobs.load(fakes.lease(restored=restored))
+            assert others.count >= 3
+            others.count = 0
+            await bench.executor.resume(loaded)
+            assert others.count >= 2 * 3
         assert bench.mrs.watched >= {job.id for job in several}
 
     executor_bench.run(live)
