@@ -114,11 +114,11 @@ async def test_requests_ledger_and_events_of_every_compression_are_read(
     for codec in batches.CODECS:
         await stage.send([_TEXT] * 10, codec=codec)
 
-    async def told() -> bool:
+    async def is_published() -> bool:
         return len(await stage.events()) == 50
 
     async with stage.running():
-        await waiting.until(told)
+        await waiting.until(is_published)
     assert [one.value for one in stage.seen] == [_TEXT] * 50
     async with stage.running() as work:
         await work.ready()
@@ -229,11 +229,11 @@ async def test_aborted_records_and_markers_are_no_lag_for_anybody(kafka: nodes.K
             await waiting.until(lambda: [one.lag for one in work.status().partitions] == [0], work.status)
         await stage.send([b"behind"])
 
-        async def told() -> bool:
+        async def is_published() -> bool:
             return len(await stage.events()) == 4
 
         async with stage.running() as work:
-            await waiting.until(told)
+            await waiting.until(is_published)
             assert work.status().partitions[0].error is None
     finally:
         await admin.close()

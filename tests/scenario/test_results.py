@@ -176,7 +176,7 @@ async def test_relay_that_is_killed_while_rows_are_read_leaves_them_to_the_next_
 
 
 async def test_tenants_have_folders_and_limits_of_their_own() -> None:
-    """A default makes requests without `result` bring rows; nobody reads what is another tenant's."""
+    """A default makes requests without `result` bring rows; none are read from another tenant's folder."""
     rules = {
         "a": {"requests": "a.requests", "results": {"deliver": "inline", "max_rows": 3}},
         "b": {"requests": "b.requests"},

@@ -1,4 +1,4 @@
-"""The spans of requests: one tree from the producer's span to the last event, whoever owned the partition."""
+"""The spans of requests: one tree from the producer's span to the last event, through all owners of the partition."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ async def test_a_span_that_cannot_be_recorded_stops_nothing() -> None:
 
 
 async def test_a_commit_that_cannot_be_observed_has_happened_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug of the traces is logged by its class, and the request goes its way."""
+    """A bug of the traces is logged by its class, and the request continues."""
 
     def fail(*_given: Any) -> Any:
         raise LookupError("hunter2")

@@ -78,7 +78,7 @@ async def test_an_earlier_version_refuses_format_2_and_reads_the_ledger_after_th
 
 @ledger_samples.BOTH
 async def test_a_value_that_memory_need_not_hold_counts_as_well(guarantee: str) -> None:
-    """A remembered request of format 2 is read by whoever repeats it, however the owner has restored the ledger."""
+    """A remembered request of format 2 is read when it is repeated, however the owner has restored the ledger."""
     broker = ledger_samples.make_broker(guarantee)
     rule = cold_records.ColdRule(lambda value: 1 if value == _BY_PLACE.encode() else None, unit_ms=1)
 

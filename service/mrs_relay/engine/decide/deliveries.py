@@ -22,7 +22,7 @@ def begin(
     Read the rows of a job that has succeeded, or end it.
 
     There is nothing to read if the reply brought the rows, as that to SHOW does. A path outside of the tenant's folder
-    is named and not read, whoever has put it into the reply.
+    is named and not read, whatever put it into the reply.
     """
     location = result.location if result is not None else None
     if job.delivery is None or location is None:

@@ -45,7 +45,7 @@ class Change(NamedTuple):
     Attributes:
         type: of OpenLineage.
         job: the job before the decision, with the work of the attempt as far as it is still known.
-        event: the event of the request that it goes with.
+        event: the event of the request that belongs to it.
         time_ms: when it happened, epoch milliseconds.
     """
 
