@@ -16,6 +16,7 @@ from tests.support import runtime_process, waiting
 
 from mrs_relay import errors
 from mrs_relay.common import clock, tasks
+from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import records, runtime, settings
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import topic_setup
@@ -43,6 +44,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nodes.KafkaClu
         made.close()
 
 
+async def _number_and_tick(lease: leases.Lease[None]) -> None:
+    """Number the records of a partition, and write its count again every half second, as jobs under way are."""
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            lease.inbox.put(None)
+
+    ticking = asyncio.create_task(tick())
+    try:
+        await runtime_process.number(lease)
+    finally:
+        ticking.cancel()
+
+
 @dataclass(eq=False)
 class _Stage:
     """
@@ -66,7 +82,7 @@ class _Stage:
 
     async def replica(self) -> None:
         """Work until stopped."""
-        work = runtime.Runtime(self.kafka, client.KafkaBroker(self.kafka), runtime_process.number, clock.SystemClock())
+        work = runtime.Runtime(self.kafka, client.KafkaBroker(self.kafka), _number_and_tick, clock.SystemClock())
         self.works.append(work)
         try:
             await work.run()

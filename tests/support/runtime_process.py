@@ -43,7 +43,7 @@ async def number(lease: leases.Lease[None]) -> None:
             batch = await lease.inbox.take(50)
         except inboxes.Closed:
             return
-        if not batch.records:
+        if not batch.records and not batch.notices:
             continue
         out = []
         for record in batch.records:
