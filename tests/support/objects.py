@@ -74,6 +74,12 @@ class ObjectDoor:
             content = content[:-1]
         return _Object(content, found.size)
 
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """The end of an object, with the same troubles."""
+        found = await self.open(place, keys)
+        content = b"".join([piece async for piece in found.chunks()])
+        return content[-most_bytes:], found.size
+
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """An address that says what it is for."""
         assert keys.access
