@@ -32,8 +32,6 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         ),
         r"\1…",
     ),
-    # --password value
-    (re.compile(rf"(?i)(-[\w.-]{{0,60}}(?:{_NAMES})[\w.-]{{0,30}}[ \t]{{1,4}})[^\s-]\S{{0,4000}}"), r"\1…"),
     # scheme://user:password@host, and what signs an address
     (re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{1,15}://)[^\s/@:]{1,200}:[^\s/@]{1,400}@"), r"\1…@"),
     (
@@ -46,6 +44,12 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b[A-Z0-9]{20}\b"), "…"),
     (re.compile(r"\b[A-Za-z0-9]{40}\b"), "…"),
 )
+
+_OPTION: Final = re.compile(rf"(?i)(?:{_NAMES})[\w.-]{{0,30}}[ \t]{{1,4}}(?=[^\s-])(\S{{1,4000}})")
+"""The end of an option's name, and its value, as in `--db-password value`."""
+
+_OF_OPTIONS: Final = "-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_MAX_OPTION: Final = 60
 
 _TWICE: Final = 2
 
@@ -73,17 +77,15 @@ def piece(text: str, at: int, most: int) -> tuple[str, bool]:
 
 def detail(text: str, most: int, asked: redaction.Asked | None, *, from_start: bool) -> str:
     """
-    Return what an event shows of such a piece.
+    Return what an event shows of such a piece, whose secrets have been removed.
 
     Args:
         text: the piece.
         most: characters.
-        asked: the request's values, which are removed; None: secrets alone are.
+        asked: the request's values, which are removed; None: nothing is.
         from_start: the beginning is kept rather than the end.
     """
-    shown = without_secrets(text)
-    if asked is not None:
-        shown = redaction.redact(shown, asked)
+    shown = text if asked is None else redaction.redact(text, asked)
     shown = shown.strip()
     if len(shown) <= most:
         return shown
@@ -94,4 +96,10 @@ def without_secrets(text: str) -> str:
     """Return a text without passwords, tokens, keys and signatures."""
     for pattern, instead in _RULES:
         text = pattern.sub(instead, text)
-    return text
+    return _OPTION.sub(_without_value, text)
+
+
+def _without_value(found: re.Match[str]) -> str:
+    before = found.string[max(0, found.start() - _MAX_OPTION) : found.start()]
+    is_option = before[len(before.rstrip(_OF_OPTIONS)) :].startswith("-")
+    return found[0].removesuffix(found[1]) + redaction.ELLIPSIS if is_option else found[0]

@@ -109,7 +109,8 @@ def _shown(attempt: int, log: str, end: obs_clients.Tail, rules: decisions.LogRu
 
     found = log_causes.find(text)
     piece, from_start = log_redaction.piece(text, -1 if found is None else found.at, rules.max_detail)
-    return facts.LogRead(attempt, None if found is None else found.cause, piece, from_start, log)
+    shown = log_redaction.without_secrets(piece)
+    return facts.LogRead(attempt, None if found is None else found.cause, shown, from_start, log)
 
 
 def _checked(log: str, rules: decisions.LogRules) -> paths.Place:

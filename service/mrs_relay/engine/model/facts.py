@@ -323,7 +323,7 @@ class LogRead(msgspec.Struct, frozen=True):
     Attributes:
         attempt: whose log it is.
         cause: what it shows clearly; None: nothing.
-        text: the piece of the log to show, not redacted yet, see `log_redaction.piece`; "" if it was not read.
+        text: the piece of the log to show, without secrets, see `log_redaction.piece`; "" if it was not read.
         from_start: that piece counts from its beginning, where the report of the cause is.
         log: path of the log; "" if it was not read.
         unavailable: why it was not read; "" if it was.

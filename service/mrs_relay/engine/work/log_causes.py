@@ -10,7 +10,6 @@ print them, with their sources.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from mrs_relay.engine.work import log_records
@@ -92,7 +91,7 @@ _TABLE: Final[tuple[tuple[reasons.Cause, tuple[str, ...]], ...]] = (
 )
 """Each cause with what shows it. No pattern repeats anything without a bound: its time is in proportion to the line."""
 
-_PATTERNS: Final = tuple((cause, re.compile("|".join(parts))) for cause, parts in _TABLE)
+_PATTERNS: Final = tuple((cause, re.compile("|".join(parts), re.MULTILINE)) for cause, parts in _TABLE)
 
 _CLASS: Final = re.compile(r"(?:Exception|Error)\b")
 _MAX_CLASS: Final = 200
@@ -128,34 +127,30 @@ class Found(NamedTuple):
 def find(text: str) -> Found | None:
     """Return the cause that the end of a log shows; None: it shows none clearly."""
     for record in reversed(log_records.reports(text)):
-        shown = {cause for line in record.lines for cause in _causes(line)}
+        shown = _causes(record.text)
         if shown:
-            cause = shown.pop() if len(shown) == 1 else _root(record)
+            cause = shown[0] if len(shown) == 1 else _root(record.text)
             return None if cause is None else Found(cause, record.at)
-        if any(_names_another(line) for line in record.lines):
+        if _names_another(record.text):
             return None
     return None
 
 
-def _causes(line: str) -> Iterator[reasons.Cause]:
-    return (cause for cause, pattern in _PATTERNS if pattern.search(line))
+def _causes(text: str) -> list[reasons.Cause]:
+    return [cause for cause, pattern in _PATTERNS if pattern.search(text)]
 
 
-def _root(record: log_records.Record) -> reasons.Cause | None:
+def _root(text: str) -> reasons.Cause | None:
     """Return the cause in the last "Caused by" of a stack, if that shows one alone."""
-    for line in reversed(record.lines):
-        if line.lstrip().startswith("Caused by: "):
-            shown = list(_causes(line))
-            return shown[0] if len(shown) == 1 else None
-    return None
+    _, is_there, root = text.rpartition("\nCaused by: ")
+    shown = _causes(root.partition("\n")[0]) if is_there else []
+    return shown[0] if len(shown) == 1 else None
 
 
-def _names_another(line: str) -> bool:
-    """Whether a line names the class of an error that is no wrapper; lines of a stack's places name none."""
-    if line.lstrip().startswith("at "):
-        return False
-    for found in _CLASS.finditer(line):
-        before = line[max(0, found.start() - _MAX_CLASS) : found.start()]
+def _names_another(text: str) -> bool:
+    """Whether a report names the class of an error that is no wrapper."""
+    for found in _CLASS.finditer(text):
+        before = text[max(0, found.start() - _MAX_CLASS) : found.start()]
         name = before[len(before.rstrip(_OF_CLASSES)) :].rpartition(".")[2].rpartition("$")[2] + found[0]
         if len(name) > len(found[0]) and name[0].isupper() and name not in _PASSED_ON:
             return True

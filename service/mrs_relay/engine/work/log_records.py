@@ -15,6 +15,9 @@ from typing import Final, NamedTuple
 MAX_LINE: Final = 4_000
 """Characters of a line that are looked at; a serialised plan or a classpath may be a line of a megabyte."""
 
+MAX_LINES: Final = 5_000
+"""Lines that are looked at, the last ones."""
+
 _HEAD: Final = re.compile(
     r"\[?\d{2,4}[-/]\d{2}[-/]\d{2}[T ]\d{2}:\d{2}:\d{2}[^ \t]{0,12}[ \t|]{1,4}"
     r"(?:\[[^\]]{0,100}\][ \t]{1,4})?\[?(TRACE|DEBUG|INFO|WARNING|WARN|ERROR|FATAL|SEVERE|CRITICAL)\b"
@@ -54,34 +57,31 @@ class Record(NamedTuple):
 
     Attributes:
         at: where it begins in the text.
-        lines: its lines, each cut.
+        text: its lines, each cut.
     """
 
     at: int
-    lines: tuple[str, ...]
+    text: str
 
 
 def reports(text: str) -> list[Record]:
     """Return the records that report a failure, in their order; what was survived, such as a warning, is left out."""
-    return [Record(at, tuple(lines)) for at, level, lines in _records(text) if _reports(level, lines)]
+    return [one for level, one in _records(text) if level not in _QUIET or _FINAL.search(one.text)]
 
 
-def _reports(level: str, lines: list[str]) -> bool:
-    return level not in _QUIET or any(_FINAL.search(line) for line in lines)
-
-
-def _records(text: str) -> Iterator[tuple[int, str, list[str]]]:
-    at = begun_at = 0
+def _records(text: str) -> Iterator[tuple[str, Record]]:
     level = ""
     lines: list[str] = []
-    for whole in text.splitlines(keepends=True):
+    all_lines = text.splitlines(keepends=True)
+    at = begun_at = sum(map(len, all_lines[:-MAX_LINES]))
+    for whole in all_lines[-MAX_LINES:]:
         line = whole[:MAX_LINE].rstrip()
         head = _HEAD.match(line)
         if head is not None or line.startswith(_PLAIN):
             if lines:
-                yield begun_at, level, lines
+                yield level, Record(begun_at, "\n".join(lines))
             begun_at, level, lines = at, head[1] if head is not None else "", []
         lines.append(line)
         at += len(whole)
     if lines:
-        yield begun_at, level, lines
+        yield level, Record(begun_at, "\n".join(lines))

@@ -167,7 +167,7 @@ class RetryPolicy(Model):
         NEAR,
     ] = 30.0
     on: Annotated[
-        list[Literal["job_failed", "job_killed", "refused"] | reasons.Cause],
+        list[Literal["job_failed", "job_killed", "refused", reasons.Cause]],
         pydantic.Field(
             min_length=1,
             description="Classes of reasons, or causes that the job's log shows, after which to try again. Causes need "

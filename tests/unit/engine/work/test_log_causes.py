@@ -108,4 +108,4 @@ def test_no_text_makes_it_fail(text: str) -> None:
     """Foreign text of any kind; a record begins where it says."""
     log_causes.find(text)
     for record in log_records.reports(text):
-        assert text[record.at :].startswith(record.lines[0][: log_records.MAX_LINE])
+        assert text[record.at :].startswith(record.text.partition("\n")[0])
