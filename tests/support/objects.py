@@ -54,6 +54,7 @@ class ObjectDoor:
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
         """One read."""
         assert keys.access
+        await self.mrs.settle_objects()
         self.opened.append(str(place))
         await asyncio.sleep(LATENCY_S)
         if self.silent:

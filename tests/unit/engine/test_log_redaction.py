@@ -65,7 +65,9 @@ def test_end_of_the_log_is_shown_and_the_cause_if_it_lies_before() -> None:
 
 def test_values_of_the_request_are_removed() -> None:
     """Arguments and SQL, also where the shown piece begins within one."""
-    asked = redaction.Asked(("--customer=4711", "select card from payments where id = 7"), ("select card from payments",))
+    asked = redaction.Asked(
+        ("--customer=4711", "select card from payments where id = 7"), ("select card from payments",)
+    )
     text = "started with --customer=4711\nrunning select card from payments where id = 7\nfailed"
     shown = log_redaction.detail(text, 1000, asked, from_start=False)
     assert "4711" not in shown

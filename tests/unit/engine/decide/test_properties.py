@@ -364,7 +364,19 @@ def test_job_can_always_end(data: st.DataObject, life: _Life) -> None:
     """From wherever it is, facts exist that bring a job to its last event."""
     for _ in range(data.draw(st.integers(0, 15))):
         life.happen(life.draw(data))
-    way = ["log read", "request", "chosen", "turn", "not found", "turn", "taken", "found", "vanished", "collected", "settled"]
+    way = [
+        "log read",
+        "request",
+        "chosen",
+        "turn",
+        "not found",
+        "turn",
+        "taken",
+        "found",
+        "vanished",
+        "collected",
+        "settled",
+    ]
     for name in way:
         fact = life.fitted(samples.FACTS[name])
         life.order += 1
