@@ -125,6 +125,8 @@ def _conclude(seen: request_table.RequestTable, messages: Sequence[compose.Messa
             continue  # the only end that leaves the exit code as it is
         else:
             view.err().print(view.plain(f"{message.id}: {row.state}: {row.reason}", "red"), soft_wrap=True)
+            for line in row.detail.splitlines():
+                view.err().print(view.plain(f"  {line}"), soft_wrap=True)
         code = run.Code.FAILED
 
     return code
