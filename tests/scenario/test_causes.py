@@ -106,7 +106,7 @@ async def test_job_that_fails_without_a_clear_cause_has_the_end_of_its_log_alone
 
 async def test_log_is_shown_without_the_requests_own_values_and_without_secrets() -> None:
     """The driver prints its arguments and a password; the event has neither, by default."""
-    log = 'args: --customer no-4711\nfs.obs.secret.key=hunter2-S3cret\nException in thread "main" java.lang.IllegalStateException: x\n'
+    log = "args: --customer no-4711\nfs.obs.secret.key=hunter2-S3cret\nExit: java.lang.IllegalStateException: x\n"
     rules = {
         "a": {"requests": "a.requests"},
         "full": {"requests": "full.requests", "causes": {"detail": "full"}},

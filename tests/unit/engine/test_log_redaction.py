@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mrs_relay.engine import log_redaction, redaction
 
-SECRET = "hunter2-S3cret"
+SECRET = "hunter2-S3cret"  # noqa: S105 - it is the example
 WAYS = [
     f"spark.hadoop.fs.obs.secret.key={SECRET}",
     f"spark.hadoop.fs.obs.access.key -> x, password: {SECRET},",

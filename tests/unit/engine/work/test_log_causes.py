@@ -90,16 +90,16 @@ def patterns() -> list[tuple[str, re.Pattern[str]]]:
 def most_steps(parsed: Any) -> int:
     """The most characters that a part of a pattern may take by its repetitions, multiplied where they are nested."""
     most = 1
-    for kind, given in parsed:
+    for kind, what in parsed:
         if kind in {_constants.MAX_REPEAT, _constants.MIN_REPEAT}:
-            _, times, inner = given
+            _, times, inner = what
             most = max(most, int(times) * most_steps(inner))
         elif kind is _constants.SUBPATTERN:
-            most = max(most, most_steps(given[3]))
+            most = max(most, most_steps(what[3]))
         elif kind is _constants.BRANCH:
-            most = max(most, *map(most_steps, given[1]))
+            most = max(most, *map(most_steps, what[1]))
         elif kind in {_constants.ASSERT, _constants.ASSERT_NOT}:
-            most = max(most, most_steps(given[1]))
+            most = max(most, most_steps(what[1]))
     return most
 
 
