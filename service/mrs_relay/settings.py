@@ -34,6 +34,7 @@ from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.obs import settings as obs_settings
+from mrs_relay.obs import upload_settings
 from mrs_relay.read_model import settings as read_model_settings
 from mrs_relay.traces import settings as traces_settings
 from mrs_relay.web import settings as web_settings
@@ -88,7 +89,10 @@ class Settings(_Read):
     """What becomes of the rows of SQL; tenants may differ."""
 
     obs: obs_settings.ObsSettings = pydantic.Field(default_factory=obs_settings.ObsSettings)
-    """OBS, which rows are read from; used only where `results.path` is set."""
+    """OBS, which rows are read from, where `results.path` is set, and which senders upload files to."""
+
+    uploads: upload_settings.UploadSettings = upload_settings.UploadSettings()
+    """Where files of senders go; tenants may differ."""
 
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
     """Settings of submitting, following and remembering jobs."""
@@ -161,6 +165,7 @@ class Settings(_Read):
             *all_tenants.topic_faults(tenancies),
             *all_tenants.folder_faults(tenancies),
             *all_tenants.delivery_faults(tenancies),
+            *all_tenants.upload_faults(self.uploads, self.tenants, tenancies),
         ]:
             raise ValueError("; ".join(faults))
         return self
@@ -235,6 +240,13 @@ class WebRoleSettings(_Topics):
     log: log_settings.LogSettings = pydantic.Field(default_factory=log_settings.LogSettings)
 
 
+class SenderSettings(_Topics):
+    """The settings of a command that uploads files; see the groups of the same names in `Settings`."""
+
+    obs: obs_settings.ObsSettings = pydantic.Field(default_factory=obs_settings.ObsSettings)
+    uploads: upload_settings.UploadSettings = upload_settings.UploadSettings()
+
+
 class ForwarderSettings(_Topics):
     """The settings of `mrs-relay lineage forward`; see the groups of the same names in `Settings`."""
 
@@ -265,6 +277,16 @@ def load_web_role(config: pathlib.Path | None = None) -> WebRoleSettings:
         SettingsError: as `load`.
     """
     return _load_some(WebRoleSettings, config)
+
+
+def load_sender(config: pathlib.Path | None = None) -> SenderSettings:
+    """
+    Read the settings of a command that uploads files.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    return _load_some(SenderSettings, config)
 
 
 def load_forwarder(config: pathlib.Path | None = None) -> ForwarderSettings:

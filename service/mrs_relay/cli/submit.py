@@ -11,13 +11,13 @@ import dataclasses
 import pathlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from mrs_relay import errors
-from mrs_relay.cli import complete, compose, connect, options, run, view, wait
+from mrs_relay.cli import complete, compose, connect, options, run, uploading, view, wait
 from mrs_relay.common import clock
 
 app = typer.Typer(
@@ -89,6 +89,7 @@ Timeout = Annotated[
     epilog=run.epilog(
         "mrs-relay submit job --cluster C --type SparkSubmit --name pi --arg obs://b/pi.py --arg 100 --wait",
         "mrs-relay submit job --cluster C --type MapReduce --arg wordcount --property mapreduce.job.priority=HIGH",
+        "mrs-relay submit job --cluster C --type SparkSubmit --upload app.jar -a --class -a org.App -a '{app.jar}'",
     )
 )
 def job(
@@ -101,6 +102,15 @@ def job(
     ] = None,
     prop: Annotated[
         list[str] | None, typer.Option("--property", "-p", metavar="NAME=VALUE", help="One MRS property; repeat.")
+    ] = None,
+    upload: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(
+            "--upload",
+            metavar="FILE",
+            help="Put a file into OBS, unless it is there, and its path where an argument, property or field says "
+            "{NAME}, else first among the arguments; repeat.",
+        ),
     ] = None,
     api: Annotated[
         str | None, typer.Option("--api", metavar="API", help="v1.1 for clusters that are too old for v2.")
@@ -133,11 +143,14 @@ def job(
         "properties": options.pairs(prop, option="--property"),
         **options.pairs(field, option="--field"),
     }
+    files = uploading.looked_at(upload, config, tenant)
+    body = uploading.placed(body, files, old=api is not None)
     old = {} if api is None else {"api": api}
     on = {"cluster": compose.cluster(cluster), **old}
     data = {**on, "job": _without_empty(body), **_common(priority, label, not_before)}
     how = _how(wait.How(config, bootstrap, tenant, as_json=as_json), timeout, wait_for_end=wait_for_end)
-    _send([_request("mrs.job.submit", request_id, data)], compose.Defaults(source, key, not no_validate), how)
+    defaults = compose.Defaults(source, key, not no_validate)
+    _send([_request("mrs.job.submit", request_id, data)], defaults, how, first=files.send)
 
 
 @app.command(
@@ -224,12 +237,27 @@ def _how(how: wait.How, timeout: str | None, *, wait_for_end: bool) -> wait.How:
     return dataclasses.replace(how, wait=wait_for_end or timeout_s is not None, timeout_s=timeout_s)
 
 
-def _send(documents: Sequence[dict[str, Any]], defaults: compose.Defaults, how: wait.How) -> None:
+async def _nothing() -> None:
+    """Do nothing before the messages are sent."""
+
+
+def _send(
+    documents: Sequence[dict[str, Any]],
+    defaults: compose.Defaults,
+    how: wait.How,
+    first: Callable[[], Awaitable[None]] = _nothing,
+) -> None:
     messages = [_numbered(number, document, defaults, len(documents)) for number, document in enumerate(documents, 1)]
     if not messages:
         raise errors.BadMessage("missing_field", "there is no message in it")
+    kafka = connect.kafka(how.config, how.bootstrap, how.tenant)
+
+    async def work() -> run.Code:
+        await first()
+        return await wait.deliver(messages, kafka, how)
+
     try:
-        code = run.loop(wait.deliver(messages, connect.kafka(how.config, how.bootstrap, how.tenant), how))
+        code = run.loop(work())
     except KeyboardInterrupt:
         names = " ".join(f"--id {shlex.quote(message.id)}" for message in messages[:5])
         hint = f"The requests that were sent continue; to follow them: mrs-relay watch --from 1h {names}"
