@@ -26,6 +26,7 @@ app = typer.Typer(
 
 _MESSAGE = "Message"
 _WAITING = "Waiting"
+_ROWS = "Rows"
 
 Cluster = Annotated[
     str,
@@ -74,15 +75,6 @@ NoValidate = Annotated[
     bool, typer.Option("--no-validate", help="Send even what the relay will reject.", rich_help_panel=_MESSAGE)
 ]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Follow until the last event.", rich_help_panel=_WAITING)]
-Timeout = Annotated[
-    str | None,
-    typer.Option(
-        "--timeout",
-        metavar="DURATION",
-        help="Wait at most this long, such as 90s or 10m, then exit 1.",
-        rich_help_panel=_WAITING,
-    ),
-]
 
 
 @app.command(
@@ -129,7 +121,7 @@ def job(
     not_before: NotBefore = None,
     no_validate: NoValidate = False,
     wait_for_end: Wait = False,
-    timeout: Timeout = None,
+    timeout: options.Timeout = None,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -156,7 +148,7 @@ def job(
 @app.command(
     epilog=run.epilog(
         'mrs-relay submit sql --cluster C --engine spark --statement "SELECT count(*) FROM orders" --wait',
-        "mrs-relay submit sql --cluster C --engine presto --file report.sql --archive-path obs://b/out --timeout 10m",
+        "mrs-relay submit sql --cluster C --engine presto --file report.sql --deliver both --timeout 10m",
     )
 )
 def sql(
@@ -177,6 +169,25 @@ def sql(
     archive_path: Annotated[
         str | None, typer.Option("--archive-path", metavar="OBS", help="obs:// folder for a Presto SELECT's rows.")
     ] = None,
+    deliver: Annotated[
+        str | None,
+        typer.Option(
+            "--deliver",
+            metavar="HOW",
+            help="How rows that lie in OBS come back: inline, location or both. See docs/results.md.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="Of these rows: rows or csv.", rich_help_panel=_ROWS),
+    ] = None,
+    max_rows: Annotated[
+        int | None, typer.Option("--max-rows", min=0, help="Most rows in the event.", rich_help_panel=_ROWS)
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option("--max-bytes", min=0, help="Most bytes of rows in the event.", rich_help_panel=_ROWS)
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name on MRS (spark, hive).")] = None,
     request_id: Id = None,
     source: Source = compose.SOURCE,
@@ -186,7 +197,7 @@ def sql(
     not_before: NotBefore = None,
     no_validate: NoValidate = False,
     wait_for_end: Wait = False,
-    timeout: Timeout = None,
+    timeout: options.Timeout = None,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -199,6 +210,9 @@ def sql(
         "statement": _statement(statement, file),
         "database": database,
         "archive_path": archive_path,
+        "result": _without_empty(
+            {"deliver": deliver, "format": form, "max_rows": max_rows, "max_bytes": max_bytes},
+        ),
         "job_name": name,
     }
     data = {**_without_empty(body), **_common(priority, label, not_before)}
@@ -217,7 +231,7 @@ def whole(
     key: Key = None,
     no_validate: NoValidate = False,
     wait_for_end: Wait = False,
-    timeout: Timeout = None,
+    timeout: options.Timeout = None,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -233,7 +247,7 @@ def whole(
 
 
 def _how(how: wait.How, timeout: str | None, *, wait_for_end: bool) -> wait.How:
-    timeout_s = _timeout(timeout)
+    timeout_s = options.timeout_s(timeout)
     return dataclasses.replace(how, wait=wait_for_end or timeout_s is not None, timeout_s=timeout_s)
 
 
@@ -296,15 +310,6 @@ def _moment(text: str | None) -> str | None:
     if text is None or (from_now_s := options.seconds(text)) is None:
         return text
     return clock.rfc3339(clock.SystemClock().now_ms() + round(from_now_s * 1000))
-
-
-def _timeout(text: str | None) -> float | None:
-    if text is None:
-        return None
-    found = options.seconds(text) if not text.isdecimal() else float(text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 10m or 1h30m", param_hint="--timeout")
-    return found
 
 
 def _statement(statement: str | None, path: pathlib.Path | None) -> str:
