@@ -26,7 +26,7 @@ OPTIONS = {
     "serve": ["--config"],
     "demo": [
         *("--keep", "--scale", "--speed", "--timeout"),
-        *("--kafka-port", "--mrs-port", "--web-port", "--dashboard-port", "--open"),
+        *("--kafka-port", "--mrs-port", "--obs-port", "--web-port", "--dashboard-port", "--open"),
     ],
     "emulate": [
         *(
