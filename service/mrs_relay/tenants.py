@@ -185,9 +185,14 @@ def delivery_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
 def folder_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
     """Yield one line for each two tenants of which one could read the other's results."""
     owned = [(one.name, paths.folder(one.policy.results.path)) for one in tenancies if one.policy.results.path]
+    yield from _nested(owned, "results")
+
+
+def _nested(owned: list[tuple[str, paths.Place]], group: str) -> Iterator[str]:
+    """Yield one line for each folder of a tenant that lies in another tenant's."""
     for (name, folder), (other, above) in itertools.permutations(owned, 2):
         if paths.is_below(folder, above) and (folder != above or name < other):
-            yield f"tenants.{name}.results.path ({folder}) lies in that of tenant {other} ({above}); separate them"
+            yield f"tenants.{name}.{group}.path ({folder}) lies in that of tenant {other} ({above}); separate them"
 
 
 def uploads_of(
@@ -203,9 +208,7 @@ def upload_faults(
     """Yield one line for each folder of uploads that contains, or lies in, another tenant's or one of results."""
     uploads = [(one.name, uploads_of(shared, tenants, one.name).path) for one in tenancies]
     owned = [(name, paths.folder(path)) for name, path in uploads if path]
-    for (name, folder), (other, above) in itertools.permutations(owned, 2):
-        if paths.is_below(folder, above) and (folder != above or name < other):
-            yield f"tenants.{name}.uploads.path ({folder}) lies in that of tenant {other} ({above}); separate them"
+    yield from _nested(owned, "uploads")
 
     results = [paths.folder(path) for one in tenancies if (path := one.policy.results.path)]
     for _, folder in owned:
