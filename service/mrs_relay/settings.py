@@ -8,7 +8,6 @@ its own group, never the whole.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 import pathlib
@@ -16,7 +15,7 @@ import re
 import socket
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, TypeVar
 
 import pydantic
 import pydantic_settings
@@ -24,7 +23,7 @@ import pydantic_settings
 from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
-from mrs_relay.common import log_settings, service_links
+from mrs_relay.common import log_settings, service_links, setting_rows
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
@@ -309,52 +308,9 @@ def _load_some(model: type[_Some], config: pathlib.Path | None) -> _Some:
         raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Row:
-    """One setting for the reference: its name, variable, type, default and meaning."""
-
-    name: str
-    variable: str
-    kind: str
-    default: str
-    text: str
-
-
-def describe() -> list[Row]:
+def describe() -> list[setting_rows.Row]:
     """Every setting, in order."""
-    return list(_rows(Settings, ""))
-
-
-def _rows(model: type[pydantic.BaseModel], path: str) -> Iterator[Row]:
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
-            yield from _rows(inner, f"{path}{name}.")
-            continue
-        if (named := _model_of_entries(inner)) is not None:
-            yield from _rows(named, f"{path}{name}.<name>.")
-            continue
-        default = "(required)" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
-        kind = getattr(inner, "__name__", None) if isinstance(inner, type) else str(inner).replace("typing.", "")
-        yield Row(
-            name=path + name,
-            variable=_variable(path + name),
-            kind=kind or "",
-            default=default,
-            text=" ".join((field.description or "").split()),
-        )
-
-
-def _model_of_entries(annotation: object) -> type[pydantic.BaseModel] | None:
-    """The model of each entry, if a field is a table of groups with names of their own."""
-    entry = get_args(annotation)[1] if get_origin(annotation) is dict else None
-    return entry if isinstance(entry, type) and issubclass(entry, pydantic.BaseModel) else None
-
-
-def _default_text(value: object) -> str:
-    if isinstance(value, frozenset):
-        return ", ".join(sorted(map(str, value)))
-    return "(none)" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return list(setting_rows.rows_of(Settings, _variable))
 
 
 def _variable(name: str) -> str:
