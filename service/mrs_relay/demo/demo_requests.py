@@ -22,6 +22,9 @@ BATCH: Final = "demo-batch"
 RESULTS: Final = "obs://demo/answers"
 """The folder that the relay reads rows of SELECTs from."""
 
+LOGS: Final = "obs://demo/logs"
+"""The folder in which the emulator leaves the logs of jobs."""
+
 INLINE: Final = {"deliver": "inline"}
 """Asks for rows that MRS leaves in OBS, by the field `result` of a request."""
 
@@ -119,7 +122,7 @@ def _trouble() -> list[Planned]:
     broken = compose.Defaults(source=SOURCE, validate=False)
 
     return [
-        _job("nightly-etl", "SparkSubmit", ["obs://demo/etl.jar"], {"emulator.outcome": "failed"}, expected="failed"),
+        _job("nightly-etl", "SparkSubmit", ["obs://demo/etl.jar"], {"emulator.cause": "memory"}, expected="failed"),
         _planned(
             "no-such-table",
             "mrs.sql.submit",

@@ -154,8 +154,10 @@ async def _mrs(stage: Stage, generator: str, scale: float, speed: float, report:
     sizes = [path.stat().st_size for path in data.glob("*.parquet")]
     report("data", f"TPC-H at scale {scale:g}: {len(sizes)} tables, {sum(sizes) / 1e6:.0f} MB of Parquet")
 
+    chosen = stage.folder / "emulator.toml"
+    chosen.write_text(f'obs_job_logs = "{demo_requests.LOGS}"\n', encoding="utf-8")
     places = ("--port", str(stage.ports.mrs), "--obs-port", str(stage.ports.obs), "--data", str(data))
-    command = (*_OURSELVES, "emulate", *places, "--speed", f"{speed:g}")
+    command = (*_OURSELVES, "emulate", *places, "--speed", f"{speed:g}", "--config", str(chosen))
     clusters = ("--cluster", demo_requests.ANALYTICS, "--cluster", demo_requests.BATCH)
     emulator = await stage.family.start("emulator", (*command, *clusters), _environment(stage))
     await emulator.listening(stage.ports.mrs, timeout_s=_START_S)

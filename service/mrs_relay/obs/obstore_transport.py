@@ -212,13 +212,13 @@ def _authorities(path: pathlib.Path) -> bytes:
         raise errors.SettingsError(f"obs.ca_file {path} cannot be read: {error.strerror}") from error
 
 
-def _ours(error: Exception, place: paths.Place, doing: str = "read") -> errors.ObsError:
+def _ours(error: Exception, place: paths.Place, asked: str = "read") -> errors.ObsError:
     """Return our error for one of obstore's, without what may hold a signature or a key."""
     if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
         return errors.ObsMissing(f"OBS has no object {place}")
     if isinstance(error, (*_REFUSED, PermissionError)):
-        return errors.ObsRefused(f"OBS does not let us {doing} {place}: {_kind(error)}")
-    return errors.ObsDown(f"OBS did not answer the {doing} of {place} as expected: {_kind(error)}")
+        return errors.ObsRefused(f"OBS does not let us {asked} {place}: {_kind(error)}")
+    return errors.ObsDown(f"OBS did not answer as expected, asked to {asked} {place}: {_kind(error)}")
 
 
 def _kind(error: Exception) -> str:
