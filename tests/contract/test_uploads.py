@@ -79,7 +79,7 @@ async def test_file_is_put_once_by_its_content_and_named_by_it(tmp_path: Path) -
 
 
 async def test_object_of_another_size_under_that_name_is_written_again(tmp_path: Path) -> None:
-    """Somebody cut it off; a job must not run it."""
+    """It was cut off by hand; a job must not run it."""
     async with serving(tmp_path) as live:
         uploader = opened(live)
         file = await uploader.look_at(local(tmp_path, b"whole"))

@@ -1,4 +1,4 @@
-"""The notebook of examples/ as Jupyter runs it, without a screen: a statement goes by message, its answer is a plot."""
+"""The notebook of examples/ as Jupyter runs it, without a screen: a statement is sent by message, its answer plotted."""
 
 from __future__ import annotations
 
