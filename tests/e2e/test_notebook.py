@@ -24,7 +24,7 @@ def _outputs(notebook: Mapping[str, Any], cell: str) -> list[Any]:
 
 def test_notebook_sends_sql_and_plots_the_rows(embedded: brokers.TansuNode, tmp_path: Path) -> None:
     """Seven years of orders: the rows of the event, and a picture of them."""
-    generator = Path(sys.executable).with_name("tpchgen-cli")
+    generator = str(Path(sys.executable).with_name("tpchgen-cli"))
     data = tmp_path / "data"
     tables = [generator, "parquet", "-s", "0.001", "--tables", "orders", f"--output-dir={data}", "-q"]
     subprocess.run(tables, check=True, timeout=60)

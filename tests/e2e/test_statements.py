@@ -66,7 +66,7 @@ def _is(shown: object, value: object) -> bool:
         case {"double": words}:
             return str(float(text)) == words
         case _:
-            return text == value or canonical.short(text.replace("T", " ")) == value
+            return value in (text, canonical.short(text.replace("T", " ")))
 
 
 def _cell(data: Mapping[str, Any]) -> object:
