@@ -29,7 +29,7 @@ _LOOK_S: Final = 5.0
 """Seconds between two looks at the file."""
 
 _WRITTEN_S: Final = 1.0
-"""Seconds for which a changed file must stay as it is: a file that is still being written may be valid without its end."""
+"""Seconds for which a changed file must stay as it is: half of a file may be valid, too."""
 
 _RULES: Final = re.compile(r"tenants\.(?P<tenant>[^.]+)\.(allow|limits|defaults)\..+")
 _RELOADABLE: Final = frozenset({"engine.slots_per_cluster", "engine.queue_deadline_s", "log.level"})
