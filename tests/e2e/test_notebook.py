@@ -1,4 +1,4 @@
-"""The notebook of examples/ as Jupyter runs it, without a screen: a statement is sent by message, its answer plotted."""
+"""The notebook of examples/ as Jupyter runs it, without a screen: it sends a statement by message and plots the answer."""
 
 from __future__ import annotations
 
