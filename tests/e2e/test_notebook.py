@@ -1,4 +1,4 @@
-"""The notebook of examples/ as Jupyter runs it, without a screen: it sends a statement by message and plots the answer."""
+"""The notebook of examples/ as Jupyter runs it, without a screen: it sends SQL by message and plots the rows."""
 
 from __future__ import annotations
 
