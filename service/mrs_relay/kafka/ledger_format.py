@@ -8,7 +8,8 @@ Keys that begin with a zero byte belong to the ledger itself, all others are sta
                   format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
                   `b` where it began, if its owner was set to accept that records were deleted, `i` Kafka's id of the
                   input topic to which the offset belongs, if it is known, `l` the offset at which the records of all
-                  values begin that memory holds, see `live_tail`; without it that is the beginning of the log
+                  values begin that memory holds, see `live_tail`; without it that is the beginning of the log.
+                  While an import fills the ledger the names in the value are no topics, see `importing`
     \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions; the next commit
                   deletes those that it does not overwrite
 
@@ -25,7 +26,8 @@ does not read it refuses the log. So a ledger has its lower format again when no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -54,6 +56,8 @@ _TOPIC_HEADER = "i"
 _LIVE_HEADER = "l"
 _OUTBOX_RECORD_BYTES = 128 * 1024
 OUTBOX_OVERHEAD_BYTES = 256  # a record's growth in the outbox: its topic's name and the encoding
+
+_IMPORTING = "importing "
 
 _offsets_decoder = msgspec.json.Decoder(dict[str, int])
 _outbox_decoder = msgspec.msgpack.Decoder(list[records.Outgoing])
@@ -105,6 +109,15 @@ def offsets(
     if topic_id is not None:
         headers += ((_TOPIC_HEADER, topic_id.encode()),)
     return OFFSETS, msgspec.json.encode({topic: next_offset}), headers
+
+
+def importing(file_id: str, next_offset: int | None) -> tuple[str, int]:
+    """
+    Return what stands for topic and offset while an import of a file fills a ledger that had `next_offset`, if any.
+
+    No topic has such a name, so every version finds a ledger without an offset and refuses it.
+    """
+    return _IMPORTING + file_id, -1 if next_offset is None else next_offset
 
 
 def format_header(mark: int) -> records.Headers:
@@ -181,6 +194,16 @@ def unreadable(position: records.Position, record: records.Record, error: Except
     )
 
 
+class Values(Protocol):
+    """Keeps the values of a replay; a dictionary does."""
+
+    def __setitem__(self, key: bytes, value: bytes, /) -> None:
+        """Keep a value."""
+
+    def pop(self, key: bytes, default: None, /) -> object:
+        """Note that a key has no value any more."""
+
+
 class Replay:
     """
     Replays a ledger partition to the claim of the reader, from its beginning or from where the values in memory begin.
@@ -192,6 +215,7 @@ class Replay:
         cold: gets the values that need not be held in memory; None: all are held.
         live_from: offset of the first record to replay, if that is not the ledger's first one: its writer had read
             everything before it, so tokens of earlier claims are old.
+        values: gets the values instead of `state`.
 
     Attributes:
         state: ledger key -> value so far, without those in `cold`.
@@ -209,8 +233,10 @@ class Replay:
         previous_claim: int | None = None,
         cold: cold_records.ColdRecords | None = None,
         live_from: int = 0,
+        values: Values | None = None,
     ) -> None:
         self.state: dict[bytes, bytes] = {}
+        self._values: Values = self.state if values is None else values
         self.claim_offset: int | None = None
         self.foreign_claims = 0
         self.stale_keys: set[bytes] = set()
@@ -224,7 +250,7 @@ class Replay:
         self._tentative: list[tuple[bytes, bytes | None, int]] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
-        self._next_offset: int | None = None
+        self._offsets: Mapping[str, int] = {}
         self._holds_state = False
         self._is_another = False
         self._known_beginning = 0
@@ -242,12 +268,26 @@ class Replay:
         Raises:
             StateUnreadable: there is state without an offset, although the very first commit writes an offset alone.
         """
-        if self._next_offset is None and self._holds_state:
+        next_offset = self._offsets.get(self._position.topic)
+        if self.unfinished is not None:
+            raise errors.StateUnreadable(
+                f"the ledger of {self._position} is incomplete: an import of file {self.unfinished[0]} has not ended; "
+                "stop the relays and run `mrs-relay ledger import` with that file again"
+            )
+        if next_offset is None and self._holds_state:
             raise errors.StateUnreadable(
                 f"the ledger of {self._position} holds state but no offset of the topic {self._position.topic}: "
                 "was it written for another topic, or cut?"
             )
-        return self._next_offset
+        return next_offset
+
+    @property
+    def unfinished(self) -> tuple[str, int | None] | None:
+        """The file's id of an import that has not ended, and the ledger's offset before it; None: there is none."""
+        for name, number in self._offsets.items():
+            if name.startswith(_IMPORTING):
+                return name.removeprefix(_IMPORTING), None if number < 0 else number
+        return None
 
     @property
     def unsent(self) -> list[records.Outgoing]:
@@ -349,7 +389,7 @@ class Replay:
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
         for key, value, offset in self._tentative:
             is_outbox = key.startswith(_OUTBOX)
-            target = self._outbox if is_outbox else self.state
+            target: Values = self._outbox if is_outbox else self._values
             is_cold = self._cold is not None and not is_outbox and self._cold.replayed(key, value, offset)
             if value is None or is_cold:
                 target.pop(key, None)
@@ -358,7 +398,7 @@ class Replay:
         self._tentative.clear()
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
         self.topic_id = topic_id(record)
-        self._next_offset = _offsets_decoder.decode(record.value or b"{}").get(self._position.topic)
+        self._offsets = _offsets_decoder.decode(record.value or b"{}")
 
 
 def _header(headers: records.Headers, name: str) -> int | None:
