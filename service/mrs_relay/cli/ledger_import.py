@@ -233,9 +233,12 @@ async def _fill(checked: _Import) -> list[Filled]:
             try:
                 await (partition.look() if checked.wanted.dry_run else partition.open())
                 filled = Filled(target.position, target.next_offset)
-                unsent = await _add(partition, content, filled, _Rule(checked, kafka.ledger_format))
-                if not checked.wanted.dry_run:
-                    await partition.finish(unsent)
+                if partition.is_filled:
+                    filled.kept = head.values
+                else:
+                    unsent = await _add(partition, content, filled, _Rule(checked, kafka.ledger_format))
+                    if not checked.wanted.dry_run:
+                        await partition.finish(unsent)
                 if partition.kept_offset is not None:
                     filled.next_offset = partition.kept_offset
                 done.append(filled)

@@ -9,7 +9,7 @@ Keys that begin with a zero byte belong to the ledger itself, all others are sta
                   `b` where it began, if its owner was set to accept that records were deleted, `i` Kafka's id of the
                   input topic to which the offset belongs, if it is known, `l` the offset at which the records of all
                   values begin that memory holds, see `live_tail`; without it that is the beginning of the log.
-                  While an import fills the ledger the names in the value are no topics, see `importing`
+                  While an import fills the ledger the names in the value are no topics, see `import_marks`
     \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions; the next commit
                   deletes those that it does not overwrite
 
@@ -32,7 +32,7 @@ from typing import Protocol
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.kafka import cold_records, records
+from mrs_relay.kafka import cold_records, import_marks, records
 
 NAMED = 1
 """The first format: a value is a JSON object, so it begins with a brace."""
@@ -56,8 +56,6 @@ _TOPIC_HEADER = "i"
 _LIVE_HEADER = "l"
 _OUTBOX_RECORD_BYTES = 128 * 1024
 OUTBOX_OVERHEAD_BYTES = 256  # a record's growth in the outbox: its topic's name and the encoding
-
-_IMPORTING = "importing "
 
 _offsets_decoder = msgspec.json.Decoder(dict[str, int])
 _outbox_decoder = msgspec.msgpack.Decoder(list[records.Outgoing])
@@ -109,15 +107,6 @@ def offsets(
     if topic_id is not None:
         headers += ((_TOPIC_HEADER, topic_id.encode()),)
     return OFFSETS, msgspec.json.encode({topic: next_offset}), headers
-
-
-def importing(file_id: str, next_offset: int | None) -> tuple[str, int]:
-    """
-    Return what stands for topic and offset while an import of a file fills a ledger that had `next_offset`, if any.
-
-    No topic has such a name, so every version finds a ledger without an offset and refuses it.
-    """
-    return _IMPORTING + file_id, -1 if next_offset is None else next_offset
 
 
 def format_header(mark: int) -> records.Headers:
@@ -224,6 +213,7 @@ class Replay:
         stale_keys: keys of ignored records, whose right value must be written again.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
         values_format: the highest format of a value that is still in the log, overwritten or not.
+        offsets: content of the last offset record.
     """
 
     def __init__(
@@ -242,6 +232,7 @@ class Replay:
         self.stale_keys: set[bytes] = set()
         self.topic_id: str | None = None
         self.values_format = NAMED
+        self.offsets: Mapping[str, int] = {}
         self._position = position
         self._nonce = nonce
         self._previous_claim = previous_claim
@@ -250,7 +241,6 @@ class Replay:
         self._tentative: list[tuple[bytes, bytes | None, int]] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
-        self._offsets: Mapping[str, int] = {}
         self._holds_state = False
         self._is_another = False
         self._known_beginning = 0
@@ -268,10 +258,10 @@ class Replay:
         Raises:
             StateUnreadable: there is state without an offset, although the very first commit writes an offset alone.
         """
-        next_offset = self._offsets.get(self._position.topic)
-        if self.unfinished is not None:
+        next_offset = self.offsets.get(self._position.topic)
+        if (unfinished := import_marks.unfinished(self.offsets)) is not None:
             raise errors.StateUnreadable(
-                f"the ledger of {self._position} is incomplete: an import of file {self.unfinished[0]} has not ended; "
+                f"the ledger of {self._position} is incomplete: an import of file {unfinished.file_id} has not ended; "
                 "stop the relays and run `mrs-relay ledger import` with that file again"
             )
         if next_offset is None and self._holds_state:
@@ -280,14 +270,6 @@ class Replay:
                 "was it written for another topic, or cut?"
             )
         return next_offset
-
-    @property
-    def unfinished(self) -> tuple[str, int | None] | None:
-        """The file's id of an import that has not ended, and the ledger's offset before it; None: there is none."""
-        for name, number in self._offsets.items():
-            if name.startswith(_IMPORTING):
-                return name.removeprefix(_IMPORTING), None if number < 0 else number
-        return None
 
     @property
     def unsent(self) -> list[records.Outgoing]:
@@ -398,7 +380,7 @@ class Replay:
         self._tentative.clear()
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
         self.topic_id = topic_id(record)
-        self._offsets = _offsets_decoder.decode(record.value or b"{}")
+        self.offsets = _offsets_decoder.decode(record.value or b"{}")
 
 
 def _header(headers: records.Headers, name: str) -> int | None:

@@ -12,12 +12,14 @@ An import that was interrupted is continued by another one of the same file.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import ledger_format, log_reading, records, settings
+from mrs_relay.kafka import import_marks, ledger_format, log_reading, records, settings
 from mrs_relay.kafka.ledger_files import last_values
 
 
@@ -55,12 +57,14 @@ class Filling:
 
     Attributes:
         kept_offset: the offset that the ledger has of its own; None: it had none.
+        is_filled: an import of the same file has filled it, and no relay has used it since: there is nothing to do.
     """
 
     def __init__(
         self, broker: brokers.Broker, kafka: settings.KafkaSettings, target: Target, has: last_values.LastValues
     ) -> None:
         self.kept_offset: int | None = None
+        self.is_filled = False
         self._broker = broker
         self._kafka = kafka
         self._target = target
@@ -99,6 +103,8 @@ class Filling:
             async for read in log_reading.to_end(reader):
                 replay.add(read)
             self._require_fillable(replay, reader)
+            if self.is_filled:
+                return
 
             # From here on a relay that owns the partition cannot commit, and we shall notice one that claims it.
             transactional_id = (
@@ -129,8 +135,8 @@ class Filling:
         Raises:
             Fenced, StreamDown: another process has claimed the partition, or Kafka is away.
         """
-        name, number = ledger_format.importing(self._target.file_id, self.kept_offset)
-        await self._commit([self._record(one.key, one.value) for one in changes], name, number, outbox=0)
+        said = import_marks.under_way(self._target.file_id, self.kept_offset)
+        await self._commit([self._record(one.key, one.value) for one in changes], said)
 
     async def finish(self, unsent: Sequence[records.Outgoing]) -> None:
         """
@@ -141,7 +147,8 @@ class Filling:
         """
         outbox = [self._record(key, value) for key, value in ledger_format.outbox(unsent)]
         offset = self._target.next_offset if self.kept_offset is None else self.kept_offset
-        await self._commit(outbox, self._target.position.topic, offset, outbox=len(outbox))
+        said = {self._target.position.topic: offset, **import_marks.ended(self._target.file_id)}
+        await self._commit(outbox, said, outbox=len(outbox))
 
     async def close(self) -> None:
         """Stop all writes; never raises."""
@@ -153,17 +160,19 @@ class Filling:
         if (loss := replay.loss(reader.beginning)) is not None:
             raise errors.StateUnreadable(loss)
 
-        if replay.unfinished is not None:
-            file_id, self.kept_offset = replay.unfinished
-            if file_id != target.file_id:
+        if (unfinished := import_marks.unfinished(replay.offsets)) is not None:
+            self.kept_offset = unfinished.next_offset
+            if unfinished.file_id != target.file_id:
                 raise errors.SettingsError(
-                    f"the ledger of {target.position} is filled in part from file {file_id}, and this is file "
-                    f"{target.file_id}: import that file, or delete the topic {self._place.topic} and create it again"
+                    f"the ledger of {target.position} is filled in part from file {unfinished.file_id}, and this is "
+                    f"file {target.file_id}: import that file, or delete the topic {self._place.topic} and create it "
+                    "again"
                 )
             return
 
         self.kept_offset = replay.next_offset
-        if self.kept_offset is None:
+        self.is_filled = import_marks.has_ended(replay.offsets, target.file_id)
+        if self.kept_offset is None or self.is_filled:
             return
         if not target.merge:
             raise errors.SettingsError(
@@ -177,10 +186,11 @@ class Filling:
                 "start a relay and stop it again, then import"
             )
 
-    async def _commit(self, written: Sequence[records.Outgoing], name: str, number: int, *, outbox: int) -> None:
+    async def _commit(self, written: Sequence[records.Outgoing], said: Mapping[str, int], *, outbox: int = 0) -> None:
+        topic, topic_id = self._target.position.topic, self._target.topic_id
         ends = {"outbox": outbox, "end": self._end, "beginning": self._beginning}
-        key, value, headers = ledger_format.offsets(name, number, **ends, topic_id=self._target.topic_id)
-        last = self._record(key, value, ledger_format.format_header(self._mark) + headers)
+        key, _, headers = ledger_format.offsets(topic, 0, **ends, topic_id=topic_id)
+        last = self._record(key, msgspec.json.encode(said), ledger_format.format_header(self._mark) + headers)
         if self._producer is None:
             raise errors.Fenced(f"the ledger of {self._target.position} was never opened")
         blocks = [one for one in await self._producer.write([*written, last]) if one.position == self._place]

@@ -125,7 +125,7 @@ def test_every_change_of_a_line_is_noticed(path: Path) -> None:
 
 def test_damage_to_the_packed_bytes_is_noticed(path: Path) -> None:
     """A bit that flips, and a file that ends early."""
-    whole, draws = path.read_bytes(), random.Random(17)
+    whole, draws = path.read_bytes(), random.Random(17)  # noqa: S311 - no secret
     for _ in range(60):
         at = draws.randrange(10, len(whole))  # the first ten bytes say how it is packed, and when
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << draws.randrange(8)]) + whole[at + 1 :])
@@ -140,7 +140,9 @@ def test_newer_formats_are_refused_and_say_by_which_version(path: Path) -> None:
     """Of the file, and of the ledger's values."""
     lines = _lines(path)
     _store(path, [{**lines[0], "format": 2}, *lines[1:]])
-    with pytest.raises(ledger_file.FileUnreadable, match="format 2, made by mrs-relay test; this version reads format 1"):
+    with pytest.raises(
+        ledger_file.FileUnreadable, match="format 2, made by mrs-relay test; this version reads format 1"
+    ):
         list(ledger_file.read(path))
 
     with path.open("wb") as out:
