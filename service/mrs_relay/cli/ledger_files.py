@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -222,21 +222,17 @@ def import_(
         view.err().print(view.plain(text, "yellow"), soft_wrap=True)
 
 
-async def _export(found: Sequence[tenants.ResolvedTenant], out: Any) -> list[Tally]:  # noqa: ANN401 - a binary stream
-    app_id = found[0].kafka.app_id
-    bounds = [await topic_io.bounds_of(connect.broker(one.kafka), one.kafka.topics.requests) for one in found]
-    ledgers = tuple(
-        ledger_file.Ledger(one.name, one.kafka.topics.requests, len(ends))
-        for one, ends in zip(found, bounds, strict=True)
-    )
+async def _export(found: Sequence[tenants.ResolvedTenant], out: BinaryIO) -> list[Tally]:
+    counts = await ledger_import.partitions(found)
+    ledgers = tuple(ledger_file.Ledger(one.name, one.kafka.topics.requests, counts[one.name]) for one in found)
     made_at = clock.shown(clock.SystemClock().now_ms())
     made_by = f"mrs-relay {mrs_relay.__version__}"
-    header = ledger_file.Header(ledger_file.FORMAT, uuid.uuid4().hex, made_at, made_by, app_id, ledgers)
+    header = ledger_file.Header(ledger_file.FORMAT, uuid.uuid4().hex, made_at, made_by, found[0].kafka.app_id, ledgers)
     writer, tallies = ledger_file.Writer(out, header), []
 
     for one in found:
         broker, topics = connect.broker(one.kafka), one.kafka.topics
-        for number in range(len(await topic_io.bounds_of(broker, topics.requests))):
+        for number in range(counts[one.name]):
             with last_values.LastValues() as values:
                 taken = await snapshot.take(broker, records.Position(topics.requests, number), topics.ledger, values)
                 ends = await topic_io.bounds_of(broker, topics.requests)  # after the snapshot: no message is left out
