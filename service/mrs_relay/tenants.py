@@ -18,7 +18,7 @@ from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import reasons
-from mrs_relay.obs import paths
+from mrs_relay.obs import paths, upload_settings
 
 OWN: Final = "mrs"
 """The connection that the settings group of this name describes."""
@@ -56,6 +56,9 @@ class Tenant(policies.TenantPolicy):
 
     lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings()
     """What its run events show; a field that is not set is that of the group `lineage`."""
+
+    uploads: upload_settings.UploadSettings = upload_settings.UploadSettings()
+    """Where the files of its senders go, where it differs from the group `uploads`; see the group."""
 
     event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] | None = None
     """CloudEvents `source` of its events; `<event_source>/<name>` unless it is set."""
@@ -218,9 +221,39 @@ def cause_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
 def folder_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
     """Yield one line for each two tenants of which one could read the other's results."""
     owned = [(one.name, paths.folder(one.policy.results.path)) for one in tenancies if one.policy.results.path]
+    yield from _nested(owned, "results")
+
+
+def _nested(owned: list[tuple[str, paths.Place]], group: str) -> Iterator[str]:
+    """Yield one line for each folder of a tenant that lies in another tenant's."""
     for (name, folder), (other, above) in itertools.permutations(owned, 2):
         if paths.is_below(folder, above) and (folder != above or name < other):
-            yield f"tenants.{name}.results.path ({folder}) lies in that of tenant {other} ({above}); separate them"
+            yield f"tenants.{name}.{group}.path ({folder}) lies in that of tenant {other} ({above}); separate them"
+
+
+def uploads_of(
+    shared: upload_settings.UploadSettings, tenants: Mapping[str, Tenant], name: str
+) -> upload_settings.UploadSettings:
+    """Return where the files of a tenant's senders go; "" is the one tenant of settings without tenants."""
+    return tenants[name].uploads.below(shared, name) if name else shared
+
+
+def upload_faults(
+    shared: upload_settings.UploadSettings, tenants: Mapping[str, Tenant], tenancies: tuple[ResolvedTenant, ...]
+) -> Iterator[str]:
+    """Yield one line for each folder of uploads that contains, or lies in, another tenant's or one of results."""
+    uploads = [(one.name, uploads_of(shared, tenants, one.name).path) for one in tenancies]
+    owned = [(name, paths.folder(path)) for name, path in uploads if path]
+    yield from _nested(owned, "uploads")
+
+    results = [paths.folder(path) for one in tenancies if (path := one.policy.results.path)]
+    for _, folder in owned:
+        for other_folder in results:
+            if paths.is_below(folder, other_folder) or paths.is_below(other_folder, folder):
+                yield (
+                    f"uploads.path ({folder}) and results.path ({other_folder}) contain each other; separate them: "
+                    "what removes old results would remove programs"
+                )
 
 
 def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
