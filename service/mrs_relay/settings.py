@@ -161,6 +161,7 @@ class Settings(_Read):
             *all_tenants.topic_faults(tenancies),
             *all_tenants.folder_faults(tenancies),
             *all_tenants.delivery_faults(tenancies),
+            *all_tenants.lineage_faults(tenancies, self.tenants),
         ]:
             raise ValueError("; ".join(faults))
         return self

@@ -22,3 +22,8 @@ class LogSettings(pydantic.BaseModel):
 
     names: logs.LogNames = "plain"
     """Names of the fields of JSON lines: our own, the Elastic Common Schema's ("ecs"), or OpenTelemetry's ("otel")."""
+
+
+def set_up(chosen: LogSettings) -> None:
+    """Set the log up as the settings say."""
+    logs.setup(level=chosen.level, style=chosen.format, names=chosen.names)

@@ -27,3 +27,9 @@ class ForwardingSettings(pydantic.BaseModel):
 
     most_backoff_s: Annotated[float, pydantic.Field(gt=0, le=3600)] = 60.0
     """Seconds between two tries while the endpoint takes no events, at most; the wait doubles from half a second."""
+
+    host: str = "127.0.0.1"
+    """Address on which the forwarder answers `/health`, `/ready` and `/metrics`; a pod's probes need 0.0.0.0."""
+
+    port: Annotated[int, pydantic.Field(ge=0, le=65535)] = 8100
+    """Port for these; 0 takes a free one, which the log names."""
