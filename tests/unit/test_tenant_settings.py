@@ -262,10 +262,14 @@ def test_parent_of_spark_programs_without_a_topic_of_lineage_is_refused(file: pa
     """There would be no run to name: for no tenant, or for the one that asks for it; a topic of one is enough."""
     before = file.read_text()
     file.write_text(f"{before}[lineage]\nspark_parent = true\n")
-    with pytest.raises(errors.SettingsError, match=r"lineage\.spark_parent does nothing without kafka\.topics\.lineage"):
+    with pytest.raises(
+        errors.SettingsError, match=r"lineage\.spark_parent does nothing without kafka\.topics\.lineage"
+    ):
         settings.load(file)
     file.write_text(f"{before}[tenants.nightly.lineage]\nspark_parent = true\n")
-    with pytest.raises(errors.SettingsError, match=r"nightly\.lineage\.spark_parent .* tenants\.nightly\.lineage_topic"):
+    with pytest.raises(
+        errors.SettingsError, match=r"nightly\.lineage\.spark_parent .* tenants\.nightly\.lineage_topic"
+    ):
         settings.load(file)
     owned = before.replace('requests = "nightly.requests"', 'requests = "nightly.requests"\nlineage_topic = "own"')
     for group in ("lineage", "tenants.nightly.lineage"):
