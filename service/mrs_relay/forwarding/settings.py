@@ -23,7 +23,7 @@ class ForwardingSettings(pydantic.BaseModel):
     """File with the bearer token for it; read again for each event, so it may be renewed."""
 
     ca_file: pathlib.Path | None = None
-    """Certificates (PEM) that the endpoint's one is checked against, read again when they change; default: the system's."""
+    """Certificates (PEM) to check the endpoint's against, read again when they change; default: those of the system."""
 
     timeout_s: Annotated[float, pydantic.Field(gt=0, le=600)] = 10.0
     """Seconds to wait for an answer to one event; then it is sent again."""
