@@ -60,7 +60,7 @@ def test_events_below_the_level_are_not_written() -> None:
 
 
 def test_what_libraries_log_and_warn_of_is_json_too() -> None:
-    """A collector parses every line: messages with a stack, asyncio's own, and Python's warnings; texts of errors are not shown."""
+    """A collector parses every line: messages with a stack, asyncio's own, and Python's warnings."""
     lines = _run(
         """
         import asyncio, warnings

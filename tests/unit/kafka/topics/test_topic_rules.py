@@ -229,7 +229,7 @@ def test_missing_rights_are_named_with_the_acl(topic: str, allowed: set[str], la
     finding = _only(dataclasses.replace(facts, cluster=cluster))
     assert (finding.severity, finding.code) == ("error", "not_allowed")
     assert lacking in finding.remedy
-    assert f"--topic {topic}`" in finding.remedy
+    assert f"--topic {topic} " in finding.remedy
 
 
 def test_settings_that_must_not_be_seen_are_said_to_be_unchecked() -> None:
