@@ -7,13 +7,15 @@ from typing import Annotated
 
 import pydantic
 
+from mrs_relay.common import addresses
+
 
 class ForwardingSettings(pydantic.BaseModel):
     """Where `mrs-relay lineage forward` sends run events."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    url: Annotated[str, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
+    url: Annotated[addresses.Plain, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
     """
     Address that takes OpenLineage events by POST: http://marquez:5000/api/v1/lineage of Marquez, or
     https://datahub:8080/openapi/openlineage/api/v1/lineage of DataHub. The forwarder does not start without it.

@@ -61,10 +61,17 @@ def is_sampled(traceparent: str) -> bool:
         return False
 
 
-def own_trace(job: jobs.Job) -> trace.SpanContext:
-    """Return a new trace for a request without a trace context; its first span is the request's own."""
+def own_trace(job: jobs.Job, bound: int) -> trace.SpanContext | None:
+    """
+    Return a new trace for a request without a trace context; its first span is the request's own.
+
+    None: it is not among the share with this bound.
+    """
     digest = _digest(job, 0)
-    return trace.SpanContext(int.from_bytes(digest[:16]), _span_id(digest), is_remote=False, trace_flags=_SAMPLED)
+    trace_id = int.from_bytes(digest[:16])
+    if not is_chosen(trace_id, bound):
+        return None
+    return trace.SpanContext(trace_id, _span_id(digest), is_remote=False, trace_flags=_SAMPLED)
 
 
 def request_span(context: trace.SpanContext, job: jobs.Job) -> trace.SpanContext:

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import pydantic
 
+from mrs_relay.common import addresses
+
 
 class TracesSettings(pydantic.BaseModel):
     """Where spans are sent, and of which requests."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    endpoint: Annotated[str, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
+    endpoint: Annotated[addresses.Plain, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
     """
     Address that takes spans by OTLP over HTTP, such as http://collector:4318/v1/traces; none: no traces.
 

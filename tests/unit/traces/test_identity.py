@@ -45,7 +45,10 @@ def test_ids_follow_from_the_request_and_from_nothing_else() -> None:
     others = [samples.request(order=8), samples.request(order=7, id="other")]
     own = identity.request_span(context, job)
     assert own == identity.request_span(context, same)
-    assert identity.own_trace(job) == identity.own_trace(same)
+    own_trace = identity.own_trace(job, identity.bound(1.0))
+    assert own_trace == identity.own_trace(same, identity.bound(1.0))
+    assert own_trace is not None
+    assert identity.own_trace(job, identity.bound(0.0)) is None
     found = {identity.request_span(context, one).span_id for one in (job, *others)}
     found |= {identity.attempt_span(context, job, number).span_id for number in (1, 2)}
     assert len(found) == 5
