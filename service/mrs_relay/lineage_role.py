@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
@@ -49,19 +49,19 @@ async def running(
     read = groups(chosen.tenancies)
     async with endpoint.opened(chosen.forwarding) as opened, tasks.TaskSupervisor(report) as supervisor:
         wait = backoff.Backoff(0.5, chosen.forwarding.most_backoff_s)
-        forwarders = {one.topics.requests: forwarder.Forwarder(connect(one), opened.send, wait) for one in read}
+        forwarders = [forwarder.Forwarder(one.topics.requests, connect(one), opened.send, wait) for one in read]
         described = functools.partial(_described, forwarders)
         address = http_server.Address(chosen.forwarding.host, chosen.forwarding.port, _PORT)
         registry = http_server.registry_of(metrics.Collector(described))
         async with server.answering(address, lambda: _health(described()), registry) as port:
-            for topic, one in forwarders.items():
-                supervisor.start(one.run(), name=f"forward {topic}")
-            _log.info("forwarder_started", topics=list(forwarders))
+            for one in forwarders:
+                supervisor.start(one.run(), name=f"forward {one.topic}")
+            _log.info("forwarder_started", topics=[one.topic for one in forwarders])
             yield port
 
 
-def _described(forwarders: Mapping[str, forwarder.Forwarder]) -> list[status.Status]:
-    return [one.status(topic) for topic, one in forwarders.items()]
+def _described(forwarders: Sequence[forwarder.Forwarder]) -> list[status.Status]:
+    return [one.status() for one in forwarders]
 
 
 def _health(topics: Sequence[status.Status]) -> health.Health:

@@ -20,7 +20,7 @@ from mrs_relay import errors
 from mrs_relay.common import backoff, tasks
 from mrs_relay.forwarding import endpoint, status
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import records
+from mrs_relay.kafka import records, topic_io
 
 _log = structlog.get_logger(__name__)
 
@@ -71,12 +71,14 @@ class Forwarder:
     Forward the topic of a broker's settings; a member of their consumer group.
 
     Attributes:
+        topic: its name.
         broker: reads the topic.
         send: sends one event.
         wait: how long to wait before an event is sent again.
         counts: since the start.
     """
 
+    topic: str
     broker: brokers.Broker
     send: Send
     wait: backoff.Backoff = field(default_factory=lambda: backoff.Backoff(0.5, 60.0))
@@ -103,12 +105,12 @@ class Forwarder:
                 _log.warning("forwarder_delayed", error=self._kafka_error)
             await asyncio.sleep(_AGAIN_S)
 
-    def status(self, topic: str) -> status.Status:
+    def status(self) -> status.Status:
         """Describe how the topic fares here."""
         now_s = asyncio.get_running_loop().time()
         failing = [lane for lane in self._lanes.values() if lane.fault]
         return status.Status(
-            topic=topic,
+            topic=self.topic,
             is_joined=self._is_joined,
             kafka_error=self._kafka_error,
             faults=tuple(sorted({lane.fault for lane in failing})),
@@ -233,18 +235,27 @@ class Forwarder:
                 lane.committed = offset
 
     async def _look(self, consumer: brokers.GroupConsumer) -> None:
-        """Look at the ends of the partitions, now and then: while one waits, nothing of it is fetched."""
+        """
+        Look at the topic and the ends of our partitions, now and then.
+
+        The group assigns no partition of a topic that Kafka hides, without an error; and one that waits is not fetched.
+        """
         now_s = asyncio.get_running_loop().time()
         if self._looked_s is not None and now_s - self._looked_s < _LOOK_S:
             return
         self._looked_s = now_s
         try:
+            found = await consumer.cluster([self.topic])
             for lane in list(self._lanes.values()):
                 lane.end = (await consumer.bounds(lane.position)).end
         except errors.StreamDown as error:
             self._kafka_error = str(error)
-        else:
-            self._kafka_error = ""
+            return
+        is_there = self.topic in found.topics
+        problem = "" if is_there else topic_io.absence([self.topic], found.refused, "Read")
+        if problem and problem != self._kafka_error:
+            _log.error("lineage_topic_missing", error=problem)
+        self._kafka_error = problem
 
     # What the group calls
 

@@ -32,7 +32,7 @@ class Status:
     Attributes:
         topic: its name.
         is_joined: whether the group has given us our share of its partitions.
-        kafka_error: the last failure of Kafka; "" once it works again.
+        kafka_error: the last failure of Kafka, or why it does not show the topic; "" once it works again.
         faults: why the endpoint does not take the events that wait for another try.
         delayed_s: how long the first of them has waited.
         lags: records of each partition of ours without a final answer; None when unknown.
@@ -52,7 +52,7 @@ def reasons(topics: Iterable[Status]) -> Iterator[str]:
     """Yield, for people, each reason why events are not forwarded now."""
     for one in topics:
         if one.kafka_error:
-            yield f"{one.topic}: Kafka does not answer: {one.kafka_error}"
+            yield f"{one.topic}: {one.kafka_error}"
         if not one.is_joined:
             yield f"{one.topic}: the consumer group has not given us our share yet"
         for fault in one.faults:

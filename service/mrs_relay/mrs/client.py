@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
+Sent = tuple[transport.Response, Mapping[str, str]]
+"""The reply of a call, and the headers that the call had."""
+
 
 class Client:
     """
@@ -154,9 +157,7 @@ class Client:
         """
         return paging.read(listing, self.call, path, query, size)
 
-    async def _send(
-        self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
-    ) -> tuple[transport.Response, Mapping[str, str]]:
+    async def _send(self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float) -> Sent:
         """Sign and send a call, once; returns the reply and the headers of the request."""
         headers = self._signer.headers(wanted.verb, path, query, body)
         request = transport.Request(wanted.verb, f"{path}?{query}" if query else path, headers, body)

@@ -34,13 +34,7 @@ def describe(kafka: settings.KafkaSettings, what: str, error: BaseException) -> 
             return f"a right on the cluster is missing ({error!r})"
         case _:
             return None
-    return "; ".join(_text(rule, kafka.bootstrap_servers) for rule in rules)
-
-
-def _text(rule: acl_plan.Acl, bootstrap: str) -> str:
-    resource = rule.kind.replace("-", " ") + ("s that begin with" if rule.prefixed else "")
-    missing = f"the right {' and '.join(rule.operations)} on {resource} {rule.name} is missing"
-    return f"{missing}; {acl_plan.remedy(rule, bootstrap)}"
+    return "; ".join(acl_plan.lacking(rule, kafka.bootstrap_servers) for rule in rules)
 
 
 def _names(found: Iterable[object]) -> Iterator[str]:

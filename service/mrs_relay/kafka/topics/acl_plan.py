@@ -58,6 +58,12 @@ def remedy(rule: Acl, bootstrap: str) -> str:
     return f"`{command(rule, bootstrap, PRINCIPAL)}` gives it; `mrs-relay topics acls` prints all that is needed"
 
 
+def lacking(rule: Acl, bootstrap: str) -> str:
+    """Say, for people, that the rights of a rule are missing, and how they are given."""
+    resource = rule.kind.replace("-", " ") + ("s that begin with" if rule.prefixed else "")
+    return f"the right {' and '.join(rule.operations)} on {resource} {rule.name} is missing; {remedy(rule, bootstrap)}"
+
+
 PRINCIPAL: Final = "User:NAME"
 """Stands for the user, whose name among Kafka's principals only Kafka knows."""
 
