@@ -218,6 +218,19 @@ def cause_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             yield f"tenants.{one.name}.defaults.retry names causes: set causes.path, from whose logs they are known"
 
 
+def lineage_faults(tenancies: tuple[ResolvedTenant, ...], tenants: Mapping[str, Tenant]) -> Iterator[str]:
+    """Yield one line for each `spark_parent` that does nothing, as there is no topic of the runs that it would name."""
+    without = [one for one in tenancies if one.lineage.spark_parent and one.kafka.topics.lineage is None]
+    owned = [one.name for one in without if one.name and "spark_parent" in tenants[one.name].lineage.model_fields_set]
+    for name in owned:
+        yield (
+            f"tenants.{name}.lineage.spark_parent does nothing without a topic of lineage: set "
+            f"tenants.{name}.lineage_topic too, or kafka.topics.lineage, such as mrs.lineage"
+        )
+    if len(without) > len(owned) and all(one.kafka.topics.lineage is None for one in tenancies):
+        yield "lineage.spark_parent does nothing without kafka.topics.lineage: set it too, such as mrs.lineage"
+
+
 def folder_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
     """Yield one line for each two tenants of which one could read the other's results."""
     owned = [(one.name, paths.folder(one.policy.results.path)) for one in tenancies if one.policy.results.path]

@@ -21,6 +21,7 @@ from mrs_relay.common import faults, tasks
 from mrs_relay.engine import activity, alarms, early_cancels, expiry, held_jobs, resting_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.log_context import about
 from mrs_relay.engine.model import commands, facts, jobs
 from mrs_relay.engine.scheduling import entries, waits
 from mrs_relay.engine.work import kinds
@@ -217,7 +218,7 @@ class CommandExecutor:
             case commands.Command.LOOK_UP:
                 self._cancel_submission(key)
                 self._context.scheduler.occupy(key, job, self)
-                self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
+                self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}", context=about(job))
             case commands.Command.TRACK:
                 follows_cluster = kinds.of(job).traits.follows_cluster
                 (self._context.cluster_tracker if follows_cluster else self._context.tracker).follow(job, key, self)
@@ -234,7 +235,9 @@ class CommandExecutor:
                 self._due_at(key, 0)
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
-                self._others.start(self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}")
+                self._others.start(
+                    self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}", context=about(job)
+                )
             case commands.Command.RELEASE:
                 self._due_at(key, 0)
                 self._forget_later(key)
@@ -303,7 +306,8 @@ class CommandExecutor:
 
         now_ms = self._context.time.now_ms()
         if job.choice is not None:
-            choosing = self._others.start(self._select_cluster(key, job, job.choice), name=f"choose for {job.id}")
+            selecting = self._select_cluster(key, job, job.choice)
+            choosing = self._others.start(selecting, name=f"choose for {job.id}", context=about(job))
             self._activities.of(key).choosing = choosing
         elif job.not_before_ms > now_ms:
             self._enqueue_at(job.not_before_ms, key, job)

@@ -20,7 +20,7 @@ from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import pauses
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs import operation, transport
+from mrs_relay.mrs import operation
 from mrs_relay.obs import client as obs_clients
 from mrs_relay.traces import identity, recorder, tenant_traces
 
@@ -177,24 +177,24 @@ class TracedClient(clients.Client):
 
     def _send(
         self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
-    ) -> Work[transport.Response]:
+    ) -> Work[clients.Sent]:
         """Send a call; see `Client`."""
         sending, step = super()._send(wanted, path, query, body, timeout_s), _STEP.get()
         return sending if step is None else self._traced(wanted, sending, step)
 
     async def _traced(
-        self, wanted: operation.AnyOperation, sending: Work[transport.Response], step: trace.SpanContext
-    ) -> transport.Response:
+        self, wanted: operation.AnyOperation, sending: Work[clients.Sent], step: trace.SpanContext
+    ) -> clients.Sent:
         begun_ms, status, failed = self._clock.now_ms(), 0, ""
         try:
-            response = await sending
-            status = response.status
+            sent = await sending
+            status = sent[0].status
         except (errors.MrsError, asyncio.CancelledError) as error:
             failed = type(error).__name__
             raise
         finally:
             self._note(wanted, step, begun_ms, status, failed)
-        return response
+        return sent
 
     def _note(
         self, wanted: operation.AnyOperation, step: trace.SpanContext, begun_ms: int, status: int, failed: str
