@@ -253,7 +253,7 @@ class Causes(_Group):
         """The rules that decisions follow; None: no log is read."""
         if self.path is None:
             return None
-        given = {
+        given: dict[str, Any] = {
             "files": self.files,
             "within_ms": None if self.within_s is None else round(self.within_s * 1000),
             "shows": self.detail,
