@@ -51,7 +51,7 @@ def _plan() -> dict[str, Any]:
         }
         for topic in topic_rights.strimzi_topics(kafka)
     ]
-    roles: tuple[acl_plan.Role, ...] = ("relay", "web")
+    roles: tuple[acl_plan.Role, ...] = ("relay", "web", "lineage")
     return {
         "topics": topics,
         "acls": {role: [_rule(kafka, rule) for rule in acl_plan.acls(kafka, role)] for role in roles},

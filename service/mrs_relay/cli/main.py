@@ -81,6 +81,12 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         notes="EPILOG",
     ),
     "submit": _Command("mrs_relay.cli.submit", "app", _USE),
+    "wait": _Command(
+        "mrs_relay.cli.wait_command",
+        "wait_for",
+        _USE,
+        ("mrs-relay wait nightly-7 --timeout 10m", "mrs-relay wait nightly-7 nightly-8 --since 3d --json"),
+    ),
     "events": _Command(
         "mrs_relay.cli.events",
         "events",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -35,9 +36,11 @@ class TaskSupervisor:
         """Return the number of tasks that have not ended."""
         return sum(not task.done() for task in self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-        """Run `work` as a task of this supervisor."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+    def start(
+        self, work: Coroutine[Any, Any, Any], *, name: str, context: contextvars.Context | None = None
+    ) -> asyncio.Task[Any]:
+        """Run `work` as a task of this supervisor, in a copy of the present context or in one of its own."""
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -109,10 +109,12 @@ class Cluster:
     Attributes:
         brokers: their number, with those that are down and keep a replica of a described topic.
         topics: by name.
+        refused: topics asked for by name of which Kafka says that we may not see them; they may be there.
     """
 
     brokers: int
     topics: Mapping[str, Topic]
+    refused: frozenset[str] = frozenset()
 
     @property
     def leaderless(self) -> frozenset[records.Position]:
@@ -359,8 +361,14 @@ class Admin(Protocol):
     async def partition_counts(self) -> Mapping[str, int]:
         """Return all topics with their numbers of partitions; creates none by the question."""
 
-    async def cluster(self) -> Cluster:
-        """Describe all brokers and topics; creates none by the question."""
+    async def cluster(self, asked: Sequence[str] = ()) -> Cluster:
+        """
+        Describe all brokers and topics; creates none by the question.
+
+        Args:
+            asked: names of topics; those that are not among all are asked for by name, as Kafka hides in silence only
+                what is not.
+        """
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Return the configuration of existing topics, without the values that the broker does not report."""

@@ -17,10 +17,10 @@ from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine import tracing
 from mrs_relay.engine.execution import submitter
-from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import pauses
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs import operation, transport
+from mrs_relay.mrs import operation
 from mrs_relay.obs import client as obs_clients
 from mrs_relay.traces import identity, recorder, tenant_traces
 
@@ -146,6 +146,10 @@ class TracedSubmitter(submitter.Submitter):
         """See `Submitter`."""
         return self._steps.of("collect", job, super().collect(job))
 
+    def read_log(self, job: jobs.Job, rules: decisions.LogRules | None) -> Work[facts.LogRead]:
+        """See `Submitter`."""
+        return self._steps.of("read log", job, super().read_log(job, rules))
+
     def stop(self, job: jobs.Job) -> Work[None]:
         """See `Submitter`."""
         return self._steps.of("stop", job, super().stop(job))
@@ -173,24 +177,24 @@ class TracedClient(clients.Client):
 
     def _send(
         self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
-    ) -> Work[transport.Response]:
+    ) -> Work[clients.Sent]:
         """Send a call; see `Client`."""
         sending, step = super()._send(wanted, path, query, body, timeout_s), _STEP.get()
         return sending if step is None else self._traced(wanted, sending, step)
 
     async def _traced(
-        self, wanted: operation.AnyOperation, sending: Work[transport.Response], step: trace.SpanContext
-    ) -> transport.Response:
+        self, wanted: operation.AnyOperation, sending: Work[clients.Sent], step: trace.SpanContext
+    ) -> clients.Sent:
         begun_ms, status, failed = self._clock.now_ms(), 0, ""
         try:
-            response = await sending
-            status = response.status
+            sent = await sending
+            status = sent[0].status
         except (errors.MrsError, asyncio.CancelledError) as error:
             failed = type(error).__name__
             raise
         finally:
             self._note(wanted, step, begun_ms, status, failed)
-        return response
+        return sent
 
     def _note(
         self, wanted: operation.AnyOperation, step: trace.SpanContext, begun_ms: int, status: int, failed: str

@@ -26,7 +26,7 @@ OPTIONS = {
     "serve": ["--config"],
     "demo": [
         *("--keep", "--scale", "--speed", "--timeout"),
-        *("--kafka-port", "--mrs-port", "--web-port", "--dashboard-port", "--open"),
+        *("--kafka-port", "--mrs-port", "--obs-port", "--web-port", "--dashboard-port", "--open"),
     ],
     "emulate": [
         *(
@@ -52,13 +52,19 @@ OPTIONS = {
             "--log-level",
         ),
     ],
-    "submit job": ["--cluster", "--type", "--name", "--arg", "--property", "--api", "--field", *_MESSAGE, *_DELIVERY],
+    "submit job": [
+        *("--cluster", "--type", "--name", "--arg", "--property", "--upload", "--api", "--field"),
+        *_MESSAGE,
+        *_DELIVERY,
+    ],
     "submit sql": [
-        *("--cluster", "--engine", "--statement", "--file", "--database", "--archive-path", "--name"),
+        *("--cluster", "--engine", "--statement", "--file", "--database", "--archive-path"),
+        *("--deliver", "--format", "--max-rows", "--max-bytes", "--name"),
         *_MESSAGE,
         *_DELIVERY,
     ],
     "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
+    "wait": ["request_ids", "--source", "--since", "--timeout", "--json", *_CONNECTION],
     "web": ["--config"],
     "lineage forward": ["--config"],
     "web token": ["name", "--role", "--tenant", "--days", "--file", "--json"],
@@ -222,7 +228,14 @@ def test_an_error_becomes_its_exit_code_and_one_line(
             ["submit", "sql", "--cluster", "c", "--engine", "spark", "-s", "SELECT 1", "--not-before", "soon"],
             "not_before",
         ),
+        (["submit", "sql", "--cluster", "c", "--engine", "presto", "-s", "x", "--deliver", "by-post"], "data.result"),
         (["submit", "file", "no-such-file"], "no-such-file cannot be read"),
+        (["submit", "job", "--cluster", "c", "--type", "Flink", "--upload", "a.jar"], "set uploads.path"),
+        (
+            ["submit", "job", "--cluster", "c", "--type", "Flink", *["--upload", "a.jar"] * 2],
+            "two files are called a.jar",
+        ),
+        (["wait", "a", "--since", "soon"], "--since"),
         (["watch", "--from", "yesterday"], "yesterday"),
         (["jobs", "--state", "asleep"], "asleep"),
         (["schemas", "show", "mrs.nothing"], "schemas list"),

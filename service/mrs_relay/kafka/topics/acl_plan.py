@@ -7,8 +7,9 @@ the right to describe.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from mrs_relay.kafka import settings
 
@@ -35,6 +36,36 @@ class Acl:
     operations: tuple[str, ...]
     reason: str
     prefixed: bool = False
+
+
+_OPTIONS: Final[dict[Kind, str]] = {
+    "topic": "--topic",
+    "group": "--group",
+    "transactional-id": "--transactional-id",
+}
+
+
+def command(rule: Acl, bootstrap: str, principal: str) -> str:
+    """Return the command of Kafka's own tool that gives a principal the rights of a rule."""
+    words = ["kafka-acls.sh", "--bootstrap-server", bootstrap, "--add", "--allow-principal", principal]
+    words += [word for operation in rule.operations for word in ("--operation", operation)]
+    words += [_OPTIONS[rule.kind], rule.name, "--resource-pattern-type", "prefixed" if rule.prefixed else "literal"]
+    return shlex.join(words)
+
+
+def remedy(rule: Acl, bootstrap: str) -> str:
+    """Say, for people, how the rights of a rule that are missing are given."""
+    return f"`{command(rule, bootstrap, PRINCIPAL)}` gives it; `mrs-relay topics acls` prints all that is needed"
+
+
+def lacking(rule: Acl, bootstrap: str) -> str:
+    """Say, for people, that the rights of a rule are missing, and how they are given."""
+    resource = rule.kind.replace("-", " ") + ("s that begin with" if rule.prefixed else "")
+    return f"the right {' and '.join(rule.operations)} on {resource} {rule.name} is missing; {remedy(rule, bootstrap)}"
+
+
+PRINCIPAL: Final = "User:NAME"
+"""Stands for the user, whose name among Kafka's principals only Kafka knows."""
 
 
 def acls(kafka: settings.KafkaSettings, role: Role) -> tuple[Acl, ...]:

@@ -174,7 +174,7 @@ async def check(
     Raises:
         StreamDown: Kafka does not answer.
     """
-    cluster = await admin.cluster()
+    cluster = await admin.cluster(names(kafka))
     present = [name for name in names(kafka) if name in cluster.topics]
     configs = await admin.configs([*present, *topic_facts.internal(kafka, cluster)]) if present else {}
     abilities = abilities or await admin.abilities(probe_id(kafka))
