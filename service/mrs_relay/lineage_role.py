@@ -31,9 +31,7 @@ def run(chosen: all_settings.ForwarderSettings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(
-    chosen: all_settings.ForwarderSettings, connect: Connect, report: role.Report
-) -> AsyncIterator[int | None]:
+async def running(chosen: all_settings.ForwarderSettings, connect: Connect, report: role.Report) -> AsyncIterator[int]:
     """
     Run the role for the length of the context; yields the port of its probes and metrics.
 

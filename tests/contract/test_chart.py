@@ -135,6 +135,14 @@ def test_what_selects_pods_selects_pods_that_there_are(values: dict[str, Any]) -
         assert any(labels <= pod["metadata"]["labels"].items() for pod in pods), one["kind"]
 
 
+def _load(path: Path) -> Any:
+    return settings.load(path)
+
+
+_LOADERS: dict[str, Callable[[Path], Any]] = {"web": settings.load_web_role, "lineage": settings.load_forwarder}
+"""How a role reads its file; the workers' has no name of its own."""
+
+
 @_SETS
 def test_each_setting_of_the_files_is_one_that_the_relay_knows(
     values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -150,8 +158,7 @@ def test_each_setting_of_the_files_is_one_that_the_relay_knows(
     for name, text in texts.items():
         path = tmp_path / f"{name}.toml"
         path.write_text(text)
-        loaders: dict[str, Callable[[Path], Any]] = {"web": settings.load_web_role, "lineage": settings.load_forwarder}
-        found = loaders.get(name.rpartition("-")[2], settings.load)(path)
+        found = _LOADERS.get(name.rpartition("-")[2], _load)(path)
         assert found.kafka.bootstrap_servers == values["kafka"]["bootstrapServers"]
         named = values["kafka"].get("security", {}).get("passwordSecret")
         assert str(found.kafka.security.password_file) == ("/etc/mrs-relay/kafka-password/value" if named else "None")

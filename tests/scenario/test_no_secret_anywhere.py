@@ -151,7 +151,7 @@ async def test_a_gateway_that_quotes_the_call_is_not_quoted(status: int) -> None
     keys = auth.Keys("AK", pydantic.SecretStr(f"{_MARK}-key"), pydantic.SecretStr(f"{_MARK}-security"))
     group = _group(project_id=service.PROJECT, access_key="AK", secret_key="SK")  # noqa: S106 - the test's
     time = clock.SystemClock()
-    signers = [
+    signers: list[auth.Signer] = [
         auth.TokenSigner(token, "mrs.test", service.PROJECT),
         auth.KeySigner(keys, "mrs.test", service.PROJECT, time),
     ]

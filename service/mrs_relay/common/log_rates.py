@@ -42,12 +42,12 @@ class LeftOut(NamedTuple):
 
     Attributes:
         name: of their event.
-        count: how many they were; 0: the first of them is being left out.
+        number: how many they were; 0: the first of them is being left out.
         level: the highest of theirs.
     """
 
     name: str
-    count: int
+    number: int
     level: int
 
 

@@ -99,8 +99,8 @@ _OWN: Final = frozenset({"lines_limited", "lines_left_out"})
 
 def _tell(one: log_rates.LeftOut) -> None:
     log = structlog.get_logger(__name__)
-    if one.count:
-        log.log(one.level, "lines_left_out", of=one.name, count=one.count)
+    if one.number:
+        log.log(one.level, "lines_left_out", of=one.name, count=one.number)
     else:
         log.log(one.level, "lines_limited", of=one.name, within_s=log_rates.WINDOW_S)
 
