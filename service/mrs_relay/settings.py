@@ -87,8 +87,11 @@ class Settings(_Read):
     results: policies.Results = policies.Results()
     """What becomes of the rows of SQL; tenants may differ."""
 
+    causes: policies.Causes = policies.Causes()
+    """Which logs of failed jobs are read for their cause; tenants may differ."""
+
     obs: obs_settings.ObsSettings = pydantic.Field(default_factory=obs_settings.ObsSettings)
-    """OBS, which rows are read from, where `results.path` is set, and which senders upload files to."""
+    """OBS: rows and logs are read from it (`results.path`, `causes.path`), and senders upload files to it."""
 
     uploads: upload_settings.UploadSettings = upload_settings.UploadSettings()
     """Where files of senders go; tenants may differ."""
@@ -165,6 +168,7 @@ class Settings(_Read):
             *all_tenants.folder_faults(tenancies),
             *all_tenants.delivery_faults(tenancies),
             *all_tenants.upload_faults(self.uploads, self.tenants, tenancies),
+            *all_tenants.cause_faults(tenancies),
         ]:
             raise ValueError("; ".join(faults))
         return self
@@ -177,7 +181,11 @@ class Settings(_Read):
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """Return the settings of each tenant; without tenants one without a name."""
         return all_tenants.resolve(
-            self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s, self.results, self.lineage
+            self.kafka,
+            self.tenants,
+            self.event_source,
+            self.engine.queue_deadline_s,
+            all_tenants.Shared(self.results, self.lineage, self.causes),
         )
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:
@@ -226,7 +234,7 @@ class _Topics(_Read):
     @property
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """See `Settings.tenancies`."""
-        return all_tenants.resolve(self.kafka, self.tenants, self.event_source, results=self.results)
+        return all_tenants.resolve(self.kafka, self.tenants, self.event_source, shared=all_tenants.Shared(self.results))
 
 
 class WebRoleSettings(_Topics):

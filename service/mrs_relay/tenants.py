@@ -17,6 +17,7 @@ import pydantic
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
 from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.messages import reasons
 from mrs_relay.obs import paths, upload_settings
 
 OWN: Final = "mrs"
@@ -88,13 +89,27 @@ class ResolvedTenant:
     lineage: lineage_settings.LineageSettings
 
 
+class Shared(NamedTuple):
+    """
+    The groups of all tenants from which a tenant's own may differ.
+
+    Attributes:
+        results: what becomes of rows of SQL.
+        lineage: what run events show.
+        causes: which logs of failed jobs are read.
+    """
+
+    results: policies.Results = policies.Results()
+    lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings()
+    causes: policies.Causes = policies.Causes()
+
+
 def resolve(
     kafka: kafka_settings.KafkaSettings,
     tenants: Mapping[str, Tenant],
     event_source: str,
     queue_deadline_s: float = 0.0,
-    results: policies.Results | None = None,
-    lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings(),  # noqa: B008 - it is frozen
+    shared: Shared = Shared(),  # noqa: B008 - it is frozen
 ) -> tuple[ResolvedTenant, ...]:
     """
     Resolve the settings of each tenant, in the order of the settings; without tenants, of the one without a name.
@@ -103,22 +118,27 @@ def resolve(
     the group of a deployment without tenants: replicas from before and after the change fence each other out.
 
     `queue_deadline_s` is the default of requests whose tenant has neither a default nor a limit of it; 0: none.
-    `results` is what becomes of rows of SQL where a tenant does not say otherwise, and `lineage` what run events show.
+    `shared` has what holds where a tenant does not say otherwise.
     """
-    results = results or policies.Results()
     if not tenants:
         unnamed = policies.Policy(
             defaults=_with_deadline(policies.TenantPolicy(), queue_deadline_s),
             deployment=kafka.deployment,
-            results=results,
+            results=shared.results,
+            causes=shared.causes,
         )
-        return (ResolvedTenant("", kafka, OWN, event_source, unnamed, lineage),)
+        return (ResolvedTenant("", kafka, OWN, event_source, unnamed, shared.lineage),)
     return tuple(
         _resolved(
             kafka,
             (name, tenant),
             event_source,
-            _Defaults(_with_deadline(tenant, queue_deadline_s), tenant.results.below(results, name), lineage),
+            _Defaults(
+                _with_deadline(tenant, queue_deadline_s),
+                tenant.results.below(shared.results, name),
+                shared.lineage,
+                tenant.causes.over(shared.causes),
+            ),
         )
         for name, tenant in tenants.items()
     )
@@ -136,6 +156,7 @@ class _Defaults(NamedTuple):
     requests: policies.Defaults
     results: policies.Results
     lineage: lineage_settings.LineageSettings
+    causes: policies.Causes
 
 
 def _resolved(
@@ -164,15 +185,22 @@ def _resolved(
         connection=tenant.connection,
         event_source=tenant.event_source or f"{event_source}/{name}",
         policy=policies.Policy(
-            name, tenant.allow, tenant.limits, defaults.requests, kafka.deployment, defaults.results
+            name,
+            tenant.allow,
+            tenant.limits,
+            defaults.requests,
+            kafka.deployment,
+            defaults.results,
+            defaults.causes,
         ),
         lineage=defaults.lineage.model_copy(update=tenant.lineage.model_dump(exclude_unset=True)),
     )
 
 
-def reads_results(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
-    """Whether a tenant of a connection has a folder from which rows are read."""
-    return any(one.policy.results.path for one in tenancies if one.connection == connection)
+def reads_obs(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
+    """Whether a tenant of a connection has a folder from which rows or logs are read."""
+    mine = [one.policy for one in tenancies if one.connection == connection]
+    return any(one.results.path or one.causes.path for one in mine)
 
 
 def delivery_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
@@ -180,6 +208,14 @@ def delivery_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
     results = [one.policy.results for one in tenancies]
     if any(one.deliver for one in results) and not any(one.path for one in results):
         yield "results.deliver does nothing without results.path: set results.path too, such as obs://lake/results"
+
+
+def cause_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
+    """Yield one line for each tenant whose requests are to be repeated after causes that it has no logs for."""
+    for one in tenancies:
+        on = (one.policy.defaults.retry or {}).get("on", ())
+        if one.policy.causes.path is None and any(name in reasons.CAUSES for name in on):
+            yield f"tenants.{one.name}.defaults.retry names causes: set causes.path, from whose logs they are known"
 
 
 def folder_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:

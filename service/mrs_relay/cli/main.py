@@ -199,6 +199,7 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         own_help=True,  # it depends on the operation named
     ),
     "topics": _Command("mrs_relay.cli.topics", "app", _LOOK_UP),
+    "ledger": _Command("mrs_relay.cli.ledger_files", "app", _LOOK_UP),
     "check": _Command(
         "mrs_relay.cli.check", "check", _LOOK_UP, ("mrs-relay check", "mrs-relay check --config relay.toml --json")
     ),

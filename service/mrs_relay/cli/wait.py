@@ -181,6 +181,8 @@ def _conclude(followed: _Followed, how: How) -> run.Code:
             continue  # the only end that leaves the exit code as it is
         else:
             view.err().print(view.plain(f"{request_id}: {row.state}: {row.reason}", "red"), soft_wrap=True)
+            for line in row.detail.splitlines():
+                view.err().print(view.plain(f"  {line}"), soft_wrap=True)
         code = run.Code.FAILED
 
     return code

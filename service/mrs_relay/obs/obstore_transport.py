@@ -105,6 +105,22 @@ class ObstoreTransport:
         except (exceptions.BaseError, OSError) as error:
             raise _ours(error, place) from error
 
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """
+        Read the last bytes of an object.
+
+        The size is asked for first: OBS documents ranges with a beginning alone. Source: GetObject, header Range.
+        """
+        bucket = self._store(place, keys)
+        try:
+            size = (await obstore.head_async(bucket, place.key))["size"]
+            if not size:
+                return b"", 0
+            begin = max(0, size - most_bytes)
+            return bytes(await obstore.get_range_async(bucket, place.key, start=begin, end=size)), size
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
+
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """Return an address at which the object can be read without keys."""
         life = dt.timedelta(seconds=life_s)
