@@ -8,13 +8,11 @@ from urllib.parse import urlsplit
 
 import pydantic
 
-from mrs_relay.common import addresses
-
 _DOMAIN = "myhuaweicloud.com"
 
 
 class ObsSettings(pydantic.BaseModel):
-    """OBS: rows of results and logs are read from it (`results.path`, `causes.path`), and senders upload files."""
+    """OBS: rows and logs are read from it (`results.path`, `causes.path`), and senders upload files to it."""
 
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
@@ -97,7 +95,7 @@ class ObsSettings(pydantic.BaseModel):
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise ValueError("must be an http:// or https:// address of scheme, host and port alone")
-        return addresses.without_login(f"{parts.scheme}://{parts.netloc}")
+        return f"{parts.scheme}://{parts.netloc}"
 
     @pydantic.model_validator(mode="after")
     def _is_whole(self) -> Self:
