@@ -34,6 +34,9 @@ _AGAIN_MS: Final = 600_000
 
 log = structlog.get_logger(__name__)
 
+Written = tuple[bytes, bytes | None, int]
+"""Key, value and offset of a committed record."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColdRule:
@@ -41,12 +44,13 @@ class ColdRule:
     Which values of a ledger are cold.
 
     Attributes:
-        due_ms: returns when the key of a cold value is due, epoch milliseconds; None: the value is not cold.
+        due_ms: returns for each value when its key is due, epoch milliseconds; None: the value is not cold, or it is
+            None, a tombstone.
         unit_ms: accuracy of these times, milliseconds.
         fingerprint: returns the fingerprint of a key, see `cold_index`.
     """
 
-    due_ms: Callable[[bytes], int | None]
+    due_ms: Callable[[Sequence[bytes | None]], Sequence[int | None]]
     unit_ms: int
     fingerprint: Callable[[bytes], int] = hash
 
@@ -100,7 +104,7 @@ class ColdRecords:
     # What the tail of the ledger does not have
 
     def expect_older(self) -> None:
-        """Begin with the tail of the ledger alone; records before it follow by `older`, in order, up to `complete`."""
+        """Begin with the tail of the ledger alone; records before it follow by `add_older`, up to `complete`."""
         self._known = set()
         self._completed.clear()
 
@@ -113,16 +117,32 @@ class ColdRecords:
         """Wait until every cold record is indexed, for `most_s` seconds at most."""
         await tasks.sleep_until(self._completed, most_s)
 
-    def older(self, key: bytes, value: bytes | None, offset: int) -> bool:
-        """Index a record before the tail, unless the tail has another of its key; returns whether memory needs none."""
-        if self._known is not None and key in self._known:
-            return True
-        due_ms = None if value is None else self._rule.due_ms(value)
-        if due_ms is not None:
-            self._index.put(self._fingerprint(key), offset, due_ms)
-            return True
-        self._replaced(key, offset)
-        return value is None
+    def add_older(self, newest: Mapping[bytes, records.Record]) -> list[bytes]:
+        """
+        Index records before the tail, unless the tail has others of their keys; for one part after the other, in order.
+
+        Args:
+            newest: the newest record of each key in this part.
+
+        Returns:
+            Keys of values that memory must hold.
+        """
+        known = self._known or ()
+        read = [record for key, record in newest.items() if key not in known]
+        due_ms = self._rule.due_ms([record.value for record in read])
+        live: list[bytes] = []
+        if None in due_ms:
+            for record, moment_ms in zip(read, due_ms, strict=True):
+                if moment_ms is None and record.key is not None:
+                    self._replaced(record.key, record.offset)
+                    if record.value is not None:
+                        live.append(record.key)
+            read = [record for record, moment_ms in zip(read, due_ms, strict=True) if moment_ms is not None]
+
+        cold_ms = [moment_ms for moment_ms in due_ms if moment_ms is not None]
+        fingerprints = [self._fingerprint(record.key) for record in read if record.key is not None]
+        self._index.put_all(fingerprints, [record.offset for record in read], cold_ms)
+        return live
 
     def is_newer(self, key: bytes, end: int) -> bool:
         """Whether the key has a record behind an offset, or has had one."""
@@ -142,15 +162,16 @@ class ColdRecords:
 
     # What is written
 
-    def replayed(self, key: bytes, value: bytes | None, offset: int) -> bool:
-        """Index a committed record that a restore has read, if it is cold; returns whether it is."""
-        due_ms = None if value is None else self._rule.due_ms(value)
-        if due_ms is not None:
-            self._index.put(self._fingerprint(key), offset, due_ms)
-            return True
-        self._note_known(key)
-        self._replaced(key, offset)
-        return False
+    def replayed(self, read: Sequence[Written]) -> list[bool]:
+        """Index the records of a commit that a restore has read, if they are cold; returns for each whether it is."""
+        due_ms = self._rule.due_ms([value for _, value, _ in read])
+        for (key, _, offset), moment_ms in zip(read, due_ms, strict=True):
+            if moment_ms is not None:
+                self._index.put(self._fingerprint(key), offset, moment_ms)
+            else:
+                self._note_known(key)
+                self._replaced(key, offset)
+        return [moment_ms is not None for moment_ms in due_ms]
 
     def stored(self, changes: Sequence[records.Change], blocks: Sequence[records.Block]) -> None:
         """Note where the changes of a commit are stored; for the ledger. The first records of the blocks are these."""
@@ -221,7 +242,7 @@ class ColdRecords:
         keys: list[bytes] = []
         for fingerprint in fingerprints:
             for key, record in self._newest(fingerprint, read).items():
-                due_ms = self._rule.due_ms(record.value or b"")
+                (due_ms,) = self._rule.due_ms([record.value])
                 if due_ms is None or due_ms <= now_ms:
                     keys.append(key)
                 else:

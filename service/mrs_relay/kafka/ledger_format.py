@@ -25,6 +25,7 @@ does not read it refuses the log. So a ledger has its lower format again when no
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -221,7 +222,8 @@ class Replay:
         self._previous_claim = previous_claim
         self._cold = cold
         self._newest_claim = live_from or -1
-        self._tentative: list[tuple[bytes, bytes | None, int]] = []
+        self._tentative: list[cold_records.Written] = []
+        self._tentative_outbox: list[cold_records.Written] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
         self._next_offset: int | None = None
@@ -322,7 +324,7 @@ class Replay:
         elif key == OFFSETS:
             self._committed(record)
         elif key.startswith(_OUTBOX):
-            self._tentative.append((key, record.value, record.offset))
+            self._tentative_outbox.append((key, record.value, record.offset))
 
     def _outdated(self, record: records.Record) -> bool:
         written_under = _header(record.headers, _TOKEN_HEADER)
@@ -334,8 +336,9 @@ class Replay:
         self._newest_claim = record.offset
         if claimed.nonce == self._nonce:
             self.claim_offset = record.offset
-            self.stale_keys.update(key for key, _, _ in self._tentative)
+            self.stale_keys.update(key for key, _, _ in [*self._tentative, *self._tentative_outbox])
             self._tentative.clear()
+            self._tentative_outbox.clear()
         elif self._previous_claim is not None and record.offset > self._previous_claim:
             self.foreign_claims += self._is_foreign(claimed.nonce)
 
@@ -347,15 +350,20 @@ class Replay:
         require_format(self._position, _header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
-        for key, value, offset in self._tentative:
-            is_outbox = key.startswith(_OUTBOX)
-            target = self._outbox if is_outbox else self.state
-            is_cold = self._cold is not None and not is_outbox and self._cold.replayed(key, value, offset)
+        state, read = self.state, self._tentative
+        are_cold = itertools.repeat(False, len(read)) if self._cold is None else self._cold.replayed(read)
+        for (key, value, _), is_cold in zip(read, are_cold, strict=True):
             if value is None or is_cold:
-                target.pop(key, None)
+                state.pop(key, None)
             else:
-                target[key] = value
+                state[key] = value
+        for key, value, _ in self._tentative_outbox:
+            if value is None:
+                self._outbox.pop(key, None)
+            else:
+                self._outbox[key] = value
         self._tentative.clear()
+        self._tentative_outbox.clear()
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
         self.topic_id = topic_id(record)
         self._next_offset = _offsets_decoder.decode(record.value or b"{}").get(self._position.topic)

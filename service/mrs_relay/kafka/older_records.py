@@ -61,11 +61,12 @@ class OlderReplay:
         Raises:
             NewerFormat: a newer version of the software has written here.
         """
-        older, live, stale = self._cold.older, self.live, self.stale
+        newest: dict[bytes, records.Record] = {}
+        end = self._end
         for record in read:
-            if record.offset >= self._end:
+            if record.offset >= end:
                 self.done = True
-                return
+                break
             key = record.key
             if key is None:
                 continue
@@ -73,16 +74,19 @@ class OlderReplay:
                 ledger_format.require_known_format(self._position, record)
                 if key == ledger_format.CLAIM:
                     self._newest_claim = record.offset
-                continue
-            if record.headers and self._outdated(record):
-                stale.add(key)
-                continue
-            if stale:  # its right value is here, as a later owner has written it
-                stale.discard(key)
-            if older(key, record.value, record.offset):
-                live.discard(key)
+            elif record.headers and self._outdated(record):
+                self._index(newest)
+                newest.clear()
+                self.stale.add(key)
             else:
-                live.add(key)
+                newest[key] = record
+        self._index(newest)
+
+    def _index(self, newest: dict[bytes, records.Record]) -> None:
+        """Index the newest records of some keys, each later than all that were indexed before."""
+        self.stale.difference_update(newest)  # the right value is here, as a later owner has written it
+        self.live.difference_update(newest)
+        self.live.update(self._cold.add_older(newest))
 
     def _outdated(self, record: records.Record) -> bool:
         written_under = ledger_format.written_under(record)

@@ -33,8 +33,8 @@ def test_entries_are_found_whatever_their_fingerprints(
     fingerprints: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Insertions and removals in any order, through divided and joined arrays, also where all keys collide."""
-    monkeypatch.setattr(cold_index, "_MOST", 64)
-    monkeypatch.setattr(cold_index, "_FEW", 16)
+    monkeypatch.setattr(cold_index, "_MOST", 16)
+    monkeypatch.setattr(cold_index, "_FEW", 4)
     drawn, index = random.Random(fingerprints), _index()  # noqa: S311 - a test's draws
     model: Model = defaultdict(set)
     for offset in range(count):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support import runtimes
+from tests.support import cold_rules, runtimes
 
 from mrs_relay.kafka import cold_records, ledger_format, older_records, records
 
@@ -12,7 +12,7 @@ _INPUT = records.Position(runtimes.IN, 0)
 def _cold() -> cold_records.ColdRecords:
     broker = runtimes.cluster(runtimes.kafka_settings(), partitions=1)
     place = records.Position(runtimes.LEDGER, 0)
-    return cold_records.ColdRecords(_INPUT, place, broker, cold_records.ColdRule(_due_ms, 1000), 60.0)
+    return cold_records.ColdRecords(_INPUT, place, broker, cold_rules.rule(_due_ms), 60.0)
 
 
 def _due_ms(value: bytes) -> int | None:
