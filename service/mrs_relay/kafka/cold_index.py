@@ -25,6 +25,9 @@ _MOST: Final = 256
 _FEW: Final = _MOST // 4
 """With fewer entries for each bucket two of them are joined."""
 
+_MOST_EXPECTED: Final = 16
+"""A guess of how many entries will come is believed up to so many times the entries that are there."""
+
 _BYTES: Final = 8
 """Bytes of a fingerprint."""
 
@@ -98,16 +101,22 @@ class ColdIndex:
             within[bucket].append(fingerprint)
             stored[bucket].append(offset)
         self._count += len(fingerprints)
-        while self._count > _MOST * len(self._fingerprints):
-            self._divide()
+        self.expect(self._count)
 
-        unit_ms, last = self._unit_ms, None
         due: array[int] = array("q")
+        after_ms = until_ms = 0
         for fingerprint, moment_ms in zip(fingerprints, due_ms, strict=True):
-            unit = -(-moment_ms // unit_ms)
-            if unit != last:  # neighbours in the ledger are mostly due together
-                due, last = self._due_at(unit), unit
+            if not after_ms < moment_ms <= until_ms:  # neighbours in the ledger are mostly due together
+                due = self._due_at(moment_ms)
+                until_ms = -(-moment_ms // self._unit_ms) * self._unit_ms
+                after_ms = until_ms - self._unit_ms
             due.append(fingerprint)
+
+    def expect(self, count: int) -> None:
+        """Divide buckets for so many entries while they are nearly empty, which takes less time."""
+        count = min(count, _MOST_EXPECTED * self._count)
+        while count > _MOST * len(self._fingerprints):
+            self._divide()
 
     def put_replacement(self, fingerprint: int, offset: int) -> None:
         """Add the newest record of a key whose value is not cold; only where an older record may be indexed."""
@@ -135,7 +144,7 @@ class ColdIndex:
 
     def note_due(self, fingerprint: int, due_ms: int) -> None:
         """Note when the entries with a fingerprint are due, epoch milliseconds; earlier notes stay."""
-        self._due_at(-(-due_ms // self._unit_ms)).append(fingerprint)
+        self._due_at(due_ms).append(fingerprint)
 
     @property
     def next_due_ms(self) -> int | None:
@@ -156,7 +165,8 @@ class ColdIndex:
                 break
         return list(taken)
 
-    def _due_at(self, unit: int) -> array[int]:
+    def _due_at(self, due_ms: int) -> array[int]:
+        unit = -(-due_ms // self._unit_ms)
         due = self._due.get(unit)
         if due is None:
             due = self._due[unit] = array("q")

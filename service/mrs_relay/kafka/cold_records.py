@@ -10,6 +10,7 @@ away: the records that are read decide, the newest of each key counts. So no ans
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ class ColdRecords:
         """Wait until every cold record is indexed, for `most_s` seconds at most."""
         await tasks.sleep_until(self._completed, most_s)
 
-    def add_older(self, newest: Mapping[bytes, records.Record]) -> list[bytes]:
+    def add_older(self, newest: Mapping[bytes, records.Stored]) -> list[bytes]:
         """
         Index records before the tail, unless the tail has others of their keys; for one part after the other, in order.
 
@@ -127,21 +128,25 @@ class ColdRecords:
         Returns:
             Keys of values that memory must hold.
         """
-        known = self._known or ()
-        read = [record for key, record in newest.items() if key not in known]
-        due_ms = self._rule.due_ms([record.value for record in read])
+        known = self._known
+        if known and not known.isdisjoint(newest):
+            newest = {key: record for key, record in newest.items() if key not in known}
+        due_ms = self._rule.due_ms([record.value for record in newest.values()])
         live: list[bytes] = []
         if None in due_ms:
-            for record, moment_ms in zip(read, due_ms, strict=True):
-                if moment_ms is None and record.key is not None:
-                    self._replaced(record.key, record.offset)
+            for (key, record), moment_ms in zip(newest.items(), due_ms, strict=True):
+                if moment_ms is None:
+                    self._replaced(key, record.offset)
                     if record.value is not None:
-                        live.append(record.key)
-            read = [record for record, moment_ms in zip(read, due_ms, strict=True) if moment_ms is not None]
+                        live.append(key)
+            is_cold = [moment_ms is not None for moment_ms in due_ms]
+            newest = dict(itertools.compress(newest.items(), is_cold))
 
+        offsets = [record.offset for record in newest.values()]
         cold_ms = [moment_ms for moment_ms in due_ms if moment_ms is not None]
-        fingerprints = [self._fingerprint(record.key) for record in read if record.key is not None]
-        self._index.put_all(fingerprints, [record.offset for record in read], cold_ms)
+        self._index.put_all(list(map(self._fingerprint, newest)), offsets, cold_ms)
+        if self.older_part:
+            self._index.expect(int(len(self._index) / self.older_part))
         return live
 
     def is_newer(self, key: bytes, end: int) -> bool:
@@ -200,7 +205,7 @@ class ColdRecords:
 
     # What is read back
 
-    async def take(self, keys: Collection[bytes]) -> dict[bytes, records.Record]:
+    async def take(self, keys: Collection[bytes]) -> dict[bytes, records.Stored]:
         """
         Read the cold records of keys; they leave the index, so the caller keeps them. Keys without one are missing.
 
@@ -208,7 +213,7 @@ class ColdRecords:
             StreamDown: Kafka does not answer, or a record is gone: restore from the ledger.
         """
         read = await self._read(entry.offset for key in keys for entry in self._index.entries(self._fingerprint(key)))
-        found: dict[bytes, records.Record] = {}
+        found: dict[bytes, records.Stored] = {}
         for key in keys:
             fingerprint = self._fingerprint(key)
             record = self._newest(fingerprint, read).get(key)
@@ -249,7 +254,7 @@ class ColdRecords:
                     self._index.note_due(fingerprint, due_ms)
         return keys
 
-    def _newest(self, fingerprint: int, read: Mapping[int, records.Record | None]) -> dict[bytes, records.Record]:
+    def _newest(self, fingerprint: int, read: Mapping[int, records.Stored | None]) -> dict[bytes, records.Stored]:
         """
         Return the newest record of each key with a fingerprint, if it is cold; drops entries of older records.
 
@@ -258,7 +263,7 @@ class ColdRecords:
         Raises:
             StreamDown: the newest record is gone, or a record has a key with another fingerprint.
         """
-        newest: dict[bytes, records.Record] = {}
+        newest: dict[bytes, records.Stored] = {}
         known: set[bytes | None] = set()
         for number, entry in enumerate(self._index.entries(fingerprint)):
             if entry.offset not in read:
@@ -281,14 +286,14 @@ class ColdRecords:
                 known.add(record.key)
         return newest
 
-    async def _read(self, offsets: Iterable[int]) -> dict[int, records.Record | None]:
+    async def _read(self, offsets: Iterable[int]) -> dict[int, records.Stored | None]:
         """
         Read the records at some offsets; None for each that is gone.
 
         An outage that a commit survives ends no lease here either: the read is tried again while its time lasts.
         """
         wanted = deque(sorted(set(offsets)))
-        found: dict[int, records.Record | None] = dict.fromkeys(wanted)
+        found: dict[int, records.Stored | None] = dict.fromkeys(wanted)
         failures = 0
         try:
             async with asyncio.timeout(self._timeout_s) as limit:
@@ -306,7 +311,7 @@ class ColdRecords:
         return found
 
     async def _read_on(
-        self, wanted: deque[int], found: dict[int, records.Record | None], limit: asyncio.Timeout
+        self, wanted: deque[int], found: dict[int, records.Stored | None], limit: asyncio.Timeout
     ) -> None:
         """Read with one connection; moves offsets from `wanted` to `found`, and the limit of time on with them."""
         loop = asyncio.get_running_loop()

@@ -348,12 +348,12 @@ class Ledger:
         """Read to the present end; several empty reads in a row count as the end where the reader does not say so."""
         empty_reads = 0
         while not reader.caught_up and empty_reads < log_reading.EMPTY_READS:
-            read = await reader.read(log_reading.READ_S)
+            read = await reader.read_stored(log_reading.READ_S)
             empty_reads = 0 if read else empty_reads + 1
             replay.add(read)
             self.read_part = reader.part
 
-    async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
+    async def _read(self, reader: brokers.LogReader) -> Sequence[records.Stored]:
         return await log_reading.next_records(reader, self._input, self._options.restore_timeout_s)
 
     def _settle_in(self, claim_offset: int) -> None:

@@ -113,7 +113,7 @@ def format_header(mark: int) -> records.Headers:
     return ((_FORMAT_HEADER, str(mark).encode()),)
 
 
-def topic_id(record: records.Record) -> str | None:
+def topic_id(record: records.Stored) -> str | None:
     """Return the id of the input topic from the record that ends a commit; None if it has none."""
     return next((content.decode() for name, content in record.headers if name == _TOPIC_HEADER), None)
 
@@ -123,7 +123,7 @@ def live_header(live_from: int) -> records.Headers:
     return ((_LIVE_HEADER, str(live_from).encode()),) if live_from else ()
 
 
-def live_from(record: records.Record) -> int:
+def live_from(record: records.Stored) -> int:
     """Return the offset at which the values begin that memory holds, from the record that ends a commit; 0: unknown."""
     return _header(record.headers, _LIVE_HEADER) or 0
 
@@ -133,12 +133,12 @@ def token(claim_offset: int) -> records.Headers:
     return ((_TOKEN_HEADER, str(claim_offset).encode()),)
 
 
-def written_under(record: records.Record) -> int | None:
+def written_under(record: records.Stored) -> int | None:
     """Return the offset of the claim under which a record was written; None: it was written in a transaction."""
     return _header(record.headers, _TOKEN_HEADER)
 
 
-def require_known_format(position: records.Position, record: records.Record) -> None:
+def require_known_format(position: records.Position, record: records.Stored) -> None:
     """Raise NewerFormat, or StateUnreadable, for a claim or the end of a commit that this version does not read."""
     try:
         if record.key == CLAIM:
@@ -175,7 +175,7 @@ def require_format(position: records.Position, found: int) -> None:
         )
 
 
-def unreadable(position: records.Position, record: records.Record, error: Exception) -> errors.StateUnreadable:
+def unreadable(position: records.Position, record: records.Stored, error: Exception) -> errors.StateUnreadable:
     """Return the error for a record that is not one of a ledger."""
     return errors.StateUnreadable(
         f"the ledger of {position} contains an unreadable record at offset {record.offset}: {error}"
@@ -281,7 +281,7 @@ class Replay:
             )
         return None
 
-    def add(self, read: Sequence[records.Record]) -> None:
+    def add(self, read: Sequence[records.Stored]) -> None:
         """
         Replay the next records, in order; records after the reader's claim are ignored.
 
@@ -304,7 +304,7 @@ class Replay:
             if self.done:
                 return
 
-    def _add(self, record: records.Record) -> None:
+    def _add(self, record: records.Stored) -> None:
         key = record.key
         if key is None:
             return
@@ -326,11 +326,11 @@ class Replay:
         elif key.startswith(_OUTBOX):
             self._tentative_outbox.append((key, record.value, record.offset))
 
-    def _outdated(self, record: records.Record) -> bool:
+    def _outdated(self, record: records.Stored) -> bool:
         written_under = _header(record.headers, _TOKEN_HEADER)
         return written_under is not None and written_under < self._newest_claim
 
-    def _claimed(self, record: records.Record) -> None:
+    def _claimed(self, record: records.Stored) -> None:
         claimed = _claim_decoder.decode(record.value or b"{}")
         require_format(self._position, claimed.format)
         self._newest_claim = record.offset
@@ -346,7 +346,7 @@ class Replay:
         """Whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
-    def _committed(self, record: records.Record) -> None:
+    def _committed(self, record: records.Stored) -> None:
         require_format(self._position, _header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
@@ -369,7 +369,7 @@ class Replay:
         self._next_offset = _offsets_decoder.decode(record.value or b"{}").get(self._position.topic)
 
 
-def _header(headers: records.Headers, name: str) -> int | None:
+def _header(headers: Sequence[tuple[str, bytes]], name: str) -> int | None:
     for found, content in headers:
         if found == name:
             return int(content)

@@ -106,7 +106,7 @@ async def find(reader: brokers.LogReader) -> int:
     reader.seek(max(reader.beginning, reader.end - LOOK_BACK))
     found = empty_reads = 0
     while not reader.caught_up and empty_reads < (1 if found else log_reading.EMPTY_READS):
-        read = await reader.read(log_reading.READ_S)
+        read = await reader.read_stored(log_reading.READ_S)
         empty_reads = 0 if read else empty_reads + 1
         for record in read:
             if record.key == ledger_format.OFFSETS and (noted := ledger_format.live_from(record)):

@@ -18,7 +18,7 @@ EMPTY_READS = 5
 
 async def next_records(
     reader: brokers.LogReader, whose: records.Position, timeout_s: float
-) -> Sequence[records.Record]:
+) -> Sequence[records.Stored]:
     """
     Wait for the next records of a ledger.
 
@@ -32,7 +32,7 @@ async def next_records(
     """
     try:
         async with asyncio.timeout(timeout_s):
-            while not (read := await reader.read(READ_S)):
+            while not (read := await reader.read_stored(READ_S)):
                 pass
     except TimeoutError as error:
         raise errors.StreamDown(f"reading the ledger of {whose} made no progress for {timeout_s:g} s") from error

@@ -93,6 +93,19 @@ def compressed(raw: bytes) -> bool:
     return any(_codec(batch) for batch in _split(raw))
 
 
+def are_plain(raw: bytes) -> bool:
+    """Return whether all whole batches are of format v2, uncompressed and undamaged: the library reads these as is."""
+    found, count = memory_records.MemoryRecords(raw), 0
+    try:
+        while (batch := found.next_batch()) is not None:
+            if batch.magic != _V2 or batch.compression_type or not batch.validate_crc():
+                return False
+            count += 1
+    except Exception:  # noqa: BLE001 - `readable` says what is wrong
+        return False
+    return count > 0
+
+
 def readable(
     raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, left_bytes: int, *, parses: bool = True
 ) -> Readable:

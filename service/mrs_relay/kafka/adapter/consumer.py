@@ -122,7 +122,7 @@ class KafkaGroupConsumer:
         except kafka_errors.KafkaError as error:
             self._raise_replaced()
             raise self._connection.down("read", error) from error
-        return {records.Position(*tp): [fetches.record(fact) for fact in facts] for tp, facts in fetched.items()}
+        return {records.Position(*tp): [fetches.record(fact, fact) for fact in facts] for tp, facts in fetched.items()}
 
     def flow(self, position: records.Position, offset: int) -> None:
         """Let an assigned, parked partition be read, from `offset` on."""

@@ -91,7 +91,10 @@ class Unpacker:
         response.topics = topics
 
     async def _read(self, raw: bytes, aborted: list[tuple[int, int]], left_bytes: int) -> batches.Readable:
-        if len(raw) <= _INLINE_BYTES and not batches.compressed(raw):
+        is_small = len(raw) <= _INLINE_BYTES
+        if is_small and not self.parses and batches.are_plain(raw):
+            return batches.Readable(raw)
+        if is_small and not batches.compressed(raw):
             return batches.readable(raw, aborted, self._most_bytes, left_bytes, parses=self.parses)
         check = functools.partial(batches.readable, parses=self.parses)
         return await asyncio.to_thread(check, raw, aborted, self._most_bytes, left_bytes)
