@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self
@@ -34,7 +33,8 @@ _LOOK_AGAIN_MS = 1000
 """Wait before a queued job checks again whether the partition may act."""
 
 _DUE = facts.DeadlineReached()
-_NOT_FOLLOWED: Final = frozenset({jobs.State.QUEUED, jobs.State.REJECTED})
+_HOLDING: Final = frozenset(state for state, trait in jobs.TRAITS.items() if trait.holds_slot)
+_WITHOUT_SLOT: Final = frozenset(jobs.State) - _HOLDING - {jobs.State.QUEUED, jobs.State.REJECTED}
 
 
 class CommandExecutor:
@@ -99,33 +99,38 @@ class CommandExecutor:
             self._lease.inbox.hold_records()  # a new request and a repeated one look the same
             self._others.start(self._await_index(self._lease.cold, restored), name="await the index")
         now_ms = self._context.time.now_ms()
-        self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
-        held = list(restored.items())  # a live view looks each job up, and this walks over all of them several times
-        async for key, job in tasks.in_slices(held):
-            if jobs.TRAITS[job.state].holds_slot:
-                try:
-                    self._context.scheduler.occupy(key, job, self)
-                except Exception as error:  # noqa: BLE001 - as in `execute`
-                    self._failed(key, job, "occupy", error)
+        held = restored.all_at_once()
+        self._context.quota.recall((now_ms - job.intent_ms) / 1000 for _, job in held)
 
         # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
+        with_slot = [item for item in held if item[1].state in _HOLDING]
+        others = [item for item in held if item[1].state in _WITHOUT_SLOT]
         waiting = [item for item in held if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
-        followed = (item for item in held if item[1].state not in _NOT_FOLLOWED)
-        async for key, job in tasks.in_slices(itertools.chain(followed, waiting)):
-            try:
-                owed = transitions.recover(job)
-                if isinstance(owed, commands.Command):
-                    self.execute(key, job, owed, self._lease.act_epoch)
-                else:
-                    self.report(key, owed)
-            except Exception as error:  # noqa: BLE001 - as in `execute`
-                self._failed(key, job, "recover", error)
+        for some in (with_slot, others, waiting):
+            async for part in tasks.slices(some):
+                for key, job in part:
+                    self._resume(key, job)
 
         cold = len(self._lease.cold or ())
         if held or cold:
             under_way = sum(not jobs.TRAITS[job.state].last for _, job in held)
             _log.info("jobs_restored", under_way=under_way, remembered=len(held) - under_way + cold)
+
+    def _resume(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        """Take a restored job's slot, and run what its state requires."""
+        try:
+            if job.state in _HOLDING:
+                self._context.scheduler.occupy(key, job, self)
+            owed = transitions.recover(job)
+            if owed is commands.Command.TRACK and not job.duplicates:
+                self._track(key, job)  # as nearly all
+            elif isinstance(owed, commands.Command):
+                self._run_command(key, job, owed, self._lease.act_epoch)
+            else:
+                self.report(key, owed)
+        except Exception as error:  # noqa: BLE001 - as in `execute`
+            self._failed(key, job, "recover", error)
 
     def rest(self, held: resting_jobs.RestingJobs) -> None:
         """Keep the jobs small to which nothing happens."""
@@ -219,9 +224,7 @@ class CommandExecutor:
                 self._context.scheduler.occupy(key, job, self)
                 self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
-                follows_cluster = kinds.of(job).traits.follows_cluster
-                (self._context.cluster_tracker if follows_cluster else self._context.tracker).follow(job, key, self)
-                self._due_at(key, job.run_deadline_ms)
+                self._track(key, job)
             case commands.Command.KILL:
                 self._context.tracker.follow(job, key, self)
                 self._due_at(key, 0)
@@ -244,6 +247,11 @@ class CommandExecutor:
                 self._context.tracker.unfollow(job)
                 self._context.cluster_tracker.unfollow(job)
                 self._forget_in_time(key, job)
+
+    def _track(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        follows_cluster = kinds.of(job).traits.follows_cluster
+        (self._context.cluster_tracker if follows_cluster else self._context.tracker).follow(job, key, self)
+        self._due_at(key, job.run_deadline_ms)
 
     def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.state is jobs.State.REJECTED:

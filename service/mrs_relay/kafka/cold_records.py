@@ -200,7 +200,7 @@ class ColdRecords:
 
     def _replaced(self, key: bytes, offset: int) -> None:
         fingerprint = self._fingerprint(key)
-        if fingerprint in self._index:
+        if len(self._index) and fingerprint in self._index:
             self._index.put_replacement(fingerprint, offset)
 
     # What is read back
