@@ -12,7 +12,7 @@ import contextlib
 import functools
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import structlog
 
@@ -33,8 +33,6 @@ _LOOK_AGAIN_MS = 1000
 """Wait before a queued job checks again whether the partition may act."""
 
 _DUE = facts.DeadlineReached()
-_HOLDING: Final = frozenset(state for state, trait in jobs.TRAITS.items() if trait.holds_slot)
-_WITHOUT_SLOT: Final = frozenset(jobs.State) - _HOLDING - {jobs.State.QUEUED, jobs.State.REJECTED}
 
 
 class CommandExecutor:
@@ -101,16 +99,9 @@ class CommandExecutor:
         now_ms = self._context.time.now_ms()
         held = restored.all_at_once()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for _, job in held)
-
-        # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
-        with_slot = [item for item in held if item[1].state in _HOLDING]
-        others = [item for item in held if item[1].state in _WITHOUT_SLOT]
-        waiting = [item for item in held if item[1].state is jobs.State.QUEUED]
-        waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
-        for some in (with_slot, others, waiting):
-            async for part in tasks.slices(some):
-                for key, job in part:
-                    self._resume(key, job)
+        async for part in tasks.slices(resting_jobs.in_order(held)):
+            for key, job in part:
+                self._resume(key, job)
 
         cold = len(self._lease.cold or ())
         if held or cold:
@@ -120,12 +111,10 @@ class CommandExecutor:
     def _resume(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         """Take a restored job's slot, and run what its state requires."""
         try:
-            if job.state in _HOLDING:
+            if jobs.TRAITS[job.state].holds_slot:
                 self._context.scheduler.occupy(key, job, self)
             owed = transitions.recover(job)
-            if owed is commands.Command.TRACK and not job.duplicates:
-                self._track(key, job)  # as nearly all
-            elif isinstance(owed, commands.Command):
+            if isinstance(owed, commands.Command):
                 self._run_command(key, job, owed, self._lease.act_epoch)
             else:
                 self.report(key, owed)
@@ -224,7 +213,9 @@ class CommandExecutor:
                 self._context.scheduler.occupy(key, job, self)
                 self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
-                self._track(key, job)
+                follows_cluster = kinds.of(job).traits.follows_cluster
+                (self._context.cluster_tracker if follows_cluster else self._context.tracker).follow(job, key, self)
+                self._due_at(key, job.run_deadline_ms)
             case commands.Command.KILL:
                 self._context.tracker.follow(job, key, self)
                 self._due_at(key, 0)
@@ -247,11 +238,6 @@ class CommandExecutor:
                 self._context.tracker.unfollow(job)
                 self._context.cluster_tracker.unfollow(job)
                 self._forget_in_time(key, job)
-
-    def _track(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        follows_cluster = kinds.of(job).traits.follows_cluster
-        (self._context.cluster_tracker if follows_cluster else self._context.tracker).follow(job, key, self)
-        self._due_at(key, job.run_deadline_ms)
 
     def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.state is jobs.State.REJECTED:

@@ -10,13 +10,16 @@ counted of all jobs stands before the record, see `glance`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Final, NamedTuple, TypeVar, overload
 
 from mrs_relay.engine import overdue, timers
 from mrs_relay.engine.model import job_records, jobs
 
 D = TypeVar("D")
+
+Item = tuple[jobs.LedgerKey, jobs.Job]
+"""A job and its key."""
 
 REST_MS: Final = 30_000
 """A job is compressed between one and two times so long after its last change."""
@@ -86,6 +89,13 @@ def _head(job: jobs.Job, mark: int = 0) -> bytes:
     return bytes((_STATE_NUMBERS[job.state] | mark,)) + due_ms.to_bytes(_HEAD_BYTES - 1, "big")
 
 
+def _whole(job: jobs.Job | bytes) -> bytes | None:
+    """Return head and record of a job that may rest; None: it may not, or is compressed already."""
+    if isinstance(job, bytes):
+        return job if job[0] & _WHOLE else None
+    return _head(job, _WHOLE) + job_records.encode(job) if job.state in jobs.FOLLOWED else None
+
+
 _NEVER_DUE: Final = tuple(bytes((number, *bytes(_HEAD_BYTES - 1))) for number in range(256))
 
 
@@ -102,7 +112,7 @@ class RestingJobs(MutableMapping[jobs.LedgerKey, jobs.Job]):
         self._packer = Packer()
         self._moved: set[jobs.LedgerKey] = set()
         self._still: set[jobs.LedgerKey] = set()
-        self._read: list[tuple[jobs.LedgerKey, jobs.Job]] | None = None
+        self._read: list[Item] | None = None
         self.update(committed or {})
 
     def rest(self, most: int) -> bool:
@@ -114,29 +124,21 @@ class RestingJobs(MutableMapping[jobs.LedgerKey, jobs.Job]):
         for _ in range(min(most, len(self._still))):
             key = self._still.pop()
             job = self._jobs.get(key)
-            if job is None or key in self._moved:
+            if job is None or key in self._moved or (whole := _whole(job)) is None:
                 continue
-            if isinstance(job, bytes):
-                head, value = bytes((job[0] & ~_WHOLE,)) + job[1:_HEAD_BYTES], job[_HEAD_BYTES:]
-                if not job[0] & _WHOLE:
-                    continue
-            elif job.state in jobs.FOLLOWED:
-                head, value = _head(job), job_records.encode(job)
-            else:
-                continue
-            if (packed := self._packer.pack(value)) is not None:
-                self._jobs[key] = head + packed
+            if (packed := self._packer.pack(whole[_HEAD_BYTES:])) is not None:
+                self._jobs[key] = bytes((whole[0] & ~_WHOLE,)) + whole[1:_HEAD_BYTES] + packed
 
         if self._still:
             return True
         self._still, self._moved = self._moved, set()
         return False
 
-    def keep_read(self, read: list[tuple[jobs.LedgerKey, jobs.Job]]) -> None:
+    def keep_read(self, read: list[Item]) -> None:
         """Keep all jobs as a restore has read them, for the next call of `all_at_once`."""
         self._read = read
 
-    def all_at_once(self) -> list[tuple[jobs.LedgerKey, jobs.Job]]:
+    def all_at_once(self) -> list[Item]:
         """Return all jobs by their keys; right after a restore without reading them again."""
         read, self._read = self._read, None
         return list(self.items()) if read is None else read
@@ -206,6 +208,28 @@ class RestingJobs(MutableMapping[jobs.LedgerKey, jobs.Job]):
         self._jobs.clear()
         self._moved.clear()
         self._still.clear()
+
+
+def in_order(held: Sequence[Item]) -> list[Item]:
+    """
+    Return restored jobs to be resumed: those with slots first, so that nothing is submitted over the limit.
+
+    Queued jobs come last, in the order of their arrival. Remembered rejections have one timer together: they are left
+    out.
+    """
+    with_slot: list[Item] = []
+    others: list[Item] = []
+    waiting: list[Item] = []
+    for item in held:
+        state = item[1].state
+        if jobs.TRAITS[state].holds_slot:
+            with_slot.append(item)
+        elif state is jobs.State.QUEUED:
+            waiting.append(item)
+        elif state is not jobs.State.REJECTED:
+            others.append(item)
+    waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
+    return [*with_slot, *others, *waiting]
 
 
 class Rest:
