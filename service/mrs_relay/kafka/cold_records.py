@@ -170,13 +170,22 @@ class ColdRecords:
     def replayed(self, read: Sequence[Written]) -> list[bool]:
         """Index the records of a commit that a restore has read, if they are cold; returns for each whether it is."""
         due_ms = self._rule.due_ms([value for _, value, _ in read])
+        cold: list[tuple[int, int, int]] = []
         for (key, _, offset), moment_ms in zip(read, due_ms, strict=True):
             if moment_ms is not None:
-                self._index.put(self._fingerprint(key), offset, moment_ms)
+                cold.append((self._fingerprint(key), offset, moment_ms))
             else:
+                self._put_all(cold)
                 self._note_known(key)
                 self._replaced(key, offset)
+        self._put_all(cold)
         return [moment_ms is not None for moment_ms in due_ms]
+
+    def _put_all(self, cold: list[tuple[int, int, int]]) -> None:
+        """Index records of which fingerprint, offset and time are given; empties the list."""
+        if cold:
+            self._index.put_all(*zip(*cold, strict=True))
+            cold.clear()
 
     def stored(self, changes: Sequence[records.Change], blocks: Sequence[records.Block]) -> None:
         """Note where the changes of a commit are stored; for the ledger. The first records of the blocks are these."""
