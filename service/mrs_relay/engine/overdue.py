@@ -51,6 +51,8 @@ def due_ms(job: jobs.Job) -> int:
     That is its deadline, or the beginning of a time in which MRS does not show it, or shows an end without an outcome.
     A job that is being stopped has no deadline any more.
     """
+    if job.ending is not None and jobs.is_ending(job):
+        return job.ending.until_ms
     deadline_ms = 0 if job.state is jobs.State.CANCELLING else job.run_deadline_ms
     if job.missing is None and job.unsettled is None:
         return deadline_ms

@@ -221,12 +221,12 @@ def in_order(held: Sequence[Item]) -> list[Item]:
     others: list[Item] = []
     waiting: list[Item] = []
     for item in held:
-        state = item[1].state
-        if jobs.TRAITS[state].holds_slot:
+        job = item[1]
+        if jobs.holds_slot(job):
             with_slot.append(item)
-        elif state is jobs.State.QUEUED:
+        elif job.state is jobs.State.QUEUED:
             waiting.append(item)
-        elif state is not jobs.State.REJECTED:
+        elif job.state is not jobs.State.REJECTED:
             others.append(item)
     waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
     return [*with_slot, *others, *waiting]
