@@ -13,7 +13,7 @@ import contextlib
 import functools
 import platform
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -346,8 +346,8 @@ def warn_of_audit(text: str) -> None:
 
 
 def _cold_rule(context: contexts.TenantContext) -> cold_records.ColdRule:
-    def due_ms(value: bytes) -> int | None:
-        return cold_jobs.due_ms(value, context.time.now_ms(), quota.RECENT_MS, kinds.is_known)
+    def due_ms(values: Iterable[bytes | None]) -> list[int | None]:
+        return cold_jobs.due_ms(values, context.time.now_ms(), quota.RECENT_MS, kinds.is_known)
 
     return cold_records.ColdRule(due_ms, max(1000, context.config.remember_ms // _DUE_UNITS))
 

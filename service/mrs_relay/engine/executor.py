@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import structlog
 
@@ -35,7 +34,6 @@ _LOOK_AGAIN_MS = 1000
 """Wait before a queued job checks again whether the partition may act."""
 
 _DUE = facts.DeadlineReached()
-_NOT_FOLLOWED: Final = frozenset({jobs.State.QUEUED, jobs.State.REJECTED})
 
 
 class CommandExecutor:
@@ -100,33 +98,29 @@ class CommandExecutor:
             self._lease.inbox.hold_records()  # a new request and a repeated one look the same
             self._others.start(self._await_index(self._lease.cold, restored), name="await the index")
         now_ms = self._context.time.now_ms()
-        self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
-        held = list(restored.items())  # a live view looks each job up, and this walks over all of them several times
-        async for key, job in tasks.in_slices(held):
-            if jobs.holds_slot(job):
-                try:
-                    self._context.scheduler.occupy(key, job, self)
-                except Exception as error:  # noqa: BLE001 - as in `execute`
-                    self._failed(key, job, "occupy", error)
-
-        # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
-        waiting = [item for item in held if item[1].state is jobs.State.QUEUED]
-        waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
-        followed = (item for item in held if item[1].state not in _NOT_FOLLOWED)
-        async for key, job in tasks.in_slices(itertools.chain(followed, waiting)):
-            try:
-                owed = transitions.recover(job)
-                if isinstance(owed, commands.Command):
-                    self.execute(key, job, owed, self._lease.act_epoch)
-                else:
-                    self.report(key, owed)
-            except Exception as error:  # noqa: BLE001 - as in `execute`
-                self._failed(key, job, "recover", error)
+        held = restored.all_at_once()
+        self._context.quota.recall((now_ms - job.intent_ms) / 1000 for _, job in held)
+        async for part in tasks.slices(resting_jobs.in_order(held)):
+            for key, job in part:
+                self._resume(key, job)
 
         cold = len(self._lease.cold or ())
         if held or cold:
             under_way = sum(not jobs.TRAITS[job.state].last for _, job in held)
             _log.info("jobs_restored", under_way=under_way, remembered=len(held) - under_way + cold)
+
+    def _resume(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        """Take a restored job's slot, and run what its state requires."""
+        try:
+            if jobs.holds_slot(job):
+                self._context.scheduler.occupy(key, job, self)
+            owed = transitions.recover(job)
+            if isinstance(owed, commands.Command):
+                self._run_command(key, job, owed, self._lease.act_epoch)
+            else:
+                self.report(key, owed)
+        except Exception as error:  # noqa: BLE001 - as in `execute`
+            self._failed(key, job, "recover", error)
 
     def rest(self, held: resting_jobs.RestingJobs) -> None:
         """Keep the jobs small to which nothing happens."""

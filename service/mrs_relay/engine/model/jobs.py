@@ -44,6 +44,8 @@ UNLIMITED_S: Final = 0
 class State(enum.StrEnum):
     """The states of a job. The values are written to the ledger: never rename one."""
 
+    __hash__ = str.__hash__  # an enum's own is a call of Python, and a state is looked up many times for each fact
+
     REJECTED = "rejected"
     CHOOSING = "choosing"
     QUEUED = "queued"
