@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -23,6 +23,13 @@ async def started(**groups: Any) -> AsyncIterator[tuple[service_harness.ServiceH
         here.objects = door = objects.ObjectDoor(here.mrs)
         await here.start_replica()
         yield here, door
+
+
+async def until(is_so: Callable[[], bool], timeout_s: float) -> None:
+    """Let time pass until something is so."""
+    async with asyncio.timeout(timeout_s):
+        while not is_so():
+            await asyncio.sleep(0.5)
 
 
 def last(here: service_harness.ServiceHarness, request_id: str) -> Any:
@@ -172,6 +179,98 @@ async def test_relay_that_is_killed_while_rows_are_read_leaves_them_to_the_next_
         assert len(rows["rows"]) == 10
         assert here.states("q").count("succeeded") == 1
         assert len(here.mrs.effects()) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_rows_that_come_late_have_an_event_of_their_own() -> None:
+    """OBS is away for ten minutes: `succeeded` comes without rows and says until when they may come, then they do."""
+    async with started() as (here, door):
+        door.absent = 10**9
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await here.until_ended(["q"], 300)
+        first = last(here, "q")["result"]
+        assert first.keys() == {"location", "unavailable", "late_until"}
+        await asyncio.sleep(600)
+        here.put(
+            service.sql("q", "presto", TEN, result={})
+        )  # the repetition is answered, and the rows come all the same
+        await asyncio.sleep(1)
+        assert last(here, "q")["result"] == {"location": first["location"], "late_until": first["late_until"]}
+
+        door.absent = 0
+        await until(lambda: here.states("q")[-1] == "result", 400)
+        late = last(here, "q")
+        assert late["repeated"]
+        assert len(late["result"]["statements"][0]["rows"]) == 10
+        await asyncio.sleep(7200)
+        assert here.states("q").count("result") == 1
+        assert len(here.mrs.effects()) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_rows_that_never_come_are_given_up_once() -> None:
+    """After the time of the settings an event says so, and it says why."""
+    async with started(engine={"late_rows_s": 1200}) as (here, door):
+        door.absent = 10**9
+        here.put(service.sql("q", "presto", TEN, result={"deliver": "both"}))
+        await here.until_ended(["q"], 300)
+        reads = len(door.opened)
+        await asyncio.sleep(1300)
+        assert here.states("q")[-2:] == ["succeeded", "result"]
+        result = last(here, "q")["result"]
+        assert result.keys() == {"location", "url", "url_expires_at", "unavailable"}
+        assert "no object" in result["unavailable"]
+        assert 3 < len(door.opened) - reads < 20
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_no_more_rows_are_late_at_once_than_the_settings_say() -> None:
+    """A further request succeeds without them for good; one whose rows have come makes room."""
+    async with started(engine={"max_late_rows": 2}) as (here, door):
+        door.absent = 10**9
+        ids = [f"q-{number}" for number in range(4)]
+        for one in ids:
+            here.put(service.sql(one, "presto", TEN, result={}))
+        await here.until_ended(ids, 300)
+        waiting = [one for one in ids if "late_until" in last(here, one)["result"]]
+        assert len(waiting) == 2
+        door.absent = 0
+        await until(lambda: all(here.states(one)[-1] == "result" for one in waiting), 400)
+        door.absent = 10**9
+        here.put(service.sql("later", "presto", TEN, result={}))
+        await here.until_ended(["later"], 300)
+        assert "late_until" in last(here, "later")["result"]
+
+
+@pytest.mark.parametrize("killed_after_s", [30, 52, 75, 300])
+async def test_late_rows_come_once_through_a_takeover(killed_after_s: float) -> None:
+    """The next owner finds in the ledger that rows may come, reads them, and numbers their event."""
+    async with started(kafka={"session_timeout_ms": 6000, "heartbeat_interval_ms": 500}) as (here, door):
+        door.absent = 10**9
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await asyncio.sleep(killed_after_s)
+        await here.replicas[0].kill()
+        await here.start_replica()
+        await asyncio.sleep(200)
+        door.absent = 0
+        await until(lambda: here.states("q")[-1] == "result", 900)
+        await asyncio.sleep(120)
+        assert len(last(here, "q")["result"]["statements"][0]["rows"]) == 10
+        assert len(here.mrs.effects()) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_time_of_late_rows_does_not_begin_again_with_a_takeover() -> None:
+    """Nor is the end of the wait lost while no replica runs."""
+    async with started(engine={"late_rows_s": 600}) as (here, door):
+        door.absent = 10**9
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await here.until_ended(["q"], 300)
+        await here.replicas[0].kill()
+        await asyncio.sleep(3600)
+        await here.start_replica()
+        await until(lambda: here.states("q")[-1] == "result", 120)
+        assert "unavailable" in last(here, "q")["result"]
         assert history.faults(["q"], here.events(), here.created()) == []
 
 

@@ -16,7 +16,9 @@ PIECE_BYTES = 7
 
 
 @dataclass(frozen=True)
-class _Object:
+class Object:
+    """An object that is read; `size` is what its head says."""
+
     content: bytes
     size: int
 
@@ -72,7 +74,7 @@ class ObjectDoor:
         if self.broken:
             self.broken -= 1
             content = content[:-1]
-        return _Object(content, found.size)
+        return Object(content, found.size)
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """An address that says what it is for."""

@@ -45,6 +45,7 @@ class Handle:
         "_held",
         "_last",
         "_lost",
+        "_rows",
         "_seen",
         "_sequence",
         "_state",
@@ -75,6 +76,7 @@ class Handle:
         self._state = "no event yet"
         self._answered = attached
         self._last: message_events.EventData | None = None
+        self._rows: message_events.EventData | None = None
         self._lost: errors.RelayError | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -83,8 +85,13 @@ class Handle:
 
     @property
     def ended(self) -> bool:
-        """Whether the last event has arrived and the client has dropped the handle."""
+        """Whether the last event has arrived; rows may still come late, see `full_result`."""
         return self._last is not None
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the client still passes events in: until the last one, or until rows that come late are here."""
+        return self._last is None or self._rows is None
 
     async def accepted(self, timeout_s: float | None = None) -> message_events.EventData:
         """
@@ -120,6 +127,22 @@ class Handle:
         if (error := failures.BY_STATE.get(last.state)) is not None:
             raise error(last)
         return last
+
+    async def full_result(self, timeout_s: float | None = None) -> message_events.EventData:
+        """
+        Wait for the end, and for rows that come after it; like `result` where there are none.
+
+        Returns the data of `succeeded`, or that of `mrs.sql.result`, which brings the rows that `succeeded` had to come
+        without, or says why there are none for good (`result.unavailable`).
+
+        Raises:
+            RequestFailed and so on, ClientClosed, TimeoutError: as `result` does.
+        """
+        async with _limit(timeout_s):
+            last = await self.result()
+            while (rows := self._rows) is None:
+                await self._news()
+        return rows if rows.sequence > last.sequence else last
 
     async def events(self, after: int | None = None) -> AsyncIterator[message_events.EventData]:
         """
@@ -163,7 +186,10 @@ class Handle:
         if self._held is not None:
             self._held.append(data)
             return
-        if self._last is not None or data.sequence <= self._sequence:
+        if self._last is not None:
+            self._take_rows(data)
+            return
+        if data.sequence <= self._sequence:
             return
 
         # NB: a conflict after the answer to our own message concerns another sender, whose payload differs.
@@ -174,7 +200,15 @@ class Handle:
         self._seen.append(_kept(data))
         if data.state in message_events.LAST and not idle:
             self._last = data
+            self._rows = None if data.result is not None and data.result.late_until is not None else data
         self._wake()
+
+    def _take_rows(self, data: message_events.EventData) -> None:
+        """Record rows that come late; an answer to another message has none, and no reason why it has none."""
+        result = data.result
+        if self._rows is None and data.repeated and result is not None and (result.statements or result.unavailable):
+            self._rows = data
+            self._wake()
 
     def release(self, past: Sequence[message_events.EventData]) -> None:
         """For the client: add the past that was read; the events that arrived meanwhile follow it."""
@@ -184,7 +218,7 @@ class Handle:
 
     def lose(self, error: errors.RelayError) -> None:
         """For the client: record that no more events will arrive."""
-        if self._last is None:
+        if self.is_followed:
             self._lost = error
             self._wake()
 

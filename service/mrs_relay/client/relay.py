@@ -61,7 +61,7 @@ class RelayClient:
 
     @property
     def following(self) -> int:
-        """The number of followed requests; ended ones are dropped."""
+        """The number of followed requests; ended ones are dropped, unless their rows may come late."""
         return len(self._followed)
 
     async def __aenter__(self) -> Self:
@@ -157,7 +157,7 @@ class RelayClient:
             self._followed.drop(found)
             raise
         found.release(past)
-        if found.ended:
+        if not found.is_followed:
             self._followed.drop(found)
         return found
 

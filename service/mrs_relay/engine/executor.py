@@ -235,7 +235,7 @@ class CommandExecutor:
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
                 self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
-            case commands.Command.RELEASE:
+            case commands.Command.RELEASE | commands.Command.COLLECT_LATE:
                 self._due_at(key, 0)
                 self._forget_later(key)
                 self._activities.stop_choosing(key)
@@ -243,10 +243,13 @@ class CommandExecutor:
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
                 self._context.cluster_tracker.unfollow(job)
-                self._forget_in_time(key, job)
+                self._finish(key, job)
 
-    def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        if job.state is jobs.State.REJECTED:
+    def _finish(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        """Read the rows of an ended job that come late; forget any other in time."""
+        if job.late_until_ms:
+            self._others.start(self._collect(key, job), name=f"collect late rows of {job.id}")
+        elif job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
         elif self._lease.cold is not None and key not in self._held.in_memory:
             self._cold_expiry.look_in_time()
@@ -265,7 +268,6 @@ class CommandExecutor:
         now = self._activities.get(key)
         if when_ms == (0 if now is None else now.deadline_ms):
             return
-
         now = self._activities.of(key)
         if now.deadline is not None:
             self._timers.drop(now.deadline)

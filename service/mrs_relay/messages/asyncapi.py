@@ -250,12 +250,11 @@ def _binary_request(kind: str, about: str) -> _Node:
 
 
 def _event(kind: str) -> _Node:
-    state = schema.state_of(kind)
-    promised = _moved(schema.narrowed(state))
+    promised = _moved(schema.narrowed(kind))
     return {
         "name": kind,
         "title": kind,
-        "summary": events.STATES[state],
+        "summary": registry.meaning(kind),
         "traits": [{"$ref": "#/components/messageTraits/event"}],
         "payload": {"allOf": [{"$ref": "#/components/schemas/EventData"}, {"type": "object", **promised}]},
     }

@@ -55,6 +55,17 @@ SUBJECTS: Final[dict[Subject, tuple[State, ...]]] = {
 }
 """The states of the events of each kind of request."""
 
+LATE_ROWS: Final = "mrs.sql.result"
+"""Type of the event with the rows of a statement that succeeded before they could be read; its state is `succeeded`."""
+
+NOTICES: Final[dict[str, tuple[State, str]]] = {
+    LATE_ROWS: (
+        "succeeded",
+        "rows without which `succeeded` had to come, or why there are none for good; once, if it has `late_until`",
+    )
+}
+"""Types that report no new state, with the state in their data and what they say."""
+
 LAST: Final[frozenset[str]] = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
 """States after which no event of the same request follows (except the answer to a repeated request)."""
 
@@ -130,6 +141,13 @@ class Result(_Model):
     unavailable: Annotated[str | None, pydantic.Field(description="Why there are no rows although it succeeded.")] = (
         None
     )
+    late_until: Annotated[
+        str | None,
+        pydantic.Field(
+            description="Until when the rows may still come (RFC 3339). The event mrs.sql.result brings them, or says "
+            "that they have not come."
+        ),
+    ] = None
     reply: Annotated[
         dict[str, Any] | None,
         pydantic.Field(
@@ -162,7 +180,8 @@ class EventData(_Model):
     repeated: Annotated[
         bool,
         pydantic.Field(
-            description="The state has not changed: the answer to a message, or a notice whose reason says what is new."
+            description="The state has not changed: the answer to a message, rows that came late, or a notice whose "
+            "reason says what is new."
         ),
     ] = False
 
@@ -239,6 +258,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         traceparent: W3C trace context of the request, passed on.
         tracestate: the same.
         sender: who sent the message that caused it; None: it does not say so.
+        late_rows: it has the type `LATE_ROWS`.
     """
 
     subject: Subject
@@ -251,6 +271,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     traceparent: str | None = None
     tracestate: str | None = None
     sender: envelope.Sender | None = None
+    late_rows: bool = False
+
+    @property
+    def word(self) -> str:
+        """The last word of its type: its state, or the word of a notice."""
+        return LATE_ROWS.rpartition(".")[2] if self.late_rows else self.data.state
 
     @property
     def changes_state(self) -> bool:
@@ -290,8 +316,8 @@ _encoder = msgspec.json.Encoder(enc_hook=_of_model)
 
 
 @functools.cache
-def _type_header(subject: Subject, state: State) -> tuple[str, bytes]:
-    return ("ce_type", f"mrs.{subject}.{state}".encode())
+def _type_header(subject: Subject, word: str) -> tuple[str, bytes]:
+    return ("ce_type", f"mrs.{subject}.{word}".encode())
 
 
 @functools.lru_cache(maxsize=64)
@@ -331,7 +357,7 @@ def _binary(event: Event, event_source: str) -> list[tuple[str, bytes]]:
         _VERSION,
         ("ce_id", event.event_id.encode()),
         _source_header(event_source),
-        _type_header(event.subject, data.state),
+        _type_header(event.subject, event.word),
         ("ce_subject", request_id),
         _time_header(event.time_ms),
         ("ce_sequence", b"%010d" % data.sequence),

@@ -7,6 +7,8 @@ read begins at the object's beginning and its rows become a result only when the
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from mrs_relay import errors
@@ -32,6 +34,8 @@ class Deliveries:
 
     def __init__(self, objects: obs_clients.Client | None, inline_bytes: int, time: clock.Clock) -> None:
         self._objects = objects
+        places = 1 if objects is None else max(1, objects.group.max_reads // 2)
+        self._late_places = asyncio.Semaphore(places)
         self._inline_bytes = inline_bytes
         self._time = time
 
@@ -47,6 +51,11 @@ class Deliveries:
         except errors.ObsRefused as error:
             return await self.without_rows(delivery, location, str(error))
         return result.model_copy(update=await self._where(delivery, location))
+
+    async def read_late(self, delivery: jobs.Delivery, location: str) -> events.Result:
+        """Do the same for rows that come late, which take half of the places: a success does not wait behind them."""
+        async with self._late_places:
+            return await self.read(delivery, location)
 
     async def without_rows(self, delivery: jobs.Delivery, location: str, why: str) -> events.Result:
         """Return the reason why rows are missing, and the address of the object if one is wanted and can be made."""

@@ -23,6 +23,7 @@ class Command(enum.Enum):
     TRACK = "watch it until it ends"
     KILL = "ask MRS to stop it, and watch it until it ends"
     COLLECT = "read its rows"
+    COLLECT_LATE = "as RELEASE, and read the rows that its last event did not have"
     AWAIT_REQUEST = "wait for the request that a cancel speaks of"
     STOP_DUPLICATES = "ask MRS to stop further jobs with the token"
     RELEASE = "give back its slot and stop watching"
@@ -46,5 +47,6 @@ FOR_STATE: Final[dict[jobs.State, Command]] = {
 }
 """
 The command of each state, also after a restart. Only SUBMIT does harm when it is run twice: see `transitions.recover`.
-STOP_DUPLICATES is run beside it, in any state, while a job has duplicates.
+STOP_DUPLICATES is run beside it, in any state, while a job has duplicates. COLLECT_LATE takes the place of RELEASE for
+a job whose rows come late.
 """

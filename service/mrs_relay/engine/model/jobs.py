@@ -288,6 +288,8 @@ class Job(job_values.Record, frozen=True, gc=False):
         delivery: how its rows are delivered, where the request says so.
         later: fields by name that only a later version knows, as its record of format 1 holds them; see `later_fields`.
         after: fields by place, likewise, as its record of format 2 holds them.
+        late_until_ms: until when the rows of a success that was reported without them are read, epoch milliseconds; 0:
+            they are not.
     """
 
     source: str
@@ -340,6 +342,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     delivery: Delivery | None = None
     later: bytes = msgspec.field(default=b"", name="~later")
     after: bytes = msgspec.field(default=b"", name="~after")
+    late_until_ms: int = 0
 
     @property
     def ledger_key(self) -> LedgerKey:

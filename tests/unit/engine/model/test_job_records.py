@@ -84,6 +84,7 @@ def test_record_by_places_is_pinned() -> None:
         None,
         b"",
         b"",
+        0,
     ]
     assert places == begin + middle + end
 
