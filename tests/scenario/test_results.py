@@ -10,6 +10,13 @@ from typing import Any
 import pytest
 from tests.support import history, objects, service, service_harness
 
+from mrs_relay.client import failures, rows
+from mrs_relay.client import handle as handles
+from mrs_relay.engine.execution import chunk_sink
+from mrs_relay.kafka.memory import memory_topic_io
+from mrs_relay.messages import events
+from mrs_relay.obs import client as obs_client
+
 pytestmark = pytest.mark.looptime
 
 TEN = "select n, concat('row ', cast(n as varchar)) as name from unnest(sequence(1, 10)) as t(n) order by n"
@@ -272,6 +279,101 @@ async def test_time_of_late_rows_does_not_begin_again_with_a_takeover() -> None:
         await until(lambda: here.states("q")[-1] == "result", 120)
         assert "unavailable" in last(here, "q")["result"]
         assert history.faults(["q"], here.events(), here.created()) == []
+
+
+CHUNKED = {"results": {"path": "obs://lake/results"}, "kafka": {"topics": {"results": "mrs.results"}}}
+MANY = "select n, concat('row \"', cast(n as varchar)) as name from unnest(sequence(1, 20000)) as t(n) order by n"
+
+
+def brought(here: service_harness.ServiceHarness, request_id: str) -> handles.Handle:
+    """What a service's client knows of a request."""
+    data = [events.EventData.model_validate(one.data) for one in here.events() if one.request_id == request_id]
+    handle = handles.Handle(data[0].request.source, request_id, key=b"k", cancel=_no_cancel)
+    handle.fetch = lambda one: rows.fetched(memory_topic_io.MemoryTopicClient(here.broker), one)
+    for one in data:
+        handle.take(one)
+    return handle
+
+
+async def _no_cancel(_handle: handles.Handle) -> None: ...
+
+
+def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small parts and chunks, so that a small result has many."""
+    monkeypatch.setattr(chunk_sink, "_CHUNK_BYTES", 16_384)
+    monkeypatch.setattr(obs_client, "_PART_BYTES", 50_000)
+
+
+async def test_rows_come_in_chunks_where_the_request_wants_them_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event names number and digest; the client puts them together, with the values as the statement gave them."""
+    shortened(monkeypatch)
+    async with started(**CHUNKED) as (here, door):
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        here.put(service.sql("other", "presto", TEN, result={"deliver": "chunks"}))
+        await here.until_ended(["q", "other"], 300)
+        found = last(here, "q")["result"]["chunks"]
+        assert found["row_count"] == 20_000
+        assert found["count"] == 1 + found["size_bytes"] // 16_384
+        assert "statements" not in last(here, "q")["result"]
+        assert door.opened == []
+        assert len(door.parts) > 5
+        wanted = [[str(number), f'row "{number}'] for number in range(1, 20_001)]
+        assert [row async for row in brought(here, "q").rows()] == wanted
+        assert [row async for row in brought(here, "other").rows()][-1] == ["10", "row 10"]
+        assert history.faults(["q", "other"], here.events(), here.created()) == []
+
+
+async def test_deployment_without_a_topic_for_chunks_rejects_requests_for_them() -> None:
+    """Before anything is submitted."""
+    async with started() as (here, _door):
+        here.put(service.sql("q", "presto", TEN, result={"deliver": "chunks"}))
+        await here.until_ended(["q"], 300)
+        assert last(here, "q")["reason"]["code"] == "results_not_read"
+        assert here.mrs.effects() == []
+
+
+@pytest.mark.parametrize("killed_after_s", [5.2, 5.4, 5.6, 5.8, 6.0, 7.0])
+async def test_chunks_that_are_written_again_after_a_crash_are_known_by_their_readers(
+    killed_after_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have the same ids: no row is double or missing, wherever the relay was killed."""
+    shortened(monkeypatch)
+    kafka = {**CHUNKED["kafka"], "session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
+    async with started(**{**CHUNKED, "kafka": kafka}) as (here, _door):
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        await asyncio.sleep(killed_after_s)
+        await here.replicas[0].kill()
+        await here.start_replica()
+        await here.until_ended(["q"], 600)
+        assert len([row async for row in brought(here, "q").rows()]) == 20_000
+        assert len(here.mrs.effects()) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_chunks_come_late_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that fails in the middle begins the whole again; the event has one digest of one whole."""
+    shortened(monkeypatch)
+    async with started(**CHUNKED) as (here, door):
+        door.absent, door.broken = 8, 0
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        await here.until_ended(["q"], 300)
+        assert "late_until" in last(here, "q")["result"]
+        await until(lambda: len(door.parts) > 0, 900)
+        door.absent = 1
+        await until(lambda: here.states("q")[-1] == "result", 900)
+        assert len([row async for row in brought(here, "q").rows()]) == 20_000
+
+
+async def test_chunks_that_are_damaged_or_gone_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader gets an error, and no rows that are not there."""
+    shortened(monkeypatch)
+    async with started(**CHUNKED) as (here, _door):
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        await here.until_ended(["q"], 300)
+        named = last(here, "q")["result"]["chunks"]
+        here.broker.cut("mrs.results", named["partition"], before=named["first_offset"] + 2)
+        with pytest.raises(failures.RowsMissing, match="chunk 1 of"):
+            [row async for row in brought(here, "q").rows()]
 
 
 async def test_tenants_have_folders_and_limits_of_their_own() -> None:

@@ -40,6 +40,7 @@ class ObjectDoor:
         silent: so many of the next reads are never answered.
         absent: so many do not find their object.
         broken: so many end early.
+        parts: the spans of all parts that were read.
     """
 
     mrs: core.Emulator
@@ -47,6 +48,7 @@ class ObjectDoor:
     silent: int = 0
     absent: int = 0
     broken: int = 0
+    parts: list[tuple[int, int]] = field(default_factory=list)
 
     def connect(self, group: settings.ObsSettings) -> transport.Transport:
         """As `wiring.opened` wants it."""
@@ -57,6 +59,9 @@ class ObjectDoor:
         """One read."""
         assert keys.access
         self.opened.append(str(place))
+        return Object(*await self._found(place))
+
+    async def _found(self, place: paths.Place) -> tuple[bytes, int]:
         await asyncio.sleep(LATENCY_S)
         if self.silent:
             self.silent -= 1
@@ -74,7 +79,23 @@ class ObjectDoor:
         if self.broken:
             self.broken -= 1
             content = content[:-1]
-        return Object(content, found.size)
+        return content, found.size
+
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """The size, for a read in parts."""
+        assert keys.access
+        content, size = await self._found(place)
+        return transport.Head(size, str(len(content)))
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """A part; the troubles are those of `open`."""
+        assert keys.access
+        assert head.tag
+        content, _ = await self._found(place)
+        self.parts.append(span)
+        return content[span[0] : span[1]]
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """An address that says what it is for."""

@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mrs_relay import errors
 from mrs_relay.client import failures
+from mrs_relay.client import rows as results
 from mrs_relay.messages import event_reader
 from mrs_relay.messages import events as message_events
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 _CONFLICT: Final = "conflict"
 _UNLIMITED: Final = contextlib.nullcontext()
@@ -36,6 +41,7 @@ class Handle:
         source: see above.
         id: the request's id.
         key: see above.
+        fetch: for the client: yields the chunks that an event names.
     """
 
     __slots__ = (
@@ -50,6 +56,7 @@ class Handle:
         "_sequence",
         "_state",
         "_waiters",
+        "fetch",
         "id",
         "key",
         "source",
@@ -70,6 +77,7 @@ class Handle:
         self.key = key
         self._first = first
         self._cancel = cancel
+        self.fetch: results.Fetch = _nothing
         self._held: list[message_events.EventData] | None = [] if attached else None
         self._seen: list[bytes] = []
         self._sequence = 0
@@ -140,9 +148,42 @@ class Handle:
         """
         async with _limit(timeout_s):
             last = await self.result()
-            while (rows := self._rows) is None:
+            while (late := self._rows) is None:
                 await self._news()
-        return rows if rows.sequence > last.sequence else last
+        return late if late.sequence > last.sequence else last
+
+    async def rows(self, timeout_s: float | None = None) -> AsyncIterator[results.Row]:
+        """
+        Yield the rows of the result, from its event or from the results topic: lists of text, of Spark objects.
+
+        Memory holds one chunk. `timeout_s` is for the wait for the result, see `full_result`.
+
+        Raises:
+            RowsMissing: there are none, or not all of them; rows that came before are right, and an incomplete
+            beginning. RequestFailed and so on, ClientClosed, TimeoutError: as `result` does. StreamDown, SettingsError:
+            the results topic cannot be read.
+        """
+        data = await self.full_result(timeout_s)
+        async for row in results.of(data, self.fetch):
+            yield row
+
+    async def to_arrow(self, timeout_s: float | None = None) -> pa.Table:
+        """
+        Return the rows as an Arrow table, with text in all columns of Presto (extra `arrow`).
+
+        Raises:
+            RowsMissing and so on: as `rows` does. ImportError: pyarrow is not installed.
+        """
+        return await results.as_arrow(await self.full_result(timeout_s), self.fetch)
+
+    async def to_pandas(self, timeout_s: float | None = None) -> pd.DataFrame:
+        """
+        Return the rows as a pandas frame (extra `arrow`).
+
+        Raises:
+            RowsMissing and so on: as `rows` does. ImportError: pyarrow or pandas is not installed.
+        """
+        return (await self.to_arrow(timeout_s)).to_pandas()
 
     async def events(self, after: int | None = None) -> AsyncIterator[message_events.EventData]:
         """
@@ -206,7 +247,7 @@ class Handle:
     def _take_rows(self, data: message_events.EventData) -> None:
         """Record rows that come late; an answer to another message has none, and no reason why it has none."""
         result = data.result
-        if self._rows is None and data.repeated and result is not None and (result.statements or result.unavailable):
+        if self._rows is None and data.repeated and result is not None and _brings_rows(result):
             self._rows = data
             self._wake()
 
@@ -245,6 +286,15 @@ class Handle:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _brings_rows(result: message_events.Result) -> bool:
+    return bool(result.statements or result.unavailable or result.chunks)
+
+
+async def _nothing(_data: message_events.EventData) -> AsyncIterator[bytes]:
+    raise failures.RowsMissing("this handle has no client to read the results topic with")
+    yield b""  # makes it a generator
 
 
 def _limit(timeout_s: float | None) -> AbstractAsyncContextManager[object]:

@@ -8,17 +8,18 @@ handle of `handle.py`.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, Self
 
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.client import failures, handle, reading, register, sending, wording
+from mrs_relay.client import failures, handle, reading, register, rows, sending, wording
 from mrs_relay.common import tasks
 from mrs_relay.kafka import records, settings, topic_io
 from mrs_relay.kafka.adapter import client as kafka_client
-from mrs_relay.messages import requests
+from mrs_relay.messages import events, requests
 
 _POLL_S: Final = 0.5
 _WISHES: Final[frozenset[type[object]]] = frozenset({requests.JobCancel, requests.JobResolve})
@@ -147,7 +148,11 @@ class RelayClient:
             BadMessage: this client follows it already. ClientClosed.
         """
         found = handle.Handle(
-            source or self._source, request_id, key=key or request_id.encode(), attached=True, cancel=self._cancel
+            source or self._source,
+            request_id,
+            key=key or request_id.encode(),
+            attached=True,
+            cancel=self._cancel,
         )
         self._follow(found)
         try:
@@ -162,9 +167,13 @@ class RelayClient:
         return found
 
     def _follow(self, one: handle.Handle) -> None:
+        one.fetch = self._fetch
         if self._closed is not None:
             raise failures.ClientClosed(str(self._closed)) from self._closed
         self._followed.add(one)
+
+    def _fetch(self, data: events.EventData) -> AsyncIterator[bytes]:
+        return rows.fetched(self._broker, data)
 
     async def _cancel(self, target: handle.Handle) -> None:
         if target.ended:

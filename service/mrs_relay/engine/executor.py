@@ -390,7 +390,7 @@ class CommandExecutor:
 
     async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         with self._alone(key, job, "collect"):
-            self.report(key, await self._context.submitter.collect(job))
+            self.report(key, await self._context.submitter.collect(job, self._context.chunks))
 
     def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         """Put a fact into the partition's inbox."""

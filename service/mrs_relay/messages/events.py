@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import pydantic
 
 from mrs_relay.common import clock
-from mrs_relay.messages import codec, envelope, reasons
+from mrs_relay.messages import codec, envelope, reasons, results
 
 Subject = Literal["job", "sql", "cluster", "call"]
 State = Literal[
@@ -70,18 +70,14 @@ LAST: Final[frozenset[str]] = frozenset({"rejected", "succeeded", "failed", "can
 """States after which no event of the same request follows (except the answer to a repeated request)."""
 
 
-class _Model(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
-
-
-class RequestRef(_Model):
+class RequestRef(results.Model):
     """Which request this is about."""
 
     id: str
     source: str
 
 
-class MrsView(_Model):
+class MrsView(results.Model):
     """The last status of the job on MRS; times are RFC 3339 in UTC."""
 
     job_id: Annotated[str | None, pydantic.Field(description="MRS job id, or id of the SQL statement.")] = None
@@ -96,67 +92,13 @@ class MrsView(_Model):
     finished_at: str | None = None
 
 
-class Column(_Model):
-    """A column of rows that are lists."""
-
-    name: str
-    type: Annotated[
-        str | None, pydantic.Field(description="In the engine's words; absent where it is not known, as for presto.")
-    ] = None
+Column = results.Column
+StatementResult = results.StatementResult
+ChunkedRows = results.ChunkedRows
+Result = results.Result
 
 
-class StatementResult(_Model):
-    """The rows of one statement, in the order of the statements."""
-
-    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark) or lists of text (presto).")]
-    row_count: Annotated[int, pydantic.Field(ge=0, description="Rows that MRS returned, also those cut off here.")]
-    columns: Annotated[
-        list[Column], pydantic.Field(description="Of rows that are lists, as far as they are known.")
-    ] = pydantic.Field(default_factory=list)
-    csv: Annotated[
-        str | None,
-        pydantic.Field(description="The rows as MRS wrote them, names of columns first, where the request asks so."),
-    ] = None
-
-
-class Result(_Model):
-    """The result of the job, as far as MRS gives it out."""
-
-    statements: list[StatementResult] = pydantic.Field(default_factory=list)
-    truncated: Annotated[bool, pydantic.Field(description="Rows were left out because of the inline cap.")] = False
-    location: Annotated[
-        str | None,
-        pydantic.Field(description="Path of what was written: a Presto SELECT's rows, or a V1.1 job's output."),
-    ] = None
-    url: Annotated[
-        str | None,
-        pydantic.Field(description="Reads what lies at `location` without keys, for everyone who has it, for a while."),
-    ] = None
-    url_expires_at: Annotated[str | None, pydantic.Field(description="Until when `url` works at most (RFC 3339).")] = (
-        None
-    )
-    log_location: Annotated[
-        str | None, pydantic.Field(description="Path of a V1.1 job's log, where it was given one.")
-    ] = None
-    unavailable: Annotated[str | None, pydantic.Field(description="Why there are no rows although it succeeded.")] = (
-        None
-    )
-    late_until: Annotated[
-        str | None,
-        pydantic.Field(
-            description="Until when the rows may still come (RFC 3339). The event mrs.sql.result brings them, or says "
-            "that they have not come."
-        ),
-    ] = None
-    reply: Annotated[
-        dict[str, Any] | None,
-        pydantic.Field(
-            description="MRS's reply to a call, in the API's own names; arguments, SQL text and secrets are left out."
-        ),
-    ] = None
-
-
-class EventData(_Model):
+class EventData(results.Model):
     """The data of every event."""
 
     request: RequestRef

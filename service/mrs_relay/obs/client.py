@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeVar
 
 from mrs_relay import errors
 from mrs_relay.obs import paths, settings, transport
 
 _TAKE_BYTES: Final = 16 * 1024
 """Bytes that are handed on at once: 16,000 rows at most, which take some 30 ms; other tasks have a turn after them."""
+
+_PART_BYTES: Final = 4 * 1024 * 1024
+"""What is asked for at once of an object that is streamed: a part that fails is short."""
+
+_PIECE_BYTES: Final = 256 * 1024
+"""What is handed on at once of such an object, which only needs to be cut and hashed: a millisecond."""
+
+T = TypeVar("T")
 
 GetKeys = Callable[[], transport.Keys | None]
 """Returns the key pair of the moment; None: there is none, or not yet."""
@@ -39,6 +47,7 @@ class Client:
         self._door = door
         self._keys = keys
         self._places = asyncio.Semaphore(group.max_reads)
+        self._streams = asyncio.Semaphore(group.max_streams)
 
     async def read(self, place: paths.Place, take: Callable[[bytes], None]) -> int:
         """
@@ -57,6 +66,39 @@ class Client:
         try:
             async with asyncio.timeout(self.group.read_timeout_s), self._places:
                 return await self._read(place, take)
+        except TimeoutError as error:
+            text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
+            raise errors.ObsDown(text) from error
+
+    async def stream(self, place: paths.Place) -> AsyncIterator[bytes]:
+        """
+        Yield an object of any length piece by piece, while the reader takes its time.
+
+        Only each part of 4 MiB has a deadline, `read_timeout_s`; while it is handed on the next one is not read.
+
+        Raises:
+            ObsMissing, ObsRefused, ObsDown: as `read` does.
+        """
+        async with self._streams:
+            head = await self._in_time(place, self._door.head(place, self._present_keys()))
+            most = self.group.max_stream_bytes
+            if head.size > most:
+                text = f"{place} has {head.size} bytes; at most {most} are written in chunks (obs.max_stream_bytes)"
+                raise errors.ObsRefused(text)
+
+            for begin in range(0, head.size, _PART_BYTES):
+                span = begin, min(begin + _PART_BYTES, head.size)
+                part = await self._in_time(place, self._door.part(place, self._present_keys(), head, span))
+                if len(part) != span[1] - span[0]:
+                    raise errors.ObsDown(f"{place} ended after {begin + len(part)} of {head.size} bytes")
+                for start in range(0, len(part), _PIECE_BYTES):
+                    yield part[start : start + _PIECE_BYTES]
+                    await asyncio.sleep(0)
+
+    async def _in_time(self, place: paths.Place, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self.group.read_timeout_s):
+                return await answer
         except TimeoutError as error:
             text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
             raise errors.ObsDown(text) from error

@@ -18,7 +18,7 @@ from mrs_relay import errors
 from mrs_relay.common import backoff, clock
 from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.execution import deliveries
+from mrs_relay.engine.execution import chunk_sink, deliveries
 from mrs_relay.engine.model import facts, jobs, verdict
 from mrs_relay.engine.scheduling import breaker, lanes, pauses
 from mrs_relay.engine.work import adapter, codes, kinds
@@ -225,13 +225,17 @@ class Submitter:
 
         return False
 
-    async def collect(self, job: jobs.Job) -> facts.ResultCollected:
+    async def collect(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None = None) -> facts.ResultCollected:
         """
         Read the result of a job that has succeeded, or return the reason why there is none.
 
         Ends within `collect_within_s` seconds after the job was observed to have succeeded, by this replica or an
         earlier one; rows that come late are read until `late_until_ms`. The result is read once in any case, and not
         again if MRS reports that it cannot be read.
+
+        Args:
+            job: the job, in state COLLECTING, or SUCCEEDED while its rows are late.
+            sink: takes rows in chunks; None: the tenant has no topic for them.
         """
         limit_s, pause = self._patience(job)
         give_up_s = self._time.monotonic_s() + limit_s
@@ -242,7 +246,7 @@ class Submitter:
             async with asyncio.timeout(limit_s):
                 while True:
                     try:
-                        return facts.ResultCollected(await self._result_of(job))
+                        return facts.ResultCollected(await self._result_of(job, sink))
                     except (errors.MrsError, errors.ObsError) as error:
                         failures += 1
                         why = _no_result(error)
@@ -266,11 +270,11 @@ class Submitter:
         most_s = self._settings.collect_within_s
         return max(_ONE_READ_S, min(most_s, left_s) if until_ms else most_s), self._pause
 
-    async def _result_of(self, job: jobs.Job) -> events.Result:
+    async def _result_of(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None) -> events.Result:
         if job.delivery is None or job.location is None:
             return await self._calls_of(job).collect(job)
         read = self._deliveries.read_late if job.late_until_ms else self._deliveries.read
-        return await read(job.delivery, job.location)
+        return await read(job, sink)
 
     async def _without_result(self, job: jobs.Job, why: str, *, may_follow: bool) -> facts.ResultCollected:
         if job.delivery is None or job.location is None:
