@@ -41,6 +41,7 @@ class ObjectDoor:
         absent: so many do not find their object.
         broken: so many end early.
         parts: the spans of all parts that were read.
+        lost_part: after so many parts one is not read, once; -1: none.
     """
 
     mrs: core.Emulator
@@ -49,6 +50,7 @@ class ObjectDoor:
     absent: int = 0
     broken: int = 0
     parts: list[tuple[int, int]] = field(default_factory=list)
+    lost_part: int = -1
 
     def connect(self, group: settings.ObsSettings) -> transport.Transport:
         """As `wiring.opened` wants it."""
@@ -94,6 +96,9 @@ class ObjectDoor:
         assert keys.access
         assert head.tag
         content, _ = await self._found(place)
+        if len(self.parts) == self.lost_part:
+            self.lost_part = -1
+            raise errors.ObsDown("the connection was lost")
         self.parts.append(span)
         return content[span[0] : span[1]]
 

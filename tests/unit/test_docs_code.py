@@ -27,7 +27,7 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "docs/old-clusters.md": {(1,): "tests/e2e/test_v11_clusters.py"},
     "docs/plain-host.md": {(2, 3): "tests/e2e/test_plain_host.py"},
     "docs/reference.md": {tuple(range(1, 11)): "tests/unit/test_docs_code.py"},
-    "docs/relay-client.md": {tuple(range(1, 8)): "tests/unit/client/test_examples.py"},
+    "docs/relay-client.md": {tuple(range(1, 9)): "tests/unit/client/test_examples.py"},
     "docs/results.md": {(1, 3, 4, 5): "tests/unit/test_results_page.py"},
     "docs/subscribe.md": {(1, 2, 3, 4): "tests/e2e/test_docs_examples.py"},
     "docs/tenants.md": {(1,): "tests/unit/test_tenant_settings.py"},

@@ -81,8 +81,8 @@ def named(hashed: hashlib._Hash) -> str:
     return _DIGEST + hashed.hexdigest()
 
 
-def headers(origin: Origin, number: int, value: bytes, time_ms: int) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers of one piece."""
+def headers(origin: Origin, number: int, digested: str, time_ms: int) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers of one piece; `digested` is the digest of its value."""
     identity = events.identity(origin.source, origin.id)
     return (
         ("content-type", b"text/csv; charset=UTF-8"),
@@ -95,7 +95,7 @@ def headers(origin: Origin, number: int, value: bytes, time_ms: int) -> tuple[tu
         ("ce_time", clock.rfc3339(time_ms).encode()),
         ("ce_attempt", b"%d" % origin.attempt),
         ("ce_sequence", b"%010d" % number),
-        ("ce_digest", digest(value).encode()),
+        ("ce_digest", digested.encode()),
     )
 
 

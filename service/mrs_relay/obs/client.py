@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, TypeVar
 
 from mrs_relay import errors
+from mrs_relay.common import tasks
 from mrs_relay.obs import paths, settings, transport
 
 _TAKE_BYTES: Final = 16 * 1024
@@ -74,7 +75,7 @@ class Client:
         """
         Yield an object of any length piece by piece, while the reader takes its time.
 
-        Only each part of 4 MiB has a deadline, `read_timeout_s`; while it is handed on the next one is not read.
+        Only each part of 4 MiB has a deadline, `read_timeout_s`; while it is handed on the next one is read.
 
         Raises:
             ObsMissing, ObsRefused, ObsDown: as `read` does.
@@ -86,14 +87,23 @@ class Client:
                 text = f"{place} has {head.size} bytes; at most {most} are written in chunks (obs.max_stream_bytes)"
                 raise errors.ObsRefused(text)
 
-            for begin in range(0, head.size, _PART_BYTES):
-                span = begin, min(begin + _PART_BYTES, head.size)
-                part = await self._in_time(place, self._door.part(place, self._present_keys(), head, span))
-                if len(part) != span[1] - span[0]:
-                    raise errors.ObsDown(f"{place} ended after {begin + len(part)} of {head.size} bytes")
-                for start in range(0, len(part), _PIECE_BYTES):
-                    yield part[start : start + _PIECE_BYTES]
-                    await asyncio.sleep(0)
+            spans = [(at, min(at + _PART_BYTES, head.size)) for at in range(0, head.size, _PART_BYTES)]
+            async with tasks.TaskSupervisor(_awaited) as reading:
+                ahead = reading.start(self._part(place, head, spans[0]), name=f"read {place}") if spans else None
+                for following in [*spans[1:], None]:
+                    if ahead is None:
+                        return
+                    part = await ahead
+                    ahead = following and reading.start(self._part(place, head, following), name=f"read {place}")
+                    for start in range(0, len(part), _PIECE_BYTES):
+                        yield part[start : start + _PIECE_BYTES]
+                        await asyncio.sleep(0)
+
+    async def _part(self, place: paths.Place, head: transport.Head, span: tuple[int, int]) -> bytes:
+        part = await self._in_time(place, self._door.part(place, self._present_keys(), head, span))
+        if len(part) != span[1] - span[0]:
+            raise errors.ObsDown(f"{place} ended after {span[0] + len(part)} of {head.size} bytes")
+        return part
 
     async def _in_time(self, place: paths.Place, answer: Awaitable[T]) -> T:
         try:
@@ -136,6 +146,10 @@ class Client:
                 "connection to MRS"
             )
         return keys
+
+
+def _awaited(_name: str, _error: BaseException) -> None:
+    """Do nothing: who awaits the part gets its error."""
 
 
 def opened(group: settings.ObsSettings, region: str | None, keys: GetKeys, make: MakeTransport) -> Client:

@@ -28,7 +28,7 @@ _CHUNK_BYTES: Final = 512 * 1024
 _AT_ONCE: Final = 4
 """Chunks of one write; while it is on its way the next ones are read."""
 
-_CLOSE_S: Final = 2.0
+_LARGE_BYTES: Final = 64 * 1024
 
 
 class ChunkSink:
@@ -93,20 +93,26 @@ class ChunkSink:
             taken, waiting = waiting, []
             return self._writes.start(self._write(taken), name=f"write rows of {origin.id}")
 
-        def number(value: bytes) -> None:
+        def hashed(value: bytes) -> str:
+            whole.update(value)
+            return chunks.digest(value)
+
+        async def number(value: bytes) -> None:
             nonlocal count, size
             count, size = count + 1, size + len(value)
-            whole.update(value)
-            headers = chunks.headers(origin, count, value, self._time.now_ms())
+            # Hashing a large value takes a millisecond, and does not hold the interpreter.
+            is_large = len(value) > _LARGE_BYTES
+            digest = await asyncio.to_thread(hashed, value) if is_large else hashed(value)
+            headers = chunks.headers(origin, count, digest, self._time.now_ms())
             waiting.append(records.Outgoing(self._topic, origin.key, value, headers))
 
         async for piece in content:
             for value in cutter.add(piece):
-                number(value)
+                await number(value)
                 if len(waiting) >= _AT_ONCE:
                     on_its_way = await send()
         for value in cutter.end():
-            number(value)
+            await number(value)
         on_its_way = await send()
         places.extend(await on_its_way)
         return events.ChunkedRows(
@@ -143,7 +149,8 @@ def of_topic(
     kafka: settings.KafkaSettings, event_source: str, broker: brokers.Broker, time: clock.Clock
 ) -> ChunkSink | None:
     """Return what takes a tenant's rows in chunks; None: it has no topic for them."""
-    topic, make = kafka.topics.results, functools.partial(broker.producer, None, idempotent=True)
+    # A record that is written twice, as a repeated request of the producer may do, has the same id.
+    topic, make = kafka.topics.results, functools.partial(broker.producer, None, idempotent=False)
     return None if topic is None else ChunkSink(make, topic, event_source, kafka.record_bytes, time)
 
 

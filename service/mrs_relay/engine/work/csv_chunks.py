@@ -11,6 +11,7 @@ from typing import Final
 
 _QUOTE: Final = b'"'
 _LINE_END: Final = b"\n"
+_OTHERS: Final = bytes(code for code in range(256) if bytes([code]) not in {_QUOTE, _LINE_END})
 
 
 class CsvChunks:
@@ -26,32 +27,59 @@ class CsvChunks:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self._is_quoted = False
         self._is_open = False
         self.lines = 0
 
     def add(self, piece: bytes) -> Iterator[bytes]:
         """Take the next piece; yields the chunks that are whole."""
-        self._held += piece
-        while len(self._held) > self._most_bytes:
-            window = bytes(memoryview(self._held)[: self._most_bytes])
-            yield self._taken(window[: _last_row_end(window, is_quoted=self._is_quoted) or self._most_bytes])
+        while piece and self._held_bytes + len(piece) > self._most_bytes:
+            window = piece[: self._most_bytes - self._held_bytes]
+            end = _last_row_end(window, is_quoted=self._is_quoted)
+            if end or not self._held:
+                end = end or len(window)  # a row that is longer than a chunk
+                self._hold(piece[:end])
+                piece = piece[end:]
+                yield self._taken()
+            elif (whole := self._last_held_row_end()) > 0:
+                yield self._taken(whole)
+            else:
+                self._hold(window)
+                piece = piece[len(window) :]
+                yield self._taken()
+        self._hold(piece)
 
     def end(self) -> Iterator[bytes]:
         """Yield the last chunk, when all pieces have been taken."""
         if self._held:
-            yield self._taken(bytes(self._held))
+            yield self._taken()
         if self._is_open:  # the last row may end without a line break
             self.lines += 1
             self._is_open = False
 
-    def _taken(self, chunk: bytes) -> bytes:
-        del self._held[: len(chunk)]
-        parts = chunk.split(_QUOTE)
-        self.lines += sum(part.count(_LINE_END) for part in parts[int(self._is_quoted) :: 2])
-        self._is_quoted ^= len(parts) % 2 == 0
-        self._is_open = self._is_quoted or not chunk.endswith(_LINE_END)
+    def _hold(self, part: bytes) -> None:
+        if not part:
+            return
+        self._held.append(part)
+        self._held_bytes += len(part)
+        # Of a quoted text without a line end two quotes are left, which go, too: few parts remain.
+        marks = part.translate(None, _OTHERS).replace(_QUOTE * 2, b"").split(_QUOTE)
+        self.lines += sum(mark.count(_LINE_END) for mark in marks[int(self._is_quoted) :: 2])
+        self._is_quoted ^= len(marks) % 2 == 0
+        self._is_open = self._is_quoted or not part.endswith(_LINE_END)
+
+    def _last_held_row_end(self) -> int:
+        """Return where the last whole row of what is held ends; 0: none does."""
+        text = b"".join(self._held)
+        return _last_row_end(text, is_quoted=self._is_quoted ^ bool(text.count(_QUOTE) & 1))
+
+    def _taken(self, end: int | None = None) -> bytes:
+        """Return what is held, or its beginning; the rest stays held."""
+        text = b"".join(self._held)
+        chunk, rest = (text, b"") if end is None else (text[:end], text[end:])
+        self._held, self._held_bytes = [rest] if rest else [], len(rest)
         return chunk
 
 
