@@ -282,7 +282,7 @@ async def test_time_of_late_rows_does_not_begin_again_with_a_takeover() -> None:
         assert history.faults(["q"], here.events(), here.created()) == []
 
 
-CHUNKED = {"results": {"path": "obs://lake/results"}, "kafka": {"topics": {"results": "mrs.results"}}}
+CHUNKED: Any = {"results": {"path": "obs://lake/results"}, "kafka": {"topics": {"results": "mrs.results"}}}
 MANY = "select n, concat('row \"', cast(n as varchar)) as name from unnest(sequence(1, 20000)) as t(n) order by n"
 
 
@@ -295,8 +295,8 @@ def brought(here: service_harness.ServiceHarness, request_id: str, *, places: bo
     data = [events.EventData.model_validate(one) for one in told]
     handle = handles.Handle(data[0].request.source, request_id, key=b"k", cancel=_no_cancel)
     handle.fetch = lambda one: rows.fetched(memory_topic_io.MemoryTopicClient(here.broker), one)
-    for one in data:
-        handle.take(one)
+    for event in data:
+        handle.take(event)
     return handle
 
 
@@ -352,7 +352,7 @@ async def test_chunks_that_are_written_again_after_a_crash_are_known_by_their_re
         await here.until_ended(["q"], 600)
         for places in (True, False):
             found = [row async for row in brought(here, "q", places=places).rows()]
-            assert [row[0] for row in found] == [str(number) for number in range(1, 20_001)]
+            assert [next(iter(row)) for row in found] == [str(number) for number in range(1, 20_001)]
         assert len(here.mrs.effects()) == 1
         assert history.faults(["q"], here.events(), here.created()) == []
 

@@ -11,7 +11,7 @@ from tests.support import doc_code
 from mrs_relay import settings
 from mrs_relay.messages import events, requests
 
-_SETTINGS, _, _REQUEST, _ANSWER, _LATE = [block.text for block in doc_code.blocks("docs/results.md")]
+_SETTINGS, _, _REQUEST, _ANSWER, _, _CHUNKS, _LATE = [block.text for block in doc_code.blocks("docs/results.md")]
 
 
 def _shown(text: str) -> Any:
@@ -46,3 +46,10 @@ def test_the_late_answer_is_a_notice_with_rows() -> None:
     assert (data.state, data.repeated) == ("succeeded", True)
     assert data.result is not None
     assert data.result.statements[0].rows == [["1", "9.50"]]
+
+
+def test_the_answer_in_chunks_names_them() -> None:
+    """As readers of events take it."""
+    named = events.Result.model_validate(_shown(_CHUNKS)["result"]).chunks
+    assert named is not None
+    assert (named.topic, named.count, named.row_count) == ("mrs.results", 87, 1_000_000)

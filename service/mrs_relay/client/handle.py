@@ -15,8 +15,8 @@ from mrs_relay.messages import event_reader
 from mrs_relay.messages import events as message_events
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
+    import pandas as pd  # type: ignore[import-untyped]  # ships no types
+    import pyarrow as pa  # type: ignore[import-untyped]  # the same
 
 _CONFLICT: Final = "conflict"
 _UNLIMITED: Final = contextlib.nullcontext()
@@ -292,9 +292,8 @@ def _brings_rows(result: message_events.Result) -> bool:
     return bool(result.statements or result.unavailable or result.chunks)
 
 
-async def _nothing(_data: message_events.EventData) -> AsyncIterator[bytes]:
+def _nothing(_data: message_events.EventData) -> AsyncIterator[bytes]:
     raise failures.RowsMissing("this handle has no client to read the results topic with")
-    yield b""  # makes it a generator
 
 
 def _limit(timeout_s: float | None) -> AbstractAsyncContextManager[object]:

@@ -20,7 +20,7 @@ from mrs_relay.kafka import topic_io
 from mrs_relay.messages import chunks, events
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 
 Row = list[str] | Mapping[str, Any]
 """Text (presto), or an object (spark)."""
@@ -68,10 +68,11 @@ async def _found(
         # Without a place, which not every broker reports, all partitions are searched.
         starts = {number: bound.first for number, bound in bounds.items()}
         ends = {number: bound.end for number, bound in bounds.items()}
-        if named.partition in bounds and named.first_offset is not None and named.end_offset is not None:
+        place = named.partition
+        if place is not None and place in bounds and named.first_offset is not None and named.end_offset is not None:
             starts = {number: bound.end for number, bound in bounds.items()}
-            starts[named.partition] = max(named.first_offset, bounds[named.partition].first)
-            ends = {named.partition: named.end_offset}
+            starts[place] = max(named.first_offset, bounds[place].first)
+            ends = {place: named.end_offset}
 
         async for record in topic_io.read_span(reader, starts, ends):
             chunk = chunks.read(record.value, record.headers)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, TypeVar
 
 from mrs_relay import errors
@@ -71,7 +71,7 @@ class Client:
             text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
             raise errors.ObsDown(text) from error
 
-    async def stream(self, place: paths.Place) -> AsyncIterator[bytes]:
+    async def stream(self, place: paths.Place) -> AsyncGenerator[bytes, None]:
         """
         Yield an object of any length piece by piece, while the reader takes its time.
 
