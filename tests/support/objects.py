@@ -60,6 +60,7 @@ class ObjectDoor:
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
         """One read."""
         assert keys.access
+        await self.mrs.settle_objects()
         self.opened.append(str(place))
         return Object(*await self._found(place))
 
@@ -101,6 +102,12 @@ class ObjectDoor:
             raise errors.ObsDown("the connection was lost")
         self.parts.append(span)
         return content[span[0] : span[1]]
+
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """The end of an object, with the same troubles."""
+        found = await self.open(place, keys)
+        content = b"".join([piece async for piece in found.chunks()])
+        return content[-most_bytes:], found.size
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """An address that says what it is for."""

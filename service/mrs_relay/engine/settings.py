@@ -214,12 +214,15 @@ class EngineSettings(pydantic.BaseModel):
     batch_records: Annotated[int, pydantic.Field(ge=1)] = 500
     """Messages and facts decided in one commit at most."""
 
-    def decisions(self, spark_parent: str | None = None) -> decisions.DecisionConfig:
+    def decisions(
+        self, spark_parent: str | None = None, logs: decisions.LogRules | None = None
+    ) -> decisions.DecisionConfig:
         """
         Return what decisions need to know of these settings.
 
         Args:
             spark_parent: see `DecisionConfig`.
+            logs: the same.
         """
         return decisions.DecisionConfig(
             remember_ms=round(self.remember_s * 1000),
@@ -232,4 +235,5 @@ class EngineSettings(pydantic.BaseModel):
             late_rows_ms=round(self.late_rows_s * 1000),
             remember_rejected_ms=round(self.remember_rejected_s * 1000),
             spark_parent=spark_parent,
+            logs=logs,
         )

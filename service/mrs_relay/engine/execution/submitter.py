@@ -18,8 +18,8 @@ from mrs_relay import errors
 from mrs_relay.common import backoff, clock
 from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.execution import chunk_sink, deliveries
-from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.execution import chunk_sink, deliveries, job_logs
+from mrs_relay.engine.model import decisions, facts, jobs, verdict
 from mrs_relay.engine.scheduling import breaker, lanes, pauses
 from mrs_relay.engine.work import adapter, codes, kinds
 from mrs_relay.messages import events
@@ -60,6 +60,7 @@ class Submitter:
         objects: obs_clients.Client | None = None,
     ) -> None:
         self._deliveries = deliveries.Deliveries(objects, settings.inline_result_bytes, time)
+        self._logs = job_logs.JobLogs(objects, time)
         self._calls = kinds.connect(client, settings)
         self._outcomes = outcomes
         self._looking = lanes.InFlight(settings.max_others_in_flight)
@@ -269,6 +270,10 @@ class Submitter:
             return max(_ONE_READ_S, left_s), _LATE_PAUSE
         most_s = self._settings.collect_within_s
         return max(_ONE_READ_S, min(most_s, left_s) if until_ms else most_s), self._pause
+
+    async def read_log(self, job: jobs.Job, rules: decisions.LogRules | None) -> facts.LogRead:
+        """Read the end of the log of a job that has ended badly; see `job_logs`."""
+        return await self._logs.read(job, rules)
 
     async def _result_of(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None) -> events.Result:
         if job.delivery is None or job.location is None:
