@@ -232,7 +232,7 @@ class CommandExecutor:
                 self._others.start(
                     self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}", context=about(job)
                 )
-            case commands.Command.RELEASE:
+            case commands.Command.RELEASE | commands.Command.COLLECT_LATE:
                 self._due_at(key, 0)
                 self._forget_later(key)
                 self._activities.stop_choosing(key)
@@ -240,10 +240,12 @@ class CommandExecutor:
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
                 self._context.cluster_tracker.unfollow(job)
-                self._forget_in_time(key, job)
+                self._finish(key, job)
 
-    def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        if job.state is jobs.State.REJECTED:
+    def _finish(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        if job.late_until_ms:
+            self._others.start(self._read(key, job, commands.Command.COLLECT_LATE), name=f"late rows of {job.id}")
+        elif job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
         elif self._lease.cold is not None and key not in self._held.in_memory:
             self._cold_expiry.look_in_time()
@@ -262,7 +264,6 @@ class CommandExecutor:
         now = self._activities.get(key)
         if when_ms == (0 if now is None else now.deadline_ms):
             return
-
         now = self._activities.of(key)
         if now.deadline is not None:
             self._timers.drop(now.deadline)
@@ -385,10 +386,10 @@ class CommandExecutor:
                 self._note(job, "look_again", error)
 
     async def _read(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command) -> None:
-        reader, logs = self._context.submitter, self._context.config.logs
+        reader, logs, chunks = self._context.submitter, self._context.config.logs, self._context.chunks
         with self._alone(key, job, command.name.lower()):
             is_log = command is commands.Command.READ_LOG
-            self.report(key, await (reader.read_log(job, logs) if is_log else reader.collect(job)))
+            self.report(key, await (reader.read_log(job, logs) if is_log else reader.collect(job, chunks)))
 
     def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         """Put a fact into the partition's inbox."""

@@ -35,6 +35,7 @@ class Jobs(resting_jobs.RestingJobs):
     Attributes:
         awaited: number of cancels that wait for their request.
         queued: number of jobs that wait for their submission.
+        late: number of jobs whose rows come late.
         rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first.
     """
 
@@ -49,6 +50,7 @@ class Jobs(resting_jobs.RestingJobs):
         self._without_record: set[jobs.LedgerKey] = set()
         self.awaited = 0
         self.queued = 0
+        self.late = 0
         self.rejected = {key: job.expires_ms for key, job in self.items() if _is_rejected(job)}
 
     def clear(self) -> None:
@@ -149,6 +151,7 @@ async def load(
             read.append((key, job))
             loaded.awaited += job.state is jobs.State.PENDING_CANCEL
             loaded.queued += job.state in WAITING
+            loaded.late += is_late(job)
 
     # Only the newest rejections are kept; the others are due now.
     rejected.sort()
@@ -159,6 +162,11 @@ async def load(
         read.append((key, loaded[key]))
     loaded.keep_read(read)
     return loaded
+
+
+def is_late(job: jobs.Job | None) -> bool:
+    """Whether the rows of a job come late."""
+    return job is not None and job.late_until_ms > 0
 
 
 def _read(value: bytes) -> jobs.Job:

@@ -108,12 +108,3 @@ def waits_noted(job: jobs.Job, fact: facts.WaitsNoted) -> decisions.Decision | N
         return None
     noted = _replace(job, missing=fact.missing, unsettled=fact.unsettled)
     return decisions.Decision(noted) if noted != job else None
-
-
-def collected(
-    job: jobs.Job, fact: facts.ResultCollected, now_ms: int, config: decisions.DecisionConfig
-) -> decisions.Decision | None:
-    """End a job that has succeeded, with its rows or with the reason why they are missing."""
-    if job.state is not State.COLLECTING:
-        return None
-    return event_builder.end(job, State.SUCCEEDED, now_ms, config, result=fact.result)

@@ -156,7 +156,7 @@ class Results(_Group):
     all tenants. Nothing is removed from it: let a life cycle of the bucket do so.
     """
 
-    deliver: Literal["inline", "location", "both"] | None = None
+    deliver: Literal["inline", "location", "both", "chunks"] | None = None
     """How rows of Presto come back to requests without `result`. Default none: only their path is named."""
 
     format: Literal["rows", "csv"] | None = None
@@ -303,6 +303,7 @@ class Policy:
         tenant: its name; "" where there are no tenants.
         results: what becomes of rows of SQL; without a path nothing is read.
         causes: which logs of failed jobs are read; without a path none are.
+        has_chunks: there is a topic for rows in chunks.
         deployment: name of the deployment that serves it; "" if that has none of its own.
         filled: values for the fields that a request leaves out, by the requests' names: the defaults, the longest
             deadlines where there is no default, and how rows are delivered.
@@ -315,6 +316,7 @@ class Policy:
     deployment: str = ""
     results: Results = field(default_factory=Results)
     causes: Causes = field(default_factory=Causes)
+    has_chunks: bool = False
     filled: Mapping[str, Any] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 Tell which jobs leave memory: those that have ended, and to which nothing happens by itself until they expire. Pure.
 
 A rejection and a cancel that waits for its request have bounds and timers of their own. A job with duplicates that are
-being stopped has something to do.
+being stopped has something to do, and so has one whose rows come late.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class _Ended(msgspec.Struct, frozen=True, gc=False):
     intent_ms: int = 0
     twins: tuple[str, ...] = ()
     kind: str = ""
+    late_until_ms: int = 0
 
 
 _decoder: Final = msgspec.json.Decoder(_Ended)
@@ -44,7 +45,7 @@ _decoder: Final = msgspec.json.Decoder(_Ended)
 
 def is_cold(job: jobs.Job) -> bool:
     """Whether memory need not hold a committed job."""
-    return job.state in _LEAVING and not job.duplicates
+    return job.state in _LEAVING and not job.duplicates and not job.late_until_ms
 
 
 def head(job: jobs.Job) -> bytes:
@@ -58,9 +59,14 @@ def head(job: jobs.Job) -> bytes:
     return _HEAD.pack(_HEAD_MARK, job.expires_ms, job.intent_ms, len(kind)) + kind
 
 
+def has_head(value: bytes) -> bool:
+    """Whether a record was written as that of a cold job in format 2."""
+    return value[:1] == _HEAD_MARK
+
+
 def without_head(value: bytes) -> bytes:
     """Return a record in format 2 without the head that it may have."""
-    if value[:1] != _HEAD_MARK:
+    if not has_head(value):
         return value
     return value[_HEAD.size + value[_HEAD.size - 1] :] if len(value) > _HEAD.size else b""
 
@@ -99,6 +105,6 @@ def _due_of_named(value: bytes, counts_ms: int, is_known: Callable[[str], bool])
         ended = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None  # decoded as a whole, it is refused with the reason
-    if ended.state not in _LEAVING or ended.twins or ended.intent_ms > counts_ms:
+    if ended.state not in _LEAVING or ended.twins or ended.late_until_ms or ended.intent_ms > counts_ms:
         return None
     return ended.expires_ms if is_known(ended.kind) else None

@@ -295,6 +295,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         ending: how the attempt ended whose log is being read, see `is_ending`. An earlier version follows the job on,
             and reports its end without a cause.
         cause: what the log shows, once the job has ended.
+        late_until_ms: until when rows are read that a success came without, epoch milliseconds; 0: they are not.
     """
 
     source: str
@@ -349,6 +350,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     after: bytes = msgspec.field(default=b"", name="~after")
     ending: Ending | None = None
     cause: Cause | None = None
+    late_until_ms: int = 0
 
     @property
     def ledger_key(self) -> LedgerKey:

@@ -86,6 +86,7 @@ def test_record_by_places_is_pinned() -> None:
         b"",
         None,
         None,
+        0,
     ]
     assert places == begin + middle + end
 
