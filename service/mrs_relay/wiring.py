@@ -362,7 +362,10 @@ def _context(
     return contexts.TenantContext(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
-        config=engine.decisions(target.namespace if target is not None and target.rules.spark_parent else None),
+        config=engine.decisions(
+            target.namespace if target is not None and target.rules.spark_parent else None,
+            one.policy.results.kept_s,
+        ),
         topics=contexts.Topics(
             topics.requests,
             topics.events,

@@ -51,8 +51,14 @@ def end(
         sender=None,
         asked_sender=None,
         expires_ms=expires_ms,
+        rows_until_ms=now_ms + config.keep_rows_ms if config.keep_rows_ms and _has_folders(updated) else 0,
     )
     return decisions.Decision(shrunk, (event,), commands.Command.RELEASE)
+
+
+def _has_folders(job: jobs.Job) -> bool:
+    """Whether an attempt of a job that has ended may have written rows to a folder of its own."""
+    return job.delivery is not None and not job.statement and job.attempt > 0
 
 
 def rejected(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> jobs.Job:
@@ -109,7 +115,8 @@ def build_event(
     is_granted = reason is not None and job.stop is not None and reason.kind == job.stop.kind
     if repeated:
         reason = reason or job.reason
-        result = events.Result(location=job.location) if job.location else None
+        is_over = jobs.TRAITS[job.state].last
+        result = events.Result(location=job.location) if job.location and is_over else None
 
     kind = kinds.of(job)
     data = events.EventBody(

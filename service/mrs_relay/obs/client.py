@@ -1,14 +1,15 @@
 """
-Read objects of OBS: whole, within a deadline, a number of places and a size, and with the keys of the moment.
+Read, list and remove objects of OBS: within a deadline, a number of places and sizes, and with the keys of the moment.
 
-`Client.read` hands an object on piece by piece, so that memory never holds all of it. Nothing at OBS is changed.
+`Client.read` hands an object on piece by piece, so that memory never holds all of it. Nothing but `delete_objects`
+changes anything at OBS.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from mrs_relay import errors
@@ -59,6 +60,43 @@ class Client:
                 return await self._read(place, take)
         except TimeoutError as error:
             text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
+            raise errors.ObsDown(text) from error
+
+    async def list_objects(self, folder: paths.Place) -> list[transport.Listed]:
+        """
+        List what lies below a folder, in the order of the keys; an empty list: nothing.
+
+        Raises:
+            ObsMissing: there is no such bucket. ObsRefused: final, also for a folder with too many objects.
+            ObsDown: no answer in time; try again.
+        """
+        found: list[transport.Listed] = []
+        try:
+            async with asyncio.timeout(self.group.read_timeout_s), self._places:
+                async for some in self._door.listed(folder, self._present_keys()):
+                    found += [one for one in some if one.key.startswith(folder.key)]
+                    if len(found) > self.group.max_objects:
+                        text = f"{folder} has more than {self.group.max_objects} objects (obs.max_objects)"
+                        raise errors.ObsRefused(text)
+        except TimeoutError as error:
+            text = f"OBS did not list {folder} within {self.group.read_timeout_s:g} s"
+            raise errors.ObsDown(text) from error
+        return sorted(found)
+
+    async def delete_objects(self, bucket: str, names: Sequence[str]) -> None:
+        """
+        Remove objects by their keys; those that are not there are no error.
+
+        Raises:
+            ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: some may be gone; try again.
+        """
+        if not names:
+            return
+        try:
+            async with asyncio.timeout(self.group.read_timeout_s), self._places:
+                await self._door.delete(bucket, names, self._present_keys())
+        except TimeoutError as error:
+            text = f"OBS did not remove objects of {bucket} within {self.group.read_timeout_s:g} s"
             raise errors.ObsDown(text) from error
 
     async def sign(self, place: paths.Place, life_s: int) -> str:

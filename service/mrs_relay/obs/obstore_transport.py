@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import pathlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES: Final = 256 * 1024
 """Smallest piece of an object that is handed on: large enough that Python's part of the work is small."""
+
+_PAGE: Final = 1000
+"""Objects that a reply of a listing has at most, by the API."""
 
 _MOST_STORES: Final = 16
 """Buckets whose connections are kept; a further one replaces the one that was opened first."""
@@ -78,6 +81,25 @@ class ObstoreTransport:
             return _Opened(await obstore.get_async(self._store(place, keys), place.key), place)
         except (exceptions.BaseError, OSError) as error:
             raise _ours(error, place) from error
+
+    async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
+        """Yield the objects below a folder, a page at a time. NB: an object whose key ends with a slash is left out."""
+        try:
+            pages = obstore.list(self._store(folder, keys), folder.key.removesuffix("/"), chunk_size=_PAGE)
+            async for page in pages:
+                yield [transport.Listed(one["path"], one["size"], one["e_tag"] or "") for one in page]
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, folder, "list") from error
+
+    async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
+        """Remove objects of a bucket by their keys."""
+        place = paths.Place(bucket, "")
+        try:
+            await obstore.delete_async(self._store(place, keys), list(names))
+        except (exceptions.NotFoundError, FileNotFoundError):
+            return
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place, "remove objects of") from error
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """Return an address at which the object can be read without keys."""
@@ -149,13 +171,13 @@ def _authorities(path: pathlib.Path) -> bytes:
         raise errors.SettingsError(f"obs.ca_file {path} cannot be read: {error.strerror}") from error
 
 
-def _ours(error: Exception, place: paths.Place) -> errors.ObsError:
+def _ours(error: Exception, place: paths.Place, asked: str = "read") -> errors.ObsError:
     """Return our error for one of obstore's, without what may hold a signature or a key."""
     if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
         return errors.ObsMissing(f"OBS has no object {place}")
     if isinstance(error, (*_REFUSED, PermissionError)):
-        return errors.ObsRefused(f"OBS does not let us read {place}: {_kind(error)}")
-    return errors.ObsDown(f"OBS did not answer the read of {place} as expected: {_kind(error)}")
+        return errors.ObsRefused(f"OBS does not let us {asked} {place}: {_kind(error)}")
+    return errors.ObsDown(f"OBS did not answer as expected, asked to {asked} {place}: {_kind(error)}")
 
 
 def _kind(error: Exception) -> str:

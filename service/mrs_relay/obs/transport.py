@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pydantic
 
@@ -36,6 +36,21 @@ class OwnKeys:
     token: pydantic.SecretStr | None = None
 
 
+class Listed(NamedTuple):
+    """
+    An object of a listing.
+
+    Attributes:
+        key: its key.
+        size: in bytes.
+        tag: its entity tag, which is another one when the object has another content.
+    """
+
+    key: str
+    size: int
+    tag: str
+
+
 class OpenObject(Protocol):
     """An object whose reading has begun."""
 
@@ -56,6 +71,22 @@ class Transport(Protocol):
 
         Raises:
             ObsMissing: there is no such object. ObsRefused: final. ObsDown: try again.
+        """
+
+    def listed(self, folder: paths.Place, keys: Keys) -> AsyncIterator[Sequence[Listed]]:
+        """
+        Yield the objects below a folder, some at a time, in any order.
+
+        Raises:
+            ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: try again.
+        """
+
+    async def delete(self, bucket: str, names: Sequence[str], keys: Keys) -> None:
+        """
+        Remove objects of a bucket by their keys; those that are not there are no error.
+
+        Raises:
+            ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: some may be gone; try again.
         """
 
     async def sign(self, place: paths.Place, keys: Keys, life_s: int) -> str:

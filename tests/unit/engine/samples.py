@@ -263,6 +263,7 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "collected": facts.ResultCollected(ROWS),
     "the relay fails": facts.InternalFailure("RecursionError"),
     "expired": facts.Expired(),
+    "rows removed": facts.RowsRemoved(),
 }
 """A fact of every kind, more than one where the kind alone does not decide."""
 

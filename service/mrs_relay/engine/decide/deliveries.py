@@ -22,12 +22,12 @@ def begin(
     Read the rows of a job that has succeeded, or end it.
 
     There is nothing to read if the reply brought the rows, as that to SHOW does. A path outside of the tenant's folder
-    is named and not read, whatever put it into the reply.
+    is named and not read, whatever put it into the reply. The folder of a SELECT of Hive or Spark is the job's own.
     """
     location = result.location if result is not None else None
     if job.delivery is None or location is None:
         return event_builder.end(job, jobs.State.SUCCEEDED, now_ms, config, result=result)
-    if (why := _unreadable(location, job.delivery)) is not None:
+    if (why := _unreadable(job, location, job.delivery)) is not None:
         shown = events.Result(location=location[: paths.MAX_LENGTH], unavailable=why)
         return event_builder.end(job, jobs.State.SUCCEEDED, now_ms, config, result=shown)
 
@@ -38,10 +38,10 @@ def begin(
     return decisions.Decision(collecting, (), commands.Command.COLLECT)
 
 
-def _unreadable(location: str, delivery: jobs.Delivery) -> str | None:
-    """Return why rows are not read from a path; None: they are."""
+def _unreadable(job: jobs.Job, location: str, delivery: jobs.Delivery) -> str | None:
+    """Return why rows are not read from a path; None: they are. Presto's are an object, others those of a folder."""
     try:
-        place = paths.parse(location)
+        place = paths.parse(location) if job.statement else paths.folder(location)
     except ValueError as error:
         return f"the path of the rows cannot be read: {error}"
     if not paths.is_below(place, paths.folder(delivery.folder)):

@@ -100,6 +100,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return tracking.waits_noted(job, fact)
         case facts.ResultCollected():
             return tracking.collected(job, fact, now_ms, config)
+        case facts.RowsRemoved():
+            return tracking.rows_removed(job)
         # The submission may have been sent: only a look-up or a repetition can settle it.
         case facts.InternalFailure() if job.state is State.SUBMITTING:
             return submission.replied(job, internal_errors.as_doubt(fact), now_ms, config)

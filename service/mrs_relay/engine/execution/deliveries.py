@@ -1,23 +1,34 @@
 """
 Read the rows of a statement from OBS, as its job's delivery says, and make an address for those who read them there.
 
+Rows of Presto are one object. Rows of Hive and Spark are the objects of a folder that the statement has written, whose
+location ends with a slash; `remove` removes what was written there.
+
 The path was checked when the job was decided on, and is checked here once more, as a ledger outlives settings. Each
 read begins at the object's beginning and its rows become a result only when the whole object was read.
 """
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import structlog
 
 from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine.model import jobs
-from mrs_relay.engine.work import csv_rows
+from mrs_relay.engine.work import csv_rows, json_rows, row_folders
 from mrs_relay.messages import events
 from mrs_relay.obs import client as obs_clients
-from mrs_relay.obs import paths
+from mrs_relay.obs import paths, transport
 
 _log = structlog.get_logger(__name__)
+
+_MOST_SIGNED: Final = 100
+"""Objects of a folder that get an address at most: an address has 300 bytes, and with temporary keys some 2,000."""
+
+_REMOVED_AT_ONCE: Final = 500
+"""Objects that are removed by one call at most. Source: OBS, DeleteObjects: 1,000."""
 
 
 class Deliveries:
@@ -42,6 +53,8 @@ class Deliveries:
         Raises:
             ObsMissing, ObsDown: the rows may be read later.
         """
+        if location.endswith("/"):
+            return await self._read_folder(delivery, location)
         try:
             result = await self._rows(_checked(location, delivery), delivery) if delivery.inline else events.Result()
         except errors.ObsRefused as error:
@@ -50,7 +63,84 @@ class Deliveries:
 
     async def without_rows(self, delivery: jobs.Delivery, location: str, why: str) -> events.Result:
         """Return the reason why rows are missing, and the address of the object if one is wanted and can be made."""
-        return events.Result(unavailable=why, **await self._where(delivery, location))
+        where = {"location": location} if location.endswith("/") else await self._where(delivery, location)
+        return events.Result(unavailable=why, **where)
+
+    async def remove(self, job: jobs.Job) -> int:
+        """
+        Remove what the attempts of a job have written to their folders; return the number of objects.
+
+        Objects of other names are left alone, so a folder may stay.
+
+        Raises:
+            ObsError: some may be left; try again, or it is final (ObsRefused).
+        """
+        removed = 0
+        delivery, objects = job.delivery, self._client()
+        for folder in row_folders.folders(job) if delivery is not None else ():
+            found = await objects.list_objects(folder)
+            own = [one.key for one in found if row_folders.is_own(folder, one.key)]
+            for begin in range(0, len(own), _REMOVED_AT_ONCE):
+                await objects.delete_objects(folder.bucket, own[begin : begin + _REMOVED_AT_ONCE])
+            removed += len(own)
+        return removed
+
+    async def _read_folder(self, delivery: jobs.Delivery, location: str) -> events.Result:
+        """
+        Read the rows of a folder, or their addresses, or both; where OBS refuses them, return the reason.
+
+        The folder is listed again behind its last object: rows of two writers of the same attempt never come mixed.
+        """
+        objects, result = self._client(), events.Result()
+        try:
+            folder = _checked(location, delivery)
+            found = await objects.list_objects(folder)
+            if not found:
+                raise errors.ObsMissing(f"OBS has no object below {folder}")
+            parts = row_folders.rows_in(folder, found)
+            if delivery.inline:
+                result = await self._rows_of(folder, parts, delivery)
+                if await objects.list_objects(folder) != found:
+                    raise errors.ObsDown(f"the objects below {folder} changed while they were read")
+            return result.model_copy(update=await self._where_of(folder, parts, delivery))
+        except errors.ObsRefused as error:
+            return await self.without_rows(delivery, location, str(error))
+
+    async def _rows_of(
+        self, folder: paths.Place, parts: list[transport.Listed], delivery: jobs.Delivery
+    ) -> events.Result:
+        objects = self._client()
+        size, most = sum(one.size for one in parts), objects.group.max_object_bytes
+        if size > most:
+            raise errors.ObsRefused(f"{folder} has {size} bytes; at most {most} are read (obs.max_object_bytes)")
+
+        rows = json_rows.JsonRows(
+            as_text=delivery.format == "csv",
+            max_rows=delivery.max_rows,
+            max_bytes=min(delivery.max_bytes, self._inline_bytes),
+        )
+        for part in parts:
+            if part.size:
+                await objects.read(paths.Place(folder.bucket, part.key), rows.add)
+                rows.end_object()
+        return rows.end()
+
+    async def _where_of(
+        self, folder: paths.Place, parts: list[transport.Listed], delivery: jobs.Delivery
+    ) -> dict[str, Any]:
+        """Return the fields that name a folder: its path, and addresses of its rows if they are wanted and few."""
+        where: dict[str, Any] = {"location": str(folder)}
+        if not delivery.signed_s or not 0 < len(parts) <= _MOST_SIGNED:
+            return where
+        until_ms = self._time.now_ms() + delivery.signed_s * 1000
+        try:
+            places = [paths.Place(folder.bucket, one.key) for one in parts]
+            urls = [await self._client().sign(place, delivery.signed_s) for place in places]
+        except errors.ObsError as error:
+            _log.warning("result_not_signed", error=str(error))
+            return where
+        made = {"url": urls[0]} if len(urls) == 1 else {"urls": urls}
+        return {**where, **made, "url_expires_at": clock.rfc3339(until_ms)}
 
     async def _rows(self, place: paths.Place, delivery: jobs.Delivery) -> events.Result:
         objects = self._client()
@@ -82,8 +172,9 @@ class Deliveries:
 
 
 def _checked(location: str, delivery: jobs.Delivery) -> paths.Place:
+    """Return the place of an object or of a folder that may be read."""
     try:
-        place = paths.parse(location)
+        place = paths.folder(location) if location.endswith("/") else paths.parse(location)
         if paths.is_below(place, paths.folder(delivery.folder)):
             return place
     except ValueError:

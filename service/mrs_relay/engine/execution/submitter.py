@@ -253,6 +253,10 @@ class Submitter:
             _log.warning("result_not_read", request=job.id, error=why)
             return await self._without_result(job, why)
 
+    async def remove_rows(self, job: jobs.Job) -> int:
+        """Remove what a job has written to the folders of its rows; as `Deliveries.remove`."""
+        return await self._deliveries.remove(job)
+
     async def _result_of(self, job: jobs.Job) -> events.Result:
         if job.delivery is not None and job.location is not None:
             return await self._deliveries.read(job.delivery, job.location)

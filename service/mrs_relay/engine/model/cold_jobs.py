@@ -2,7 +2,7 @@
 Tell which jobs leave memory: those that have ended, and to which nothing happens by itself until they expire. Pure.
 
 A rejection and a cancel that waits for its request have bounds and timers of their own. A job with duplicates that are
-being stopped has something to do.
+being stopped has something to do, and so has one whose rows lie in folders that are to be removed.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class _Ended(msgspec.Struct, frozen=True, gc=False):
     intent_ms: int = 0
     twins: tuple[str, ...] = ()
     kind: str = ""
+    rows_until_ms: int = 0
 
 
 _decoder: Final = msgspec.json.Decoder(_Ended)
@@ -43,7 +44,7 @@ _decoder: Final = msgspec.json.Decoder(_Ended)
 
 def is_cold(job: jobs.Job) -> bool:
     """Whether memory need not hold a committed job."""
-    return job.state in _LEAVING and not job.duplicates
+    return job.state in _LEAVING and not job.duplicates and not job.rows_until_ms
 
 
 def head(job: jobs.Job) -> bytes:
@@ -95,6 +96,6 @@ def _due_of_named(value: bytes, now_ms: int, recent_ms: int, is_known: Callable[
         ended = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None  # decoded as a whole, it is refused with the reason
-    if ended.state not in _LEAVING or ended.twins or now_ms - ended.intent_ms < recent_ms:
+    if ended.state not in _LEAVING or ended.twins or ended.rows_until_ms or now_ms - ended.intent_ms < recent_ms:
         return None
     return ended.expires_ms if is_known(ended.kind) else None

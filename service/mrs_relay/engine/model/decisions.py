@@ -21,6 +21,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
         repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
         collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
         remember_rejected_ms: how long a rejection is remembered, milliseconds.
+        keep_rows_ms: how long the folders of rows are kept after a job's end, milliseconds; 0: they stay.
         spark_parent: OpenLineage namespace of the run that Spark programs get as their parent; None: they get none.
     """
 
@@ -32,6 +33,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
     repeat_backoff_ms: int = 10_000
     collect_within_ms: int = 45_000
     remember_rejected_ms: int = 3_600_000
+    keep_rows_ms: int = 0
     spark_parent: str | None = None
 
 

@@ -261,7 +261,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         collect: rows are to be read after success.
         skip: number of leading statements of the result that are the relay's, not the request's.
         reason: of a bad end.
-        location: of the rows of a Presto SELECT, as MRS reported it; while COLLECTING they are read from there.
+        location: of the rows of a Presto SELECT, as MRS reported it, or the folder that the work writes them to.
         correlation_id: the request's.
         traceparent: the request's.
         tracestate: the request's.
@@ -286,6 +286,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         unsettled: for how long MRS has shown an end without its outcome, or a state that no document knows.
         kind: names the kind of work; "" for kinds that follow from the other fields, see `work.kinds`.
         delivery: how its rows are delivered, where the request says so.
+        rows_until_ms: when the folders that it wrote rows to are removed, epoch milliseconds; 0: there are none.
         later: fields by name that only a later version knows, as its record of format 1 holds them; see `later_fields`.
         after: fields by place, likewise, as its record of format 2 holds them.
     """
@@ -338,6 +339,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     unsettled: Span | None = None
     kind: str = ""
     delivery: Delivery | None = None
+    rows_until_ms: int = 0
     later: bytes = msgspec.field(default=b"", name="~later")
     after: bytes = msgspec.field(default=b"", name="~after")
 

@@ -17,7 +17,7 @@ ENDS = ("succeeded", "failed", "killed")
 SEEN = ("waiting", *RUNS, "unsettled", *ENDS, "another job")
 STATEMENT = ("statement queued", "statement running", "statement finished", "statement failed")
 LOST = ("vanished", "missing")
-LATER = (*LOST, "collected", "expired")
+LATER = (*LOST, "collected", "rows removed", "expired")
 SAME = ("request, same record", "invalid, same record")
 
 
@@ -101,7 +101,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(["invalid", "invalid, same record"], REJECTED),
         {"cancel matched": FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": (None, ("rejected",), None), "cancel by another": ("awaited", ("rejected",), None)},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "cancel", "cancel, passed", "due"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed", "cancel", "cancel, passed", "due"),
     ],
     "awaited, passed on": [
         each(["request", "request, same record", "request, other payload"], end("cancelled", "accepted")),
@@ -109,13 +109,13 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(["cancel", "cancel by another"], AWAIT),
         {"cancel matched": FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": FORGOTTEN},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "cancel, passed", "due"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed", "cancel, passed", "due"),
     ],
     "rejected": [
         wished("rejected", "rejected", ("rejected", ("rejected*",), None)),
         each(["request", "request, other payload"], ACCEPTED),
         {"invalid": REJECTED, "expired": (None, (), None)},
-        nothing(*SAME, *SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected"),
+        nothing(*SAME, *SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed"),
     ],
     "choosing": [
         # The same request once more is answered by what comes of the choice.
@@ -224,7 +224,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(RUNS, RUNNING),
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("submitted", (), None)},
-        nothing(*SUBMISSION, "waiting", "unsettled", "another job", *STATEMENT, "collected", "expired"),
+        nothing(*SUBMISSION, "waiting", "unsettled", "another job", *STATEMENT, "collected", "rows removed", "expired"),
     ],
     "submitted, with rows": [
         known("submitted", "submitted"),
@@ -232,7 +232,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(RUNS, RUNNING),
         SEEN_ENDS | {"succeeded": COLLECT},
         {"vanished": UNKNOWN, "missing": ("submitted", (), None)},
-        nothing(*SUBMISSION, "waiting", "unsettled", "another job", *STATEMENT, "collected", "expired"),
+        nothing(*SUBMISSION, "waiting", "unsettled", "another job", *STATEMENT, "collected", "rows removed", "expired"),
     ],
     "submitted, a statement": [
         known("submitted", "submitted"),
@@ -247,7 +247,16 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
             "vanished": UNKNOWN,
             "missing": ("submitted", (), None),
         },
-        nothing(*SUBMISSION, "waiting", "unsettled", "another job", "statement queued", "collected", "expired"),
+        nothing(
+            *SUBMISSION,
+            "waiting",
+            "unsettled",
+            "another job",
+            "statement queued",
+            "collected",
+            "rows removed",
+            "expired",
+        ),
     ],
     "running": [
         known("running", "running"),
@@ -256,7 +265,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, late": [
         known("running", "running"),
@@ -265,7 +274,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, for a retry": [
         known("running", "running"),
@@ -274,7 +283,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS | {"failed": RETRY},
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, the last attempt": [
         known("running", "running"),
@@ -283,7 +292,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, with rows": [
         known("running", "running"),
@@ -292,7 +301,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS | {"succeeded": COLLECT},
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, a statement": [
         known("running", "running"),
@@ -302,27 +311,47 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"statement finished": end("succeeded"), "statement failed": end("failed"), "vanished": UNKNOWN},
         {"missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing("statement queued", "statement running", "collected", "expired"),
+        nothing("statement queued", "statement running", "collected", "rows removed", "expired"),
     ],
     "collecting, to be cancelled": [
         known("collecting", "running"),
         stopped("collecting", "running"),
         {"collected": end("succeeded")},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "expired"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "expired", "rows removed"),
     ],
     "cancelling": [
         known("cancelling", "running"),
         stopped("cancelling", "running"),
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("cancelling", (), None)},
-        nothing(*SUBMISSION, "waiting", *RUNS, "unsettled", "another job", *STATEMENT, "collected", "expired"),
+        nothing(
+            *SUBMISSION,
+            "waiting",
+            *RUNS,
+            "unsettled",
+            "another job",
+            *STATEMENT,
+            "collected",
+            "rows removed",
+            "expired",
+        ),
     ],
     "cancelling, with rows": [
         known("cancelling", "running"),
         stopped("cancelling", "running"),
         SEEN_ENDS | {"succeeded": COLLECT},
         {"vanished": UNKNOWN, "missing": ("cancelling", (), None)},
-        nothing(*SUBMISSION, "waiting", *RUNS, "unsettled", "another job", *STATEMENT, "collected", "expired"),
+        nothing(
+            *SUBMISSION,
+            "waiting",
+            *RUNS,
+            "unsettled",
+            "another job",
+            *STATEMENT,
+            "collected",
+            "rows removed",
+            "expired",
+        ),
     ],
     "cancelling, a statement": [
         known("cancelling", "running"),
@@ -331,13 +360,13 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"statement finished": end("succeeded"), "statement failed": end("cancelled"), "vanished": UNKNOWN},
         {"missing": ("cancelling", (), None)},
         nothing(*SUBMISSION, "waiting", *RUNS, "unsettled", "another job"),
-        nothing("statement queued", "statement running", "collected", "expired"),
+        nothing("statement queued", "statement running", "collected", "rows removed", "expired"),
     ],
     "collecting": [
         known("collecting", "running"),
         wished("collecting", "running", ("collecting", (), None)),
         {"collected": end("succeeded")},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "expired"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "expired", "rows removed"),
     ],
 }
 ENDED: dict[str, list[dict[str, Row | None]]] = {
@@ -346,7 +375,7 @@ ENDED: dict[str, list[dict[str, Row | None]]] = {
         wished(state, state, (state, (f"{state}*",), None))
         | ({"settled": end("succeeded")} if state == "unknown" else {}),
         {"expired": FORGOTTEN},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed"),
     ]
     for state in ("succeeded", "failed", "cancelled", "unknown")
 }
@@ -360,5 +389,5 @@ BY_A_MESSAGE: list[dict[str, Row | None]] = [
         "settled": ("cancelled", ("cancelled*",), None),
     },
     {"expired": FORGOTTEN},
-    nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "cancel matched", "due"),
+    nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed", "cancel matched", "due"),
 ]

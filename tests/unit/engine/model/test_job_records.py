@@ -82,6 +82,7 @@ def test_record_by_places_is_pinned() -> None:
         None,
         "",
         None,
+        0,
         b"",
         b"",
     ]

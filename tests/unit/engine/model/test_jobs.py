@@ -83,6 +83,7 @@ _jobs = st.builds(
     asked_sender=st.none() | _senders,
     kind=st.sampled_from(["", "echo"]),
     delivery=st.none() | st.builds(jobs.Delivery, _TEXT, st.booleans(), _COUNT, st.sampled_from(["rows", "csv"])),
+    rows_until_ms=_COUNT,
     came_from=st.integers(-1, 10**9),
     duplicates=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),
@@ -91,7 +92,7 @@ _jobs = st.builds(
     missing=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
     unsettled=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
     later=st.sampled_from([b"", b'"next":{"a":[1,null]},"nextest":1.50']),
-    after=st.sampled_from([b"", msgspec.msgpack.encode([50, {"a": [1, None]}, 1.5])]),
+    after=st.sampled_from([b"", msgspec.msgpack.encode([51, {"a": [1, None]}, 1.5])]),
 )
 
 

@@ -1,0 +1,149 @@
+"""
+Take rows out of the objects of a folder, which have a JSON object a line, as far as they fit into an event. Pure.
+
+A piece may end anywhere, an object ends with its last row. Memory holds the rows that are kept and one unfinished row;
+all further rows are only counted. Values stay as the engine wrote them, numbers with all their digits.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from mrs_relay import errors
+from mrs_relay.messages import codec, events
+
+
+class JsonRows:
+    """
+    Rows of one folder.
+
+    Args:
+        as_text: keep the rows as CSV, names of columns first, not their values; NULL is an empty text without quotes.
+        max_rows: rows that are kept at most.
+        max_bytes: bytes that they take at most, as JSON or as text.
+    """
+
+    def __init__(self, *, as_text: bool, max_rows: int, max_bytes: int) -> None:
+        self._as_text = as_text
+        self._rows_left = max_rows
+        self._room = max_bytes
+        self._count = 0
+        self._is_cut = False
+        self._columns: list[str] | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._texts: list[str] = []
+        self._unfinished: list[bytes] = []
+        self._held = 0
+
+    def add(self, piece: bytes) -> None:
+        """
+        Take the next piece of an object.
+
+        Raises:
+            ObsRefused: a row cannot be read.
+        """
+        *whole, rest = piece.split(b"\n")
+        for line in whole:
+            self._hold(line)
+            self._take_unfinished()
+        if rest:
+            self._hold(rest)
+
+    def end_object(self) -> None:
+        """Take the end of an object, whose last row may end without a line break; raises like `add`."""
+        if self._unfinished:
+            self._take_unfinished()
+
+    def end(self) -> events.Result:
+        """Return what was kept, when all objects have been taken."""
+        shown = events.StatementResult(
+            rows=self._rows,
+            row_count=self._count,
+            columns=[events.Column(name=name) for name in self._columns or ()],
+            csv="".join(self._texts) if self._as_text else None,
+        )
+        return events.Result(statements=[shown], truncated=self._is_cut)
+
+    def _hold(self, part: bytes) -> None:
+        """Keep a part of a row; of one that cannot fit, or is only counted, nothing but that it is there."""
+        if self._is_cut or self._held > self._room:
+            part = part[:1]
+        if part and (not self._unfinished or not self._is_cut):
+            self._unfinished.append(part)
+        self._held += len(part)
+
+    def _take_unfinished(self) -> None:
+        line, held = b"".join(self._unfinished).strip(), self._held
+        self._unfinished, self._held = [], 0
+        if not line:
+            return
+        self._count += 1
+        if self._is_cut:
+            return
+        if self._rows_left <= 0 or held > self._room + len(b"{}"):
+            self._is_cut = True
+            return
+        self._keep(line)
+
+    def _keep(self, line: bytes) -> None:
+        row = self._read(line)
+        if self._columns is None:
+            self._columns = list(row)
+        text = self._as_csv(row) if self._as_text else None
+        size = len(codec.encode(row)) + 1 if text is None else len(text.encode())
+        if size > self._room:
+            self._is_cut = True
+            return
+        self._room -= size
+        self._rows_left -= 1
+        if text is None:
+            self._rows.append(row)
+        else:
+            self._texts.append(text)
+
+    def _read(self, line: bytes) -> dict[str, Any]:
+        try:
+            row = codec.decode(line)
+        except errors.BadMessage as error:
+            raise errors.ObsRefused(f"row {self._count} of the folder is no JSON: {error.message}"[:300]) from None
+        if not isinstance(row, dict):
+            raise errors.ObsRefused(f"row {self._count} of the folder is no JSON object")
+        if self._columns is None and (twice := _twice(line)) is not None:
+            text = f"two columns have the name {twice[:60]!r}; give each one a name of its own with AS"
+            raise errors.ObsRefused(text)
+        return row
+
+    def _as_csv(self, row: dict[str, Any]) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NOTNULL)
+        names = self._columns or []
+        if not self._texts:
+            text.write(",".join(_cell(name) for name in names) + "\n")
+        values = [row.get(name) for name in names]
+        writer.writerow([None if one is None else _text(one) for one in values])
+        return text.getvalue()
+
+
+def _cell(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"' if any(one in name for one in '",\r\n') else name
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - JSON
+    return value if isinstance(value, str) else codec.encode(value).decode()
+
+
+def _twice(line: bytes) -> str | None:
+    """Return a name that stands twice in a row; None: there is none."""
+    seen: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        seen[:] = [name for name, _ in pairs]  # that of the outermost object is the last one
+
+    try:
+        json.loads(line, object_pairs_hook=note)
+    except (ValueError, RecursionError):
+        return None
+    return next((name for at, name in enumerate(seen) if name in seen[:at]), None)
