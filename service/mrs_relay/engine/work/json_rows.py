@@ -7,13 +7,15 @@ all further rows are only counted. Values stay as the engine wrote them, numbers
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from typing import Any
+from typing import Any, Final
 
 from mrs_relay import errors
 from mrs_relay.messages import codec, events
+
+_TIMES_AS_LONG: Final = 4
+_LEAST: Final = 1024
+"""A row that is to fit may be so much longer in the object: names are repeated there, and characters escaped."""
 
 
 class JsonRows:
@@ -30,6 +32,7 @@ class JsonRows:
         self._as_text = as_text
         self._rows_left = max_rows
         self._room = max_bytes
+        self._longest = _TIMES_AS_LONG * (max_bytes + _LEAST)
         self._count = 0
         self._is_cut = False
         self._columns: list[str] | None = None
@@ -68,22 +71,21 @@ class JsonRows:
         return events.Result(statements=[shown], truncated=self._is_cut)
 
     def _hold(self, part: bytes) -> None:
-        """Keep a part of a row; of one that cannot fit, or is only counted, nothing but that it is there."""
-        if self._is_cut or self._held > self._room:
-            part = part[:1]
-        if part and (not self._unfinished or not self._is_cut):
-            self._unfinished.append(part)
+        """Keep a part of a row; of one that cannot fit, or is only counted, its beginning says that it is there."""
         self._held += len(part)
+        if part and (not self._unfinished or not (self._is_cut or self._held > self._longest)):
+            self._unfinished.append(part[:1] if self._is_cut else part)
 
     def _take_unfinished(self) -> None:
-        line, held = b"".join(self._unfinished).strip(), self._held
+        is_too_long = self._held > self._longest
+        line = b"".join(self._unfinished).strip()
         self._unfinished, self._held = [], 0
         if not line:
             return
         self._count += 1
         if self._is_cut:
             return
-        if self._rows_left <= 0 or held > self._room + len(b"{}"):
+        if self._rows_left <= 0 or is_too_long:
             self._is_cut = True
             return
         self._keep(line)
@@ -117,22 +119,19 @@ class JsonRows:
         return row
 
     def _as_csv(self, row: dict[str, Any]) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NOTNULL)
         names = self._columns or []
-        if not self._texts:
-            text.write(",".join(_cell(name) for name in names) + "\n")
-        values = [row.get(name) for name in names]
-        writer.writerow([None if one is None else _text(one) for one in values])
-        return text.getvalue()
+        header = ",".join(map(_cell, names)) + "\n" if not self._texts else ""
+        return header + ",".join(_cell(row.get(name)) for name in names) + "\n"
 
 
-def _cell(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if any(one in name for one in '",\r\n') else name
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - JSON
-    return value if isinstance(value, str) else codec.encode(value).decode()
+def _cell(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Return a value of a CSV text: nothing for NULL, and quotation marks where the value needs them."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else codec.encode(value).decode()
+    if text and not any(one in text for one in '",\r\n'):
+        return text
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _twice(line: bytes) -> str | None:

@@ -1,0 +1,98 @@
+"""Folders of rows that are removed: what goes, and that nothing else ever does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import pydantic
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.engine import samples
+
+from mrs_relay.common import clock
+from mrs_relay.engine.execution import deliveries
+from mrs_relay.engine.model import jobs
+from mrs_relay.engine.work import row_folders
+from mrs_relay.obs import client, paths, settings, transport
+
+RESULTS = "obs://lake/results/a/"
+KEYS = transport.OwnKeys("k", pydantic.SecretStr("s"))
+JOB = msgspec.structs.replace(
+    samples.request(state=jobs.State.SUCCEEDED), attempt=2, delivery=jobs.Delivery(RESULTS), work=None
+)
+OWN = [one.key for one in row_folders.folders(JOB)]
+OTHER = [one.key for one in row_folders.folders(msgspec.structs.replace(JOB, id="another"))]
+
+_NAMES = st.sampled_from(
+    [
+        "part-00000-x-c000.json",
+        "_SUCCESS",
+        "000000_0",
+        "_temporary/0/part-0",
+        "notes.txt",
+        "sub/part-0",
+        "0_0/x",
+    ]
+)
+_PLACES = st.sampled_from([*OWN, *OTHER, "results/a/", "results/b/", "", OWN[0].rstrip("/") + "0/", "x/" + OWN[0]])
+_BUCKETS = st.sampled_from(["lake", "pond"])
+
+
+@dataclass
+class Bucket:
+    """Objects that lie in memory; listings have more than what was asked for."""
+
+    objects: set[tuple[str, str]]
+    deleted: list[tuple[str, str]] = field(default_factory=list)
+
+    async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
+        """As a server that takes a prefix for more than it is."""
+        del keys
+        yield [transport.Listed(key, 1, "") for bucket, key in sorted(self.objects) if bucket == folder.bucket]
+
+    async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
+        """Remove them."""
+        del keys
+        for name in names:
+            self.objects.discard((bucket, name))
+            self.deleted.append((bucket, name))
+
+    async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
+        """Never."""
+        raise AssertionError(place, keys)
+
+    async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
+        """Never."""
+        raise AssertionError(place, keys, life_s)
+
+
+def removed(door: Bucket, job: jobs.Job = JOB) -> int:
+    """Remove a job's rows."""
+    group = settings.ObsSettings(endpoint="http://obs.test")
+    reader = deliveries.Deliveries(client.Client(group, door, lambda: KEYS), 1000, clock.SystemClock())
+    return asyncio.run(reader.remove(job))
+
+
+@given(st.sets(st.tuples(_BUCKETS, st.builds(str.__add__, _PLACES, _NAMES)), max_size=20))
+def test_no_foreign_object_is_ever_removed(objects: set[tuple[str, str]]) -> None:
+    """Of all objects only those in folders of this job's attempts, with names that engines give; and all of these."""
+    door = Bucket(set(objects))
+    count = removed(door)
+    own = {
+        (bucket, key)
+        for bucket, key in objects
+        if bucket == "lake" and key.startswith(tuple(OWN)) and not key.endswith(("notes.txt", "sub/part-0", "0_0/x"))
+    }
+    assert door.objects == objects - own
+    assert (set(door.deleted), count) == (own, len(own))
+
+
+def test_job_that_wrote_nothing_removes_nothing() -> None:
+    """It was never sent, or has no delivery."""
+    door = Bucket({("lake", OWN[0] + "000000_0")})
+    assert removed(door, msgspec.structs.replace(JOB, attempt=0)) == 0
+    assert removed(door, msgspec.structs.replace(JOB, delivery=None)) == 0
+    assert door.deleted == []
