@@ -58,7 +58,8 @@ async def test_rows_come_once_through_kills_and_troubles_of_obs(kafka: brokers.K
 
 FOLDERS = {
     "spark": "select explode(sequence(1, 12000)) as n, cast(null as string) as none",
-    "hive": "with d as (select explode(split(space(119), ' ')) as x), e as (select explode(split(space(99), ' ')) as y) "
+    "hive": "with d as (select explode(split(space(119), ' ')) as x), "
+    "e as (select explode(split(space(99), ' ')) as y) "
     "select row_number() over (order by 1) as n, cast(null as string) as none from d cross join e",
 }
 

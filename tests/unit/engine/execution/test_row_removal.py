@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pydantic
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine import samples
 
+from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine.execution import deliveries
 from mrs_relay.engine.model import jobs
 from mrs_relay.engine.work import row_folders
+from mrs_relay.messages import events
 from mrs_relay.obs import client, paths, settings, transport
 
 RESULTS = "obs://lake/results/a/"
@@ -88,6 +91,53 @@ def test_no_foreign_object_is_ever_removed(objects: set[tuple[str, str]]) -> Non
     }
     assert door.objects == objects - own
     assert (set(door.deleted), count) == (own, len(own))
+
+
+class Changing:
+    """Two objects of JSON; the first one is another one at the second listing, as often as ordered."""
+
+    def __init__(self, changes: int) -> None:
+        self.changes = changes
+        self.size = len(b'{"a":1}\n')
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Its content."""
+        yield b'{"a":1}\n'
+
+    async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
+        """Both."""
+        del keys
+        self.changes -= 1
+        yield [
+            transport.Listed(f"{folder.key}{number:06}_0", self.size, str(max(0, self.changes))) for number in (1, 0)
+        ]
+
+    async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
+        """One read."""
+        del place, keys
+        return self
+
+    async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
+        """Never."""
+        raise AssertionError(bucket, names, keys)
+
+    async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
+        """Never."""
+        raise AssertionError(place, keys, life_s)
+
+
+def test_objects_that_change_while_they_are_read_bring_no_rows() -> None:
+    """They are read again as a whole: rows of two writers never come mixed."""
+
+    def read(door: Changing) -> events.Result:
+        group = settings.ObsSettings(endpoint="http://obs.test")
+        reader = deliveries.Deliveries(client.Client(group, door, lambda: KEYS), 1000, clock.SystemClock())
+        wanted = jobs.Delivery(RESULTS, max_rows=10, max_bytes=1000)
+        return asyncio.run(reader.read(wanted, RESULTS + "mr0123456789abcd-1.json/"))
+
+    with pytest.raises(errors.ObsDown, match="changed while they were read"):
+        read(Changing(3))
+    assert read(Changing(0)).statements[0].rows == [{"a": 1}, {"a": 1}]
 
 
 def test_job_that_wrote_nothing_removes_nothing() -> None:
