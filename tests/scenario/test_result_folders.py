@@ -51,8 +51,8 @@ async def test_more_rows_than_mrs_gives_out_come_through_a_folder(engine: str, s
         result = last(here, "q")["result"]
         [rows] = result["statements"]
         assert rows["row_count"] == 10_500
-        assert [one["n"] for one in rows["rows"]] == list(range(1, len(rows["rows"]) + 1))
-        assert len(rows["rows"]) == 10_500
+        shown = [row["n"] if engine == "spark" else row[0] for row in rows["rows"]]
+        assert shown == list(range(1, 10_501))
         assert result["location"].startswith("obs://lake/results/mr")
         assert len([one for one in door.opened if one.startswith(result["location"])]) == 3
         assert len(here.mrs.effects()) == 1
@@ -69,14 +69,15 @@ async def test_values_keep_their_types_and_null_is_null(engine: str) -> None:
         await here.until_ended(["rows", "csv", "where"], 600)
         result = last(here, "rows")["result"]
         [rows] = result["statements"]
+        values, names = [["a", None, 1.5], ["b\nc", 2, 3.25]], ["name", "none", "price"]
+        is_named = engine == "spark"  # Hive has no names of columns in a directory
         assert sorted(rows["rows"], key=str) == [
-            {"name": "a", "none": None, "price": 1.5},
-            {"name": "b\nc", "none": 2, "price": 3.25},
+            dict(zip(names, row, strict=True)) if is_named else row for row in values
         ]
-        assert [one["name"] for one in rows["columns"]] == ["name", "none", "price"]
+        assert [one["name"] for one in rows.get("columns", [])] == (names if is_named else [])
         assert result["url"].startswith("https://lake.obs.test/results/mr")
         [text] = last(here, "csv")["result"]["statements"]
-        assert text["csv"].splitlines()[0] == "name,none,price"
+        assert (text["csv"].splitlines()[0] == "name,none,price") is is_named
         assert (text["rows"], text["row_count"]) == ([], 2)
         where = last(here, "where")["result"]
         assert where.keys() == {"location", "url", "url_expires_at"}
@@ -93,7 +94,7 @@ async def test_default_of_a_tenant_leaves_statements_alone_that_are_no_select() 
         here.put(service.sql("no", "hive", "insert into t values (8)", result={}))
         await here.until_ended(["read", "spark", "no"], 300)
         assert last(here, "made")["state"] == "succeeded"
-        assert last(here, "read")["result"]["statements"][0]["rows"] == [{"n": 7}]
+        assert last(here, "read")["result"]["statements"][0]["rows"] == [[7]]
         assert "location" not in last(here, "spark")["result"]
         assert (last(here, "no")["state"], last(here, "no")["reason"]["field"]) == ("rejected", "data")
         assert "begins with 'insert'" in last(here, "no")["reason"]["message"]

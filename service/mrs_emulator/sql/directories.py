@@ -1,7 +1,8 @@
 """
 INSERT OVERWRITE DIRECTORY of Spark and Hive: what stands before the query, and the objects that come of it.
 
-Rows are written as JSON alone, as Spark's `USING json` and Hive's JsonSerDe write them; other forms are not played. The
+Rows are written as JSON alone, as Spark's `USING json` and Hive's JsonSerDe write them (Hive calls columns _col0, _col1
+and so on there); other forms are not played. The
 folder has its new content when the statement has succeeded, and the old one until then.
 
 Source: Spark 3.5.3, "INSERT OVERWRITE DIRECTORY"; Hive 3.1.3, LanguageManual DML, "Writing data into the filesystem".
@@ -114,13 +115,11 @@ def write(
     Raises:
         BadObsPath: the path leads elsewhere. SqlRefused: two columns have the same name, or a value is not played.
     """
-    names = [name.lower() if spoken == "hive" else name for name in columns]
+    names = [f"_col{place}" for place in range(len(columns))] if spoken == "hive" else list(columns)
     twice = next((name for name, count in Counter(name.lower() for name in names).items() if count > 1), None)
-    if twice is not None and spoken == "spark":
+    if twice is not None:
         text = f"[COLUMN_ALREADY_EXISTS] The column `{twice}` already exists. Consider to choose another name or rename"
         raise failures.SqlRefused(f"{text} the existing column.")
-    if twice is not None:
-        raise refusing.not_played(f"a directory with two columns of the name {twice}", "name them with AS")
 
     place = folder.path(target.path)
     fresh = folder.new_file(f"{target.path.rstrip('/')}.{secrets.token_hex(8)}")

@@ -97,7 +97,7 @@ class Column(_Model):
 class StatementResult(_Model):
     """The rows of one statement, in the order of the statements."""
 
-    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark, hive) or lists of text (presto).")]
+    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark), or lists (hive, presto: of text).")]
     row_count: Annotated[int, pydantic.Field(ge=0, description="Rows that MRS returned, also those cut off here.")]
     columns: Annotated[
         list[Column], pydantic.Field(description="In the order of the statement, as far as they are known.")

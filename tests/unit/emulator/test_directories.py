@@ -44,9 +44,10 @@ async def test_rows_replace_the_content_of_the_folder(tmp_path: Path, spoken: st
     first = "select 1 as n, cast(null as string) as name, 1.50 as d, array(1, 2) as a"
     values = f"{first} union all select 2, 'b\nc', 0.25, array(3)"
     assert await run(tmp_path, spoken, into + values) is None
-    assert sorted(rows(tmp_path / "lake/x"), key=lambda row: row["n"]) == [
-        {"n": 1, "name": None, "d": 1.5, "a": [1, 2]},
-        {"n": 2, "name": "b\nc", "d": 0.25, "a": [3]},
+    names = ["_col0", "_col1", "_col2", "_col3"] if spoken == "hive" else ["n", "name", "d", "a"]
+    assert sorted(rows(tmp_path / "lake/x"), key=str) == [
+        dict(zip(names, [1, None, 1.5, [1, 2]], strict=True)),
+        dict(zip(names, [2, "b\nc", 0.25, [3]], strict=True)),
     ]
     names = sorted(one.name for one in (tmp_path / "lake/x").iterdir())
     assert (names == ["000000_0"]) is (spoken == "hive")
@@ -60,7 +61,6 @@ async def test_rows_replace_the_content_of_the_folder(tmp_path: Path, spoken: st
     ("spoken", "text", "said"),
     [
         ("spark", f"insert overwrite directory 'obs://lake/x' {SPARK} select 1 as n, 2 as N", "COLUMN_ALREADY_EXISTS"),
-        ("hive", f"insert overwrite directory 'obs://lake/x' {HIVE} select 1 as n, 2 as N", "not played"),
         ("spark", "insert overwrite directory 'obs://lake/x' using csv select 1 as n", "not played"),
         ("spark", "insert overwrite directory 'obs://lake/x' using json options (a 'b') select 1 as n", "not played"),
         ("hive", "insert overwrite directory 'obs://lake/x' select 1 as n", "not played"),

@@ -115,6 +115,7 @@ class Deliveries:
             raise errors.ObsRefused(f"{folder} has {size} bytes; at most {most} are read (obs.max_object_bytes)")
 
         rows = json_rows.JsonRows(
+            has_names=row_folders.has_names(folder),
             as_text=delivery.format == "csv",
             max_rows=delivery.max_rows,
             max_bytes=min(delivery.max_bytes, self._inline_bytes),

@@ -23,12 +23,14 @@ class JsonRows:
     Rows of one folder.
 
     Args:
+        has_names: the names in the objects are those of the columns; otherwise rows are lists.
         as_text: keep the rows as CSV, names of columns first, not their values; NULL is an empty text without quotes.
         max_rows: rows that are kept at most.
         max_bytes: bytes that they take at most, as JSON or as text.
     """
 
-    def __init__(self, *, as_text: bool, max_rows: int, max_bytes: int) -> None:
+    def __init__(self, *, has_names: bool, as_text: bool, max_rows: int, max_bytes: int) -> None:
+        self._has_names = has_names
         self._as_text = as_text
         self._rows_left = max_rows
         self._room = max_bytes
@@ -36,7 +38,7 @@ class JsonRows:
         self._count = 0
         self._is_cut = False
         self._columns: list[str] | None = None
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[dict[str, Any] | list[Any]] = []
         self._texts: list[str] = []
         self._unfinished: list[bytes] = []
         self._held = 0
@@ -65,7 +67,7 @@ class JsonRows:
         shown = events.StatementResult(
             rows=self._rows,
             row_count=self._count,
-            columns=[events.Column(name=name) for name in self._columns or ()],
+            columns=[events.Column(name=name) for name in self._columns or ()] if self._has_names else [],
             csv="".join(self._texts) if self._as_text else None,
         )
         return events.Result(statements=[shown], truncated=self._is_cut)
@@ -94,15 +96,16 @@ class JsonRows:
         row = self._read(line)
         if self._columns is None:
             self._columns = list(row)
+        shown = row if self._has_names else list(row.values())
         text = self._as_csv(row) if self._as_text else None
-        size = len(codec.encode(row)) + 1 if text is None else len(text.encode())
+        size = len(codec.encode(shown)) + 1 if text is None else len(text.encode())
         if size > self._room:
             self._is_cut = True
             return
         self._room -= size
         self._rows_left -= 1
         if text is None:
-            self._rows.append(row)
+            self._rows.append(shown)
         else:
             self._texts.append(text)
 
@@ -120,7 +123,7 @@ class JsonRows:
 
     def _as_csv(self, row: dict[str, Any]) -> str:
         names = self._columns or []
-        header = ",".join(map(_cell, names)) + "\n" if not self._texts else ""
+        header = ",".join(map(_cell, names)) + "\n" if self._has_names and not self._texts else ""
         return header + ",".join(_cell(row.get(name)) for name in names) + "\n"
 
 

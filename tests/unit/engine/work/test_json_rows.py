@@ -22,7 +22,7 @@ ROWS = st.lists(st.fixed_dictionaries({"a": VALUE, 'b "c"': VALUE, "d": st.lists
 
 def read(parts: Sequence[bytes], size: int = 5, **changes: Any) -> events.Result:
     """Take objects in pieces of some size."""
-    rows = json_rows.JsonRows(**{"as_text": False, "max_rows": 100, "max_bytes": 100_000, **changes})
+    rows = json_rows.JsonRows(**{"has_names": True, "as_text": False, "max_rows": 100, "max_bytes": 100_000, **changes})
     for part in parts:
         for start in range(0, len(part), size):
             rows.add(part[start : start + size])
@@ -77,6 +77,14 @@ def test_text_is_csv_whose_null_is_no_empty_text(rows: list[dict[str, Any]]) -> 
     assert read([b'{"a":"","b":null}\n'], as_text=True).statements[0].csv == 'a,b\n"",\n'
 
 
+def test_rows_without_names_are_lists() -> None:
+    """As Hive writes them; their CSV has no names either."""
+    text = b'{"_col0":1,"_col1":null}\n{"_col0":2,"_col1":"x"}\n'
+    [shown] = read([text], has_names=False).statements
+    assert (shown.rows, shown.columns) == ([[1, None], [2, "x"]], [])
+    assert read([text], has_names=False, as_text=True).statements[0].csv == "1,\n2,x\n"
+
+
 def test_numbers_keep_all_their_digits() -> None:
     """A decimal is no double."""
     [shown] = read([b'{"a":12345678901234567890.123456789,"b":99999999999999999999999,"c":1.50}\n']).statements
@@ -99,7 +107,7 @@ def test_names_within_a_value_may_be_the_same_as_a_column() -> None:
 
 def test_row_that_cannot_be_kept_takes_no_memory() -> None:
     """Whatever its length: it is counted, and so are those behind it."""
-    rows = json_rows.JsonRows(as_text=False, max_rows=100, max_bytes=100)
+    rows = json_rows.JsonRows(has_names=True, as_text=False, max_rows=100, max_bytes=100)
     for _ in range(1000):
         rows.add(b"x" * 10_000)
     assert sum(map(len, rows._unfinished)) < 20_000
