@@ -193,7 +193,8 @@ def adopt(served: Sequence[TenantService], settings: all_settings.Settings) -> N
     for one in served:
         present = one.context.quota.policy
         if (policy := policies.get(one.tenant.name)) is not None:
-            one.context.quota.adopt(replace(policy, deployment=present.deployment, results=present.results))
+            fixed = {name: getattr(present, name) for name in ("deployment", "results", "causes")}
+            one.context.quota.adopt(replace(policy, **fixed))
     for scheduling in {id(one.connection): one.connection.scheduler for one in served}.values():
         scheduling.set_slots(settings.engine.slots_per_cluster)
         scheduling.look_again()
@@ -239,7 +240,7 @@ async def _connection(
 ) -> AsyncIterator[Connection]:
     engine, time = settings.engine, reader.time
     objects = None
-    if tenants.reads_results(settings.tenancies, name):
+    if tenants.reads_obs(settings.tenancies, name):
         objects = obs_clients.opened(settings.obs, settings.connection(name).region, lambda: client.keys, obs)
 
     def spend(operation: str) -> float:
@@ -364,6 +365,7 @@ def _context(
         commit_interval_s=one.kafka.commit_interval_s,
         config=engine.decisions(
             target.namespace if target is not None and target.rules.spark_parent else None,
+            one.policy.causes.rules,
             one.policy.results.kept_s,
         ),
         topics=contexts.Topics(

@@ -252,3 +252,33 @@ async def test_only_the_objects_that_are_named_are_removed(tmp_path: Path) -> No
         live.emulator.add_faults(faults.Fault(action="drop_after", operation="OBS.ListObjects", count=3))
         with pytest.raises(errors.ObsDown):
             await opened(live, read_timeout_s=1).list_objects(paths.folder("obs://lake/results/f"))
+
+
+async def test_end_of_an_object_is_read_and_no_more(tmp_path: Path) -> None:
+    """Of any size; it says whether that is all of it, and a missing one is missing."""
+    content = os.urandom(3 * MEBIBYTE)
+    async with serving(tmp_path) as live:
+        reader = opened(live)
+        put(tmp_path, content)
+        assert await reader.read_tail(PLACE, 1000) == client.Tail(content[-1000:], is_whole=False)
+        put(tmp_path, b"short")
+        assert await reader.read_tail(PLACE, 5) == client.Tail(b"short", is_whole=True)
+        assert await reader.read_tail(PLACE, 1000) == client.Tail(b"short", is_whole=True)
+        put(tmp_path, b"")
+        assert await reader.read_tail(PLACE, 1000) == client.Tail(b"", is_whole=True)
+        with pytest.raises(errors.ObsMissing):
+            await reader.read_tail(PLACE._replace(key="results/none.csv"), 1000)
+        sent = live.emulator.calls()["OBS.GetObject"]
+    assert sum(sent.values()) == 3
+
+
+async def test_end_of_an_object_has_the_deadline_of_a_read(tmp_path: Path) -> None:
+    """A reply that comes too late may be asked for again; wrong keys are final."""
+    wrong = transport.OwnKeys(KEY.access_key, pydantic.SecretStr("another"))
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"x" * 4000)
+        live.emulator.add_faults(faults.Fault(action="latency", operation="OBS.GetObject", seconds=1.5))
+        with pytest.raises(errors.ObsDown):
+            await asyncio.wait_for(opened(live, read_timeout_s=0.5).read_tail(PLACE, 10), 5)
+        with pytest.raises(errors.ObsRefused):
+            await opened(live, lambda: wrong).read_tail(PLACE, 10)

@@ -61,6 +61,7 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert "unreadable_json" in shown
     assert re.search(r"^(INDONESIA|CHINA|INDIA|JAPAN|VIETNAM) +\d+\.\d+ *$", shown, re.MULTILINE)
     assert re.search(r"^1-URGENT +\d+ *$", shown, re.MULTILINE)
+    assert re.search(r"rows of Presto and Spark are in their events", shown)
     assert "✗" not in shown
     assert _left_behind(tmp_path) == []
 

@@ -60,6 +60,7 @@ class ObjectDoor:
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
         """One read."""
         assert keys.access
+        await self.mrs.settle_objects()
         self.opened.append(str(place))
         await asyncio.sleep(LATENCY_S)
         if self.silent:
@@ -107,6 +108,12 @@ class ObjectDoor:
         if self.failing:
             self.failing -= 1
             raise errors.ObsDown("OBS did not answer, as ordered")
+
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """The end of an object, with the same troubles."""
+        found = await self.open(place, keys)
+        content = b"".join([piece async for piece in found.chunks()])
+        return content[-most_bytes:], found.size
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """An address that says what it is for."""

@@ -59,12 +59,13 @@ class RequestEnded(errors.RelayError):
     The request ended without success.
 
     Attributes:
-        data: of its last event; `data.reason` says why.
+        data: of its last event; `data.reason` says why, `data.reason.cause` and `.detail` what the job's log shows.
     """
 
     def __init__(self, data: events.EventData) -> None:
         reason = data.reason
-        why = f"{reason.kind}/{reason.code}: {reason.message}" if reason else "no reason given"
+        cause = f" ({reason.cause})" if reason and reason.cause else ""
+        why = f"{reason.kind}/{reason.code}{cause}: {reason.message}" if reason else "no reason given"
         super().__init__(f"request {data.request.id!r} {data.state}: {why}")
         self.data = data
 

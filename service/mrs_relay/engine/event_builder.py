@@ -19,6 +19,9 @@ _CODE_LENGTH: Final = 64
 _MRS_SAYS: Final[frozenset[reasons.ReasonClass]] = frozenset({"refused", "job_failed", "unresolved"})
 """Classes of reasons whose texts may quote MRS."""
 
+_OF_RUNS: Final[frozenset[reasons.ReasonClass]] = frozenset({"job_failed", "job_killed"})
+"""Classes of reasons of a job that ran, whose cause its log may show."""
+
 
 def end(
     job: jobs.Job,
@@ -129,7 +132,7 @@ def build_event(
         operation=(kind.operation(job) or None) if kind.traits.names_operation else None,
         mrs=_mrs_view(job),
         result=result,
-        reason=_reason(reason) if reason else None,
+        reason=_reason(reason, job.cause) if reason else None,
         labels=job.labels,
         repeated=repeated,
     )
@@ -177,6 +180,13 @@ def _moment(epoch_ms: int) -> str | None:
     return clock.rfc3339(epoch_ms) if clock.is_moment(epoch_ms) else None
 
 
-def _reason(reason: jobs.Reason) -> reasons.Reason:
+def _reason(reason: jobs.Reason, cause: jobs.Cause | None) -> reasons.Reason:
     fields: dict[str, Any] = {name: getattr(reason, name) for name in reason.__struct_fields__}
+    if cause is not None and reason.kind in _OF_RUNS:
+        fields |= {
+            "cause": cause.name or None,
+            "detail": cause.detail or None,
+            "log_location": cause.log or None,
+            "detail_unavailable": cause.unavailable or None,
+        }
     return reasons.Reason(**fields)

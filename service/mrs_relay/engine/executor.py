@@ -104,7 +104,7 @@ class CommandExecutor:
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         held = list(restored.items())  # a live view looks each job up, and this walks over all of them several times
         async for key, job in tasks.in_slices(held):
-            if jobs.TRAITS[job.state].holds_slot:
+            if jobs.holds_slot(job):
                 try:
                     self._context.scheduler.occupy(key, job, self)
                 except Exception as error:  # noqa: BLE001 - as in `execute`
@@ -206,7 +206,7 @@ class CommandExecutor:
         self._stopper.stop_duplicates(key, job)
 
         # NB: a job that stops duplicates may have just been admitted: nothing else of it has changed.
-        if command is not commands.Command.STOP_DUPLICATES and not jobs.TRAITS[job.state].holds_slot:
+        if command is not commands.Command.STOP_DUPLICATES and not jobs.holds_slot(job):
             self._context.scheduler.release(key, job, self)
 
         match command:
@@ -232,11 +232,11 @@ class CommandExecutor:
             case commands.Command.AWAIT_REQUEST:
                 waits = expiry.Kind.PASSED_CANCEL if job.came_from < 0 else expiry.Kind.CANCEL
                 self._due_at(key, job.expires_ms, waits)
-            case commands.Command.COLLECT:
+            case commands.Command.COLLECT | commands.Command.READ_LOG:
                 self._due_at(key, 0)
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
-                self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
+                self._others.start(self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}")
             case commands.Command.RELEASE:
                 self._due_at(key, 0)
                 self._forget_later(key)
@@ -388,9 +388,11 @@ class CommandExecutor:
             except Exception as error:  # noqa: BLE001 - the first look has settled the job
                 self._note(job, "look_again", error)
 
-    async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        with self._alone(key, job, "collect"):
-            self.report(key, await self._context.submitter.collect(job))
+    async def _read(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command) -> None:
+        reader, logs = self._context.submitter, self._context.config.logs
+        with self._alone(key, job, command.name.lower()):
+            is_log = command is commands.Command.READ_LOG
+            self.report(key, await (reader.read_log(job, logs) if is_log else reader.collect(job)))
 
     def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         """Put a fact into the partition's inbox."""

@@ -51,6 +51,8 @@ def due_ms(job: jobs.Job) -> int:
     That is its deadline, or the beginning of a time in which MRS does not show it, or shows an end without an outcome.
     A job that is being stopped has no deadline any more.
     """
+    if job.ending is not None and jobs.is_ending(job):
+        return job.ending.until_ms
     moments = [span.since_ms for span in (job.missing, job.unsettled) if span is not None]
     if job.run_deadline_ms and job.state is not jobs.State.CANCELLING:
         moments.append(job.run_deadline_ms)

@@ -201,13 +201,16 @@ class EngineSettings(pydantic.BaseModel):
     batch_records: Annotated[int, pydantic.Field(ge=1)] = 500
     """Messages and facts decided in one commit at most."""
 
-    def decisions(self, spark_parent: str | None = None, keep_rows_s: float = 0) -> decisions.DecisionConfig:
+    def decisions(
+        self, spark_parent: str | None = None, logs: decisions.LogRules | None = None, keep_rows_s: float = 0
+    ) -> decisions.DecisionConfig:
         """
         Return what decisions need to know of these settings.
 
         Args:
             spark_parent: see `DecisionConfig`.
-            keep_rows_s: see `DecisionConfig`, in seconds.
+            logs: the same.
+            keep_rows_s: the same, in seconds.
         """
         return decisions.DecisionConfig(
             remember_ms=round(self.remember_s * 1000),
@@ -220,4 +223,5 @@ class EngineSettings(pydantic.BaseModel):
             remember_rejected_ms=round(self.remember_rejected_s * 1000),
             spark_parent=spark_parent,
             keep_rows_ms=round(keep_rows_s * 1000),
+            logs=logs,
         )

@@ -8,7 +8,8 @@ Keys that begin with a zero byte belong to the ledger itself, all others are sta
                   format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
                   `b` where it began, if its owner was set to accept that records were deleted, `i` Kafka's id of the
                   input topic to which the offset belongs, if it is known, `l` the offset at which the records of all
-                  values begin that memory holds, see `live_tail`; without it that is the beginning of the log
+                  values begin that memory holds, see `live_tail`; without it that is the beginning of the log.
+                  While an import fills the ledger the names in the value are no topics, see `import_marks`
     \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions; the next commit
                   deletes those that it does not overwrite
 
@@ -25,12 +26,13 @@ does not read it refuses the log. So a ledger has its lower format again when no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.kafka import cold_records, records
+from mrs_relay.kafka import cold_records, import_marks, records
 
 NAMED = 1
 """The first format: a value is a JSON object, so it begins with a brace."""
@@ -181,6 +183,16 @@ def unreadable(position: records.Position, record: records.Record, error: Except
     )
 
 
+class Values(Protocol):
+    """Keeps the values of a replay; a dictionary does."""
+
+    def __setitem__(self, key: bytes, value: bytes, /) -> None:
+        """Keep a value."""
+
+    def pop(self, key: bytes, default: None, /) -> object:
+        """Note that a key has no value any more."""
+
+
 class Replay:
     """
     Replays a ledger partition to the claim of the reader, from its beginning or from where the values in memory begin.
@@ -192,6 +204,7 @@ class Replay:
         cold: gets the values that need not be held in memory; None: all are held.
         live_from: offset of the first record to replay, if that is not the ledger's first one: its writer had read
             everything before it, so tokens of earlier claims are old.
+        values: gets the values instead of `state`.
 
     Attributes:
         state: ledger key -> value so far, without those in `cold`.
@@ -200,6 +213,7 @@ class Replay:
         stale_keys: keys of ignored records, whose right value must be written again.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
         values_format: the highest format of a value that is still in the log, overwritten or not.
+        offsets: content of the last offset record.
     """
 
     def __init__(
@@ -209,13 +223,16 @@ class Replay:
         previous_claim: int | None = None,
         cold: cold_records.ColdRecords | None = None,
         live_from: int = 0,
+        values: Values | None = None,
     ) -> None:
         self.state: dict[bytes, bytes] = {}
+        self._values: Values = self.state if values is None else values
         self.claim_offset: int | None = None
         self.foreign_claims = 0
         self.stale_keys: set[bytes] = set()
         self.topic_id: str | None = None
         self.values_format = NAMED
+        self.offsets: Mapping[str, int] = {}
         self._position = position
         self._nonce = nonce
         self._previous_claim = previous_claim
@@ -224,7 +241,6 @@ class Replay:
         self._tentative: list[tuple[bytes, bytes | None, int]] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
-        self._next_offset: int | None = None
         self._holds_state = False
         self._is_another = False
         self._known_beginning = 0
@@ -242,12 +258,18 @@ class Replay:
         Raises:
             StateUnreadable: there is state without an offset, although the very first commit writes an offset alone.
         """
-        if self._next_offset is None and self._holds_state:
+        next_offset = self.offsets.get(self._position.topic)
+        if (unfinished := import_marks.unfinished(self.offsets)) is not None:
+            raise errors.StateUnreadable(
+                f"the ledger of {self._position} is incomplete: an import of file {unfinished.file_id} has not ended; "
+                "stop the relays and run `mrs-relay ledger import` with that file again"
+            )
+        if next_offset is None and self._holds_state:
             raise errors.StateUnreadable(
                 f"the ledger of {self._position} holds state but no offset of the topic {self._position.topic}: "
                 "was it written for another topic, or cut?"
             )
-        return self._next_offset
+        return next_offset
 
     @property
     def unsent(self) -> list[records.Outgoing]:
@@ -349,7 +371,7 @@ class Replay:
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
         for key, value, offset in self._tentative:
             is_outbox = key.startswith(_OUTBOX)
-            target = self._outbox if is_outbox else self.state
+            target: Values = self._outbox if is_outbox else self._values
             is_cold = self._cold is not None and not is_outbox and self._cold.replayed(key, value, offset)
             if value is None or is_cold:
                 target.pop(key, None)
@@ -358,7 +380,7 @@ class Replay:
         self._tentative.clear()
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
         self.topic_id = topic_id(record)
-        self._next_offset = _offsets_decoder.decode(record.value or b"{}").get(self._position.topic)
+        self.offsets = _offsets_decoder.decode(record.value or b"{}")
 
 
 def _header(headers: records.Headers, name: str) -> int | None:

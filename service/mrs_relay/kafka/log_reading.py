@@ -1,9 +1,9 @@
-"""Read on in a log until there is something, with a limit of time; for restores and for single records."""
+"""Read a log to its present end, or until there is something, within a limit of time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
@@ -14,6 +14,20 @@ READ_S = 1.0
 
 EMPTY_READS = 5
 """So many empty reads in a row are the end: a single one may come from a slow connection, or a leader that moves."""
+
+
+async def to_end(reader: brokers.LogReader) -> AsyncIterator[Sequence[records.Record]]:
+    """
+    Read to the present end; several empty reads in a row count as the end where the reader does not say so.
+
+    Raises:
+        StreamDown, BatchUnreadable: as the reader does.
+    """
+    empty_reads = 0
+    while not reader.caught_up and empty_reads < EMPTY_READS:
+        read = await reader.read(READ_S)
+        empty_reads = 0 if read else empty_reads + 1
+        yield read
 
 
 async def next_records(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from mrs_relay import errors
 from mrs_relay.obs import paths, settings, transport
@@ -23,6 +23,19 @@ GetKeys = Callable[[], transport.Keys | None]
 
 MakeTransport = Callable[[settings.ObsSettings], transport.Transport]
 """Makes the way to OBS; raises SettingsError."""
+
+
+class Tail(NamedTuple):
+    """
+    The end of an object.
+
+    Attributes:
+        content: its last bytes.
+        is_whole: they are all of the object.
+    """
+
+    content: bytes
+    is_whole: bool
 
 
 class Client:
@@ -108,6 +121,27 @@ class Client:
         """
         return await self._door.sign(place, self._present_keys(), life_s)
 
+    async def read_tail(self, place: paths.Place, most_bytes: int) -> Tail:
+        """
+        Read the end of an object.
+
+        Args:
+            place: of the object, checked by the caller.
+            most_bytes: how much of it is read.
+
+        Raises:
+            ObsMissing: it is not there, or not yet. ObsRefused: final. ObsDown: no answer in time; try again.
+        """
+        try:
+            async with asyncio.timeout(self.group.read_timeout_s), self._places:
+                content, size = await self._door.tail(place, self._present_keys(), most_bytes)
+        except TimeoutError as error:
+            text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
+            raise errors.ObsDown(text) from error
+        if len(content) != min(size, most_bytes):
+            raise errors.ObsDown(f"the end of {place} has {len(content)} of {min(size, most_bytes)} bytes")
+        return Tail(content, is_whole=len(content) == size)
+
     async def _read(self, place: paths.Place, take: Callable[[bytes], None]) -> int:
         found = await self._door.open(place, self._present_keys())
         most = self.group.max_object_bytes
@@ -161,10 +195,11 @@ def over_network(group: settings.ObsSettings) -> transport.Transport:
     Raises:
         SettingsError: it is not installed, or there is no address.
     """
+    needing = "results.path and causes.path need"
     if importlib.util.find_spec("obstore") is None:
-        raise errors.SettingsError("results.path needs obstore: install mrs-relay[obs], or leave results.path out")
+        raise errors.SettingsError(f"{needing} obstore: install mrs-relay[obs], or leave them out")
     if group.endpoint is None:
-        raise errors.SettingsError("results.path needs the address of OBS: set obs.endpoint or obs.region")
+        raise errors.SettingsError(f"{needing} the address of OBS: set obs.endpoint or obs.region")
     from mrs_relay.obs import obstore_transport  # noqa: PLC0415 - 10 MB that only those load who read OBS
 
     return obstore_transport.ObstoreTransport(group)

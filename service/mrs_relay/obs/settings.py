@@ -12,7 +12,7 @@ _DOMAIN = "myhuaweicloud.com"
 
 
 class ObsSettings(pydantic.BaseModel):
-    """OBS, which rows of results are read from; used only where `results.path` is set."""
+    """OBS: rows and logs are read from it (`results.path`, `causes.path`), and senders upload files to it."""
 
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True

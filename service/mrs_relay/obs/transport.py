@@ -89,6 +89,14 @@ class Transport(Protocol):
             ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: some may be gone; try again.
         """
 
+    async def tail(self, place: paths.Place, keys: Keys, most_bytes: int) -> tuple[bytes, int]:
+        """
+        Read the last bytes of an object; return them, and the bytes of the whole object.
+
+        Raises:
+            ObsMissing: there is no such object. ObsRefused: final. ObsDown: try again.
+        """
+
     async def sign(self, place: paths.Place, keys: Keys, life_s: int) -> str:
         """
         Return an address at which the object can be read without keys for so many seconds; nothing is sent.

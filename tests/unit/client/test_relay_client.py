@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pathlib
 from typing import Any
 
 import pytest
@@ -41,6 +42,24 @@ async def test_a_request_that_succeeds_gives_its_rows_and_is_forgotten() -> None
         assert [event.state async for event in handle.events()] == ["accepted", "submitted", "running", "succeeded"]
         assert client.following == 0
         assert relay.received == [SQL]
+
+
+async def test_file_is_put_beside_kafka_and_named_in_the_request(tmp_path: pathlib.Path) -> None:
+    """The request has the path alone; a client without a place for files says what it needs."""
+    (tmp_path / "app.jar").write_bytes(b"code")
+    shown: list[tuple[int, int]] = []
+    async with scripted.Relay() as relay, relay.client() as client:
+        path = await client.upload(tmp_path / "app.jar", lambda given, total: shown.append((given, total)))
+        await (await client.submit(relay_client.job("c-1", "SparkSubmit", arguments=[path]))).result(10)
+        [received] = relay.received
+        assert isinstance(received, requests.JobSubmit)
+        assert relay.uploaded == {received.job.arguments[0]: b"code"}
+        assert shown == [(4, 4)]
+        with pytest.raises(errors.BadFile):
+            await client.upload(tmp_path / "gone.jar")
+        bare = relay_client.RelayClient(broker=memory_topic_io.MemoryTopicClient(relay.kafka))
+        with pytest.raises(errors.SettingsError, match=r"RelayClient\(uploads="):
+            await bare.upload(tmp_path / "app.jar")
 
 
 async def test_each_bad_end_raises_its_own_error_with_the_reason() -> None:

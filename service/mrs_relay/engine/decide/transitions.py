@@ -14,6 +14,7 @@ from typing import Final, assert_never
 from mrs_relay.engine.decide import (
     acceptance,
     cancellation,
+    causes,
     cluster_operations,
     deadlines,
     duplicates,
@@ -102,6 +103,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return tracking.collected(job, fact, now_ms, config)
         case facts.RowsRemoved():
             return tracking.rows_removed(job)
+        case facts.LogRead():
+            return causes.log_read(job, fact, now_ms, config)
         # The submission may have been sent: only a look-up or a repetition can settle it.
         case facts.InternalFailure() if job.state is State.SUBMITTING:
             return submission.replied(job, internal_errors.as_doubt(fact), now_ms, config)
@@ -127,4 +130,4 @@ def recover(job: jobs.Job) -> facts.Fact | commands.Command:
             "the service was restarted or the partition moved while the submission was on its way"
         )
 
-    return commands.FOR_STATE[job.state]
+    return commands.of(job)

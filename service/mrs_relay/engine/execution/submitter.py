@@ -18,8 +18,8 @@ from mrs_relay import errors
 from mrs_relay.common import backoff, clock
 from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.execution import deliveries
-from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.execution import deliveries, job_logs
+from mrs_relay.engine.model import decisions, facts, jobs, verdict
 from mrs_relay.engine.scheduling import breaker, lanes, pauses
 from mrs_relay.engine.work import adapter, codes, kinds
 from mrs_relay.messages import events
@@ -57,6 +57,7 @@ class Submitter:
         objects: obs_clients.Client | None = None,
     ) -> None:
         self._deliveries = deliveries.Deliveries(objects, settings.inline_result_bytes, time)
+        self._logs = job_logs.JobLogs(objects, time)
         self._calls = kinds.connect(client, settings)
         self._outcomes = outcomes
         self._looking = lanes.InFlight(settings.max_others_in_flight)
@@ -256,6 +257,10 @@ class Submitter:
     async def remove_rows(self, job: jobs.Job) -> int:
         """Remove what a job has written to the folders of its rows; as `Deliveries.remove`."""
         return await self._deliveries.remove(job)
+
+    async def read_log(self, job: jobs.Job, rules: decisions.LogRules | None) -> facts.LogRead:
+        """Read the end of the log of a job that has ended badly; see `job_logs`."""
+        return await self._logs.read(job, rules)
 
     async def _result_of(self, job: jobs.Job) -> events.Result:
         if job.delivery is not None and job.location is not None:

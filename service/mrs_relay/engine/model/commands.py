@@ -1,7 +1,7 @@
 """
 Define all commands, and the command of each state.
 
-A command follows from a job's committed state and from nothing else. So a fresh decision and a restart give the same
+A command follows from a job as it was committed and from nothing else. So a fresh decision and a restart give the same
 command.
 """
 
@@ -23,6 +23,7 @@ class Command(enum.Enum):
     TRACK = "watch it until it ends"
     KILL = "ask MRS to stop it, and watch it until it ends"
     COLLECT = "read its rows"
+    READ_LOG = "read the end of its log"
     AWAIT_REQUEST = "wait for the request that a cancel speaks of"
     STOP_DUPLICATES = "ask MRS to stop further jobs with the token"
     RELEASE = "give back its slot and stop watching"
@@ -48,3 +49,8 @@ FOR_STATE: Final[dict[jobs.State, Command]] = {
 The command of each state, also after a restart. Only SUBMIT does harm when it is run twice: see `transitions.recover`.
 STOP_DUPLICATES is run beside it, in any state, while a job has duplicates.
 """
+
+
+def of(job: jobs.Job) -> Command:
+    """Return the command that a job calls for: that of its state, or READ_LOG when it has ended badly on MRS."""
+    return Command.READ_LOG if jobs.is_ending(job) else FOR_STATE[job.state]

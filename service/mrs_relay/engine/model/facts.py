@@ -13,7 +13,7 @@ import msgspec
 
 from mrs_relay.engine.model import jobs, verdict
 from mrs_relay.kafka import records
-from mrs_relay.messages import digests, events
+from mrs_relay.messages import digests, events, reasons
 
 INTERNAL_ERROR: Final = "internal_error"
 """Reason code of failures of the relay itself."""
@@ -316,6 +316,27 @@ class ResultCollected(msgspec.Struct, frozen=True):
     result: events.Result
 
 
+class LogRead(msgspec.Struct, frozen=True):
+    """
+    The end of the log of a job that has ended badly, or the reason why it was not read.
+
+    Attributes:
+        attempt: whose log it is.
+        cause: what it shows clearly; None: nothing.
+        text: the piece of the log to show, without secrets, see `log_redaction.piece`; "" if it was not read.
+        from_start: that piece counts from its beginning, where the report of the cause is.
+        log: path of the log; "" if it was not read.
+        unavailable: why it was not read; "" if it was.
+    """
+
+    attempt: int
+    cause: reasons.Cause | None = None
+    text: str = ""
+    from_start: bool = False
+    log: str = ""
+    unavailable: str = ""
+
+
 class InternalFailure(msgspec.Struct, frozen=True):
     """
     The relay itself failed on this job, by a bug or because the job's record has become too large.
@@ -364,6 +385,7 @@ Fact = (
     | JobLost
     | WaitsNoted
     | ResultCollected
+    | LogRead
     | InternalFailure
     | Expired
     | RowsRemoved

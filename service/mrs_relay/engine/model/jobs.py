@@ -20,6 +20,8 @@ Delivery = job_values.Delivery
 Reason = job_values.Reason
 Retry = job_values.Retry
 Doubt = job_values.Doubt
+Ending = job_values.Ending
+Cause = job_values.Cause
 Span = job_values.Span
 
 LedgerKey = job_names.LedgerKey
@@ -286,9 +288,12 @@ class Job(job_values.Record, frozen=True, gc=False):
         unsettled: for how long MRS has shown an end without its outcome, or a state that no document knows.
         kind: names the kind of work; "" for kinds that follow from the other fields, see `work.kinds`.
         delivery: how its rows are delivered, where the request says so.
-        rows_until_ms: when the folders that it wrote rows to are removed, epoch milliseconds; 0: there are none.
         later: fields by name that only a later version knows, as its record of format 1 holds them; see `later_fields`.
         after: fields by place, likewise, as its record of format 2 holds them.
+        ending: how the attempt ended whose log is being read, see `is_ending`. An earlier version follows the job on,
+            and reports its end without a cause.
+        cause: what the log shows, once the job has ended.
+        rows_until_ms: when the folders that it wrote rows to are removed, epoch milliseconds; 0: there are none.
     """
 
     source: str
@@ -339,9 +344,11 @@ class Job(job_values.Record, frozen=True, gc=False):
     unsettled: Span | None = None
     kind: str = ""
     delivery: Delivery | None = None
-    rows_until_ms: int = 0
     later: bytes = msgspec.field(default=b"", name="~later")
     after: bytes = msgspec.field(default=b"", name="~after")
+    ending: Ending | None = None
+    cause: Cause | None = None
+    rows_until_ms: int = 0
 
     @property
     def ledger_key(self) -> LedgerKey:
@@ -354,6 +361,16 @@ class Job(job_values.Record, frozen=True, gc=False):
         if self.attempt == 0 or not self.name:
             return ""
         return job_names.mrs_name(self.name, self.source, self.id, self.attempt, self.tenant)
+
+
+def is_ending(job: Job) -> bool:
+    """Whether the present attempt has ended badly on MRS, and its log is being read."""
+    return job.ending is not None and job.ending.attempt == job.attempt and job.state in FOLLOWED
+
+
+def holds_slot(job: Job) -> bool:
+    """Whether the job occupies one of its cluster's slots."""
+    return TRAITS[job.state].holds_slot and not is_ending(job)
 
 
 def without_payload(job: Job) -> Job:

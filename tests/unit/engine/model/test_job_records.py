@@ -82,9 +82,11 @@ def test_record_by_places_is_pinned() -> None:
         None,
         "",
         None,
+        b"",
+        b"",
+        None,
+        None,
         0,
-        b"",
-        b"",
     ]
     assert places == begin + middle + end
 
