@@ -69,7 +69,8 @@ async def test_values_keep_their_types_and_null_is_null(engine: str) -> None:
         await here.until_ended(["rows", "csv", "where"], 600)
         result = last(here, "rows")["result"]
         [rows] = result["statements"]
-        values, names = [["a", None, 1.5], ["b\nc", 2, 3.25]], ["name", "none", "price"]
+        values: list[list[Any]] = [["a", None, 1.5], ["b\nc", 2, 3.25]]
+        names = ["name", "none", "price"]
         is_named = engine == "spark"  # Hive has no names of columns in a directory
         assert sorted(rows["rows"], key=str) == [
             dict(zip(names, row, strict=True)) if is_named else row for row in values

@@ -107,7 +107,7 @@ def write(
     spoken: statement.Dialect,
     folder: obs.Obs,
     columns: Sequence[str],
-    batches: Iterator[list[Row]],
+    batches: Iterator[Sequence[Row]],
 ) -> None:
     """
     Write the rows of a query to a folder, whose content they replace; runs on the warehouse's thread.

@@ -49,12 +49,12 @@ def settled(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> t
         max_rows=_least(asked.max_rows, _or(rules.max_rows, _MOST_ROWS)),
         max_bytes=_least(asked.max_bytes, _or(rules.max_bytes, _MOST_BYTES)),
     )
-    job = _replace(job, delivery=delivery)
-    if isinstance(job.work, jobs.Batch):
-        return _written(job)
+    work = job.work
+    if isinstance(work, jobs.Batch):
+        return _written(_replace(job, delivery=delivery))
     if archive is None:
-        job = _replace(job, work=_replace(job.work, archive_path=rules.path.rstrip("/")))
-    return job, None
+        work = _replace(work, archive_path=rules.path.rstrip("/"))
+    return _replace(job, delivery=delivery, work=work), None
 
 
 def _written(job: jobs.Job) -> tuple[jobs.Job, jobs.Reason | None]:

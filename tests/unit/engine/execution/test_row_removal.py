@@ -67,6 +67,10 @@ class Bucket:
         """Never."""
         raise AssertionError(place, keys)
 
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """Never."""
+        raise AssertionError(place, keys, most_bytes)
+
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """Never."""
         raise AssertionError(place, keys, life_s)
@@ -120,6 +124,10 @@ class Changing:
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
         """Never."""
         raise AssertionError(bucket, names, keys)
+
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """Never."""
+        raise AssertionError(place, keys, most_bytes)
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """Never."""
