@@ -367,7 +367,9 @@ def _context(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
         config=engine.decisions(
-            target.namespace if target is not None and target.rules.spark_parent else None, one.policy.causes.rules
+            target.namespace if target is not None and target.rules.spark_parent else None,
+            one.policy.causes.rules,
+            one.policy.results.kept_s,
         ),
         topics=contexts.Topics(
             topics.requests,

@@ -19,6 +19,7 @@ import structlog
 from mrs_relay.common import faults, tasks
 from mrs_relay.engine import activity, alarms, early_cancels, expiry, held_jobs, resting_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
+from mrs_relay.engine import row_removal as row_removals
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.log_context import about
 from mrs_relay.engine.model import commands, facts, jobs
@@ -57,6 +58,7 @@ class CommandExecutor:
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
         self._cold_expiry = expiry.ColdExpiry(lease.cold, self._expiry, self._timers, self._others, context.time)
+        self._removal = row_removals.RowRemoval(context, self._timers, self._others, self.report)
         self._next_commit_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -247,6 +249,8 @@ class CommandExecutor:
             self._others.start(self._read(key, job, commands.Command.COLLECT_LATE), name=f"late rows of {job.id}")
         elif job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
+        elif job.rows_until_ms:
+            self._removal.remove_in_time(key, job, self._held.in_memory)
         elif self._lease.cold is not None and key not in self._held.in_memory:
             self._cold_expiry.look_in_time()
         else:
@@ -369,9 +373,8 @@ class CommandExecutor:
             self.report(key, fact)
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        settings = self._context.settings
-        look_up_ms = round((settings.settle_s + settings.visibility_s) * 1000)
-        self._held.in_doubt[key] = self._context.time.now_ms() + look_up_ms
+        look_up_s = self._context.settings.settle_s + self._context.settings.visibility_s
+        self._held.in_doubt[key] = self._context.time.now_ms() + round(look_up_s * 1000)
         try:
             with self._alone(key, job, "look_up"):
                 self.report(key, await self._context.submitter.look_up(job))
