@@ -34,8 +34,6 @@ _log = structlog.get_logger(__name__)
 _LOOK_AGAIN_MS = 1000
 """Wait before a queued job checks again whether the partition may act."""
 
-_DUE = facts.DeadlineReached()
-
 
 class CommandExecutor:
     """
@@ -231,9 +229,8 @@ class CommandExecutor:
                 self._due_at(key, 0)
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
-                self._others.start(
-                    self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}", context=about(job)
-                )
+                name = f"{command.name.lower()} {job.mrs_name}"
+                self._others.start(self._read(key, job, command), name=name, context=about(job))
             case commands.Command.RELEASE | commands.Command.COLLECT_LATE:
                 self._due_at(key, 0)
                 self._forget_later(key)
@@ -288,7 +285,7 @@ class CommandExecutor:
 
         # The event of a missed deadline says why the job was still waiting.
         waiting = self.why_waiting(key)
-        self.report(key, _DUE if waiting is None else facts.DeadlineReached(str(waiting)))
+        self.report(key, facts.DeadlineReached("" if waiting is None else str(waiting)))
 
     def why_waiting(self, key: jobs.LedgerKey) -> waits.Waiting | None:
         """Return why a job waits for its submission; None: it does not wait, or it has just been admitted."""
