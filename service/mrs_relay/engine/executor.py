@@ -229,8 +229,9 @@ class CommandExecutor:
                 self._due_at(key, 0)
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
-                name = f"{command.name.lower()} {job.mrs_name}"
-                self._others.start(self._read(key, job, command), name=name, context=about(job))
+                self._others.start(
+                    self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}", context=about(job)
+                )
             case commands.Command.RELEASE | commands.Command.COLLECT_LATE:
                 self._due_at(key, 0)
                 self._forget_later(key)
