@@ -14,6 +14,7 @@ from tests.unit.engine import samples
 from mrs_relay.engine.decide import submission
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.intake import reader
+from mrs_relay.engine.lineage import datasets
 from mrs_relay.engine.model import facts, job_names, job_records, jobs
 from mrs_relay.engine.work import row_folders
 from mrs_relay.messages import requests
@@ -87,6 +88,17 @@ def test_each_attempt_has_a_folder_of_its_own() -> None:
     found = [str(one) for one in row_folders.folders(third)]
     assert {job.location, third.location} < set(found)
     assert [one[-7:] for one in found] == [f"{n}.{form}/" for n in (1, 2, 3) for form in ("json", "hive")]
+
+
+@pytest.mark.parametrize("engine", ["hive", "spark"])
+def test_lineage_sees_the_statement_of_the_request(engine: str) -> None:
+    """Without the folder, which is no table; other statements are as they are."""
+    job = asked(engine=engine, database="sales").job
+    query = datasets.query_of(job.work)
+    assert query is not None
+    assert query.text == f"use sales;{SELECT}"
+    plain = asked(policies.Policy(results=LAKE), engine=engine, result=None).job
+    assert datasets.query_of(plain.work) == (SELECT, engine, "default")
 
 
 def test_tenants_and_requests_have_different_folders() -> None:
