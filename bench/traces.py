@@ -1,10 +1,14 @@
 """
 What traces cost: CPU time of the relay for each request, with traces and without, in turns, for shares of requests.
 
-The run is that of `bench/status.py`. Each request brings a trace context; a collector in a process of its own takes the
-spans. The CPU time includes that of the thread that encodes and sends them.
+The run is that of `bench/status.py`. Requests bring no trace context; with `--sampled` each brings one of a producer
+that samples it, so that all are traced whatever the share. A collector in a process of its own takes the spans. The
+CPU time includes that of the thread that encodes and sends them.
 
-    PYTHONPATH=. python bench/traces.py [--count 3000] [--rounds 5] [--ratio 0 0.02 1] [--json]
+    PYTHONPATH=. python bench/traces.py [--count 3000] [--rounds 5] [--ratio 0 0.02 1] [--sampled] [--calls] [--json]
+
+With `--calls` the calls of Python functions are counted in the main thread, in one run each, instead of time: they do
+not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -60,33 +66,38 @@ def collector() -> Iterator[str]:
         process.wait()
 
 
-def traced(_number: int) -> records.Headers:
-    """A trace context of a producer."""
+def sampled(_number: int) -> records.Headers:
+    """A trace context of a producer that samples its trace."""
     text = b"00-%032x-%016x-01" % (_chance.getrandbits(128), _chance.getrandbits(64))
     return (("traceparent", text),)
 
 
-async def one_us(count: int, url: str, ratio: float | None) -> float:
+def plain(_number: int) -> records.Headers:
+    """No trace context."""
+    return ()
+
+
+async def one_us(count: int, url: str, ratio: float | None, headers: status.Headers) -> float:
     """CPU time for each request in microseconds; without traces for None."""
     if ratio is None:
-        return await status.cpu_us(count, None, tracing.OFF, traced)
+        return await status.cpu_us(count, None, tracing.OFF, headers)
     async with contextlib.AsyncExitStack() as stack:
         chosen = traces_settings.TracesSettings(endpoint=url, ratio=ratio)
         observing = await stack.enter_async_context(opened.opened(chosen))
-        took_us = await status.cpu_us(count, None, observing, traced)
+        took_us = await status.cpu_us(count, None, observing, headers)
         started_s = time.process_time()
         await stack.aclose()  # what waits is sent
         return took_us + (time.process_time() - started_s) / count * 1e6
 
 
-def measure(count: int, rounds: int, ratio: float, url: str) -> dict[str, float]:
+def measure(count: int, rounds: int, ratio: float, url: str, headers: status.Headers) -> dict[str, float]:
     """All figures of a share: the median of the rounds, each of which compares two runs next to each other."""
     pairs = []
-    asyncio.run(one_us(count // 4, url, ratio))  # the first run imports and warms up
+    asyncio.run(one_us(count // 4, url, ratio, headers))  # the first run imports and warms up
     for number in range(rounds):
         turns = {}
         for share in (ratio, None) if number % 2 else (None, ratio):
-            turns[share] = asyncio.run(one_us(count, url, share))
+            turns[share] = asyncio.run(one_us(count, url, share, headers))
         pairs.append((turns[ratio], turns[None]))
     return {
         "share": ratio,
@@ -96,18 +107,56 @@ def measure(count: int, rounds: int, ratio: float, url: str) -> dict[str, float]
     }
 
 
+def calls(count: int, url: str, ratio: float | None, headers: status.Headers) -> int:
+    """Calls of functions, in Python and in C and in all threads, in one run."""
+    found = itertools.count()
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        if event in {"call", "c_call"}:
+            next(found)
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        asyncio.run(one_us(count, url, ratio, headers))
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return next(found)
+
+
+def count_calls(count: int, ratio: float, url: str, headers: status.Headers) -> dict[str, float]:
+    """Calls for each request, with traces and without: what a run of twice the length has more."""
+    asyncio.run(one_us(count // 4, url, ratio, headers))
+    with_, without = (
+        (calls(2 * count, url, share, headers) - calls(count, url, share, headers)) / count for share in (ratio, None)
+    )
+    return {
+        "share": ratio,
+        "with_calls": round(with_, 1),
+        "without_calls": round(without, 1),
+        "ratio": round(with_ / without, 4),
+    }
+
+
 def main() -> None:
     """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ratio", type=float, nargs="+", default=[0.0, 0.02, 1.0])
+    parser.add_argument("--sampled", action="store_true", help="each request brings the context of a sampled trace")
+    parser.add_argument("--calls", action="store_true", help="count calls instead of time")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each share")
     given = parser.parse_args()
     logs.setup(level="ERROR")
+    headers = sampled if given.sampled else plain
     with collector() as url:
         for ratio in given.ratio:
-            figures = measure(given.count, given.rounds, ratio, url)
+            if given.calls:
+                figures = count_calls(given.count, ratio, url, headers)
+            else:
+                figures = measure(given.count, given.rounds, ratio, url, headers)
             print(json.dumps(figures) if given.json else figures, flush=True)
 
 

@@ -25,7 +25,7 @@ from mrs_relay import measuring, reload, wiring
 from mrs_relay import settings as all_settings
 from mrs_relay import tenants as all_tenants
 from mrs_relay.client import auditing
-from mrs_relay.common import clock, logs, signals, tasks
+from mrs_relay.common import clock, log_settings, logs, signals, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import probe
 from mrs_relay.engine.scheduling import controls as standing
@@ -58,7 +58,7 @@ class Source(NamedTuple):
 
 def run(settings: all_settings.Settings, source: Source | None = None) -> int:
     """Run `serve` in an event loop of its own, uvloop's where there is one; returns the exit code."""
-    logs.setup(level=settings.log.level, style=settings.log.format, names=settings.log.names)
+    log_settings.set_up(settings.log)
     kafka_client.quieten()
     gc.freeze()  # all objects loaded so far live as long as the process; 100,000 jobs hold no cycles either
     gc.set_threshold(_GC_ALLOCATIONS, 20, 20)

@@ -169,6 +169,7 @@ class Settings(_Read):
             *all_tenants.delivery_faults(tenancies),
             *all_tenants.upload_faults(self.uploads, self.tenants, tenancies),
             *all_tenants.cause_faults(tenancies),
+            *all_tenants.lineage_faults(tenancies, self.tenants),
         ]:
             raise ValueError("; ".join(faults))
         return self

@@ -51,6 +51,9 @@ class Tenant(policies.TenantPolicy):
     latest: kafka_settings.TopicName | None = None
     """Where the latest status of its requests is kept; kafka.topics.latest unless it is set."""
 
+    results_topic: kafka_settings.TopicName | None = None
+    """Where rows in chunks are written; kafka.topics.results unless it is set. Who reads a shared one reads all."""
+
     lineage_topic: kafka_settings.TopicName | None = None
     """Where its OpenLineage run events are written; kafka.topics.lineage unless it is set."""
 
@@ -126,6 +129,7 @@ def resolve(
             deployment=kafka.deployment,
             results=shared.results,
             causes=shared.causes,
+            has_chunks=kafka.topics.results is not None,
         )
         return (ResolvedTenant("", kafka, OWN, event_source, unnamed, shared.lineage),)
     return tuple(
@@ -172,6 +176,7 @@ def _resolved(
         dead_letters=tenant.dead_letters or shared.dead_letters,
         latest=tenant.latest or shared.latest,
         lineage=tenant.lineage_topic or shared.lineage,
+        results=tenant.results_topic or shared.results,
         control=shared.control,
         audit=shared.audit,
         status=shared.status,
@@ -192,6 +197,7 @@ def _resolved(
             kafka.deployment,
             defaults.results,
             defaults.causes,
+            has_chunks=topics.results is not None,
         ),
         lineage=defaults.lineage.model_copy(update=tenant.lineage.model_dump(exclude_unset=True)),
     )
@@ -204,10 +210,12 @@ def reads_obs(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
 
 
 def delivery_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
-    """Yield one line if rows are to be delivered and there is no folder that they are read from."""
+    """Yield a line if rows are to be delivered and there is no folder, or no topic for chunks."""
     results = [one.policy.results for one in tenancies]
     if any(one.deliver for one in results) and not any(one.path for one in results):
         yield "results.deliver does nothing without results.path: set results.path too, such as obs://lake/results"
+    if any(one.policy.results.deliver == "chunks" and not one.policy.has_chunks for one in tenancies):
+        yield 'results.deliver = "chunks" needs a topic: set kafka.topics.results too, such as mrs.results'
 
 
 def cause_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
@@ -216,6 +224,19 @@ def cause_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
         on = (one.policy.defaults.retry or {}).get("on", ())
         if one.policy.causes.path is None and any(name in reasons.CAUSES for name in on):
             yield f"tenants.{one.name}.defaults.retry names causes: set causes.path, from whose logs they are known"
+
+
+def lineage_faults(tenancies: tuple[ResolvedTenant, ...], tenants: Mapping[str, Tenant]) -> Iterator[str]:
+    """Yield one line for each `spark_parent` that does nothing, as there is no topic of the runs that it would name."""
+    without = [one for one in tenancies if one.lineage.spark_parent and one.kafka.topics.lineage is None]
+    owned = [one.name for one in without if one.name and "spark_parent" in tenants[one.name].lineage.model_fields_set]
+    for name in owned:
+        yield (
+            f"tenants.{name}.lineage.spark_parent does nothing without a topic of lineage: set "
+            f"tenants.{name}.lineage_topic too, or kafka.topics.lineage, such as mrs.lineage"
+        )
+    if len(without) > len(owned) and all(one.kafka.topics.lineage is None for one in tenancies):
+        yield "lineage.spark_parent does nothing without kafka.topics.lineage: set it too, such as mrs.lineage"
 
 
 def folder_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
@@ -269,6 +290,7 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             (topics.dead_letters, "dead letters"),
             (topics.latest, "latest states"),
             (topics.lineage, "lineage"),
+            (topics.results, "results"),
             (topics.control, "controls"),
             (topics.audit, "decisions"),
             (topics.status, "status"),

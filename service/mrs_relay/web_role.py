@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
+import functools
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
+from mrs_relay import role, tenants
 from mrs_relay import settings as all_settings
-from mrs_relay import tenants
 from mrs_relay.api import guards, models, server
 from mrs_relay.api.access import authentication
 from mrs_relay.client import auditing, sending
-from mrs_relay.common import clock, logs, signals, tasks
+from mrs_relay.common import clock, tasks
 from mrs_relay.dashboard import pages
 from mrs_relay.engine import trial
 from mrs_relay.kafka import records, topic_io
@@ -29,28 +29,8 @@ Connect = Callable[[kafka_settings.KafkaSettings], topic_io.TopicClient]
 
 
 def run(chosen: all_settings.WebRoleSettings) -> None:
-    """Run the role in an event loop of its own, until SIGTERM, SIGINT or SIGHUP."""
-    logs.setup(level=chosen.log.level, style=chosen.log.format, names=chosen.log.names)
-    kafka_client.quieten()
-    asyncio.run(_until_stopped(chosen))
-
-
-async def _until_stopped(chosen: all_settings.WebRoleSettings) -> None:
-    stop = asyncio.Event()
-    signals.handle(lambda _number: stop.set())
-    failed: list[BaseException] = []
-
-    def report(task: str, error: BaseException) -> None:
-        _log.error("task_failed", task=task, exc_info=error)
-        failed.append(error)
-        stop.set()
-
-    async with running(chosen, kafka_client.KafkaBroker, clock.SystemClock(), report):
-        _log.info("web_role_started", kafka=chosen.kafka.bootstrap_servers)
-        await stop.wait()
-    _log.info("web_role_stopped")
-    if failed:
-        raise failed[0]
+    """Run the role until SIGTERM, SIGINT or SIGHUP; see `role.run`."""
+    role.run(chosen.log, functools.partial(running, chosen, kafka_client.KafkaBroker, clock.SystemClock()))
 
 
 @contextlib.asynccontextmanager
@@ -58,7 +38,7 @@ async def running(
     chosen: all_settings.WebRoleSettings,
     connect: Connect,
     time: clock.Clock,
-    report: Callable[[str, BaseException], None],
+    report: role.Report,
 ) -> AsyncIterator[int]:
     """
     Run the role for the length of the context; yields the port.
@@ -100,6 +80,7 @@ async def running(
             api = server.Api(chosen.api, opened, topics, reading, writing, authenticator)
             shown = pages.made(api, chosen.api, opened, topics, lambda: reading.progress, time)
             async with server.serving(api, chosen.api, shown) as port:
+                _log.info("web_role_started", kafka=chosen.kafka.bootstrap_servers)
                 yield port
 
 

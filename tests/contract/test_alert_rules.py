@@ -44,6 +44,9 @@ _TROUBLES: dict[str, dict[str, str]] = {
     "MrsRelayCertificateExpires": {"mrs_relay_certificate_not_after_seconds": "900000x100"},
     "MrsRelayWebFailing": {"mrs_relay_web_failing": "1x100"},
     "MrsRelayWebBehind": {"mrs_relay_web_behind_records": "2000x100"},
+    "MrsRelayLineageDelayed": {'mrs_relay_lineage_delayed_seconds{topic="l"}': "0+15x100"},
+    "MrsRelayLineageBehind": {'mrs_relay_lineage_lag_records{topic="l"}': "2000x100"},
+    "MrsRelayLineageNotSent": {'mrs_relay_lineage_events_total{topic="l",outcome="refused"}': "0x70 1x30"},
 }
 """Series, a value each 15 seconds, at whose end the alert fires."""
 
@@ -55,7 +58,7 @@ def test_prometheus_reads_the_rules() -> None:
 
 def test_rules_read_only_metrics_that_there_are() -> None:
     """By the names under which they can be queried, and only labels that they have."""
-    known = [*metric_reference.relay_families(), *metric_reference.web_families()]
+    known = [family for _, families in metric_reference.roles() for family in families]
     assert promtool.names() <= {name for family in known for name in metric_reference.names(family)}
 
 

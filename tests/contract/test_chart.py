@@ -6,6 +6,7 @@ import copy
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def test_rendered_files_are_up_to_date() -> None:
         ({"strimzi": {"enabled": True}}, "cluster"),
         ({"unknown": 1}, "unknown"),
         ({"web": {"enabled": True}}, "tokensSecret"),
+        ({"lineage": {"enabled": True}}, "url"),
+        ({"lineage": {"enabled": True, "url": "http://marquez"}}, r"settings\.kafka\.topics\.lineage"),
     ],
 )
 def test_values_that_cannot_work_are_refused(change: dict[str, Any], complaint: str) -> None:
@@ -132,11 +135,19 @@ def test_what_selects_pods_selects_pods_that_there_are(values: dict[str, Any]) -
         assert any(labels <= pod["metadata"]["labels"].items() for pod in pods), one["kind"]
 
 
+def _load(path: Path) -> Any:
+    return settings.load(path)
+
+
+_LOADERS: dict[str, Callable[[Path], Any]] = {"web": settings.load_web_role, "lineage": settings.load_forwarder}
+"""How a role reads its file; the workers' has no name of its own."""
+
+
 @_SETS
 def test_each_setting_of_the_files_is_one_that_the_relay_knows(
     values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both roles read their file, and what the values say is what they find."""
+    """Each role reads its file, and what the values say is what it finds."""
     for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
         monkeypatch.delenv(name)
     texts = {
@@ -147,20 +158,21 @@ def test_each_setting_of_the_files_is_one_that_the_relay_knows(
     for name, text in texts.items():
         path = tmp_path / f"{name}.toml"
         path.write_text(text)
-        found = settings.load_web_role(path) if name.endswith("-web") else settings.load(path)
+        found = _LOADERS.get(name.rpartition("-")[2], _load)(path)
         assert found.kafka.bootstrap_servers == values["kafka"]["bootstrapServers"]
         named = values["kafka"].get("security", {}).get("passwordSecret")
         assert str(found.kafka.security.password_file) == ("/etc/mrs-relay/kafka-password/value" if named else "None")
-    assert len(texts) == 1 + values.get("web", {}).get("enabled", True)
+    forwards = values.get("lineage", {}).get("enabled", False)
+    assert len(texts) == 1 + values.get("web", {}).get("enabled", True) + forwards
 
 
 def _settings_of(manifests: list[dict[str, Any]], role: str) -> dict[str, Any]:
-    (text,) = [
-        one["data"]["settings.toml"]
+    texts = {
+        one["metadata"]["name"].rpartition("-")[2]: one["data"]["settings.toml"]
         for one in _of(manifests, "ConfigMap")
-        if "settings.toml" in one["data"] and one["metadata"]["name"].endswith("-web") is (role == "web")
-    ]
-    return tomllib.loads(text)
+        if "settings.toml" in one["data"]
+    }
+    return tomllib.loads(texts[role])
 
 
 def test_the_web_role_is_a_user_of_its_own_and_its_replicas_share_the_key_of_logins() -> None:
@@ -179,6 +191,18 @@ def test_the_web_role_is_a_user_of_its_own_and_its_replicas_share_the_key_of_log
     assert secrets["StatefulSet"]["kafka-password"]["secretName"] == "kafka-relay"
     assert secrets["Deployment"]["kafka-password"]["secretName"] == "kafka-web"
     assert secrets["Deployment"]["web-session-key"]["secretName"] == "relay-session"
+
+
+def test_the_forwarder_has_its_own_user_and_its_secrets_alone() -> None:
+    """It reads the topic of lineage and calls the catalogue; keys of MRS and tokens of callers are not its own."""
+    manifests = helm.manifests(chart_values.EVERYTHING)
+    chosen = _settings_of(manifests, "lineage")
+    assert chosen.keys() == {"kafka", "engine", "forwarding", "log"}
+    assert chosen["kafka"]["security"]["username"] == "relay-lineage"
+    assert chosen["forwarding"]["url"] == chart_values.EVERYTHING["lineage"]["url"]
+    (pod,) = [_pod(one) for one in _of(manifests, "Deployment") if one["metadata"]["name"].endswith("-lineage")]
+    mounted = {one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one}
+    assert mounted == {"kafka-lineage", "kafka-cluster-ca", "marquez", "marquez-ca"}
 
 
 def test_the_service_may_have_a_port_that_a_pod_without_rights_cannot_take() -> None:
@@ -226,7 +250,8 @@ def test_strimzi_makes_the_topics_and_the_rights_of_the_relays_own_plan() -> Non
         assert (spec["partitions"], spec["replicas"]) == (planned[name].partitions, 3)
         assert spec["config"] == planned[name].configs
 
-    for role in ("relay", "web"):
+    roles: tuple[acl_plan.Role, ...] = ("relay", "web", "lineage")
+    for role in roles:
         (user,) = [one for one in _of(manifests, "KafkaUser") if one["metadata"]["name"].endswith(f"-{role}")]
         found = {
             (one["resource"]["name"], one["resource"]["patternType"] == "prefix", *one["operations"])

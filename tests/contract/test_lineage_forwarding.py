@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import json
 import pathlib
 import socket
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from aiohttp import web
 from tests.support import runtimes
 
-from mrs_relay import errors, lineage_role
+from mrs_relay import errors, lineage_role, role
 from mrs_relay import settings as all_settings
 from mrs_relay.common import logs
 from mrs_relay.forwarding import endpoint
@@ -62,8 +65,16 @@ def _free_port() -> int:
 def _chosen(port: int, token_file: pathlib.Path | None = None, **topics: str) -> all_settings.ForwarderSettings:
     kafka = runtimes.kafka_settings(topics=kafka_settings.Topics(status=None, **topics))
     url = f"http://127.0.0.1:{port}{_PATH}"
-    forwarding = forwarding_settings.ForwardingSettings(url=url, token_file=token_file, timeout_s=2, most_backoff_s=0.5)
+    forwarding = forwarding_settings.ForwardingSettings(
+        url=url, token_file=token_file, timeout_s=2, most_backoff_s=0.5, port=0
+    )
     return all_settings.ForwarderSettings(kafka=kafka, forwarding=forwarding)
+
+
+async def _forward(
+    chosen: all_settings.ForwarderSettings, broker: memory_broker.MemoryBroker, stop: asyncio.Event
+) -> None:
+    await role.until(stop, functools.partial(lineage_role.running, chosen, broker.for_group))
 
 
 async def _until(catalogue: _Catalogue, count: int) -> None:
@@ -83,7 +94,7 @@ async def test_endpoint_that_comes_late_and_falters_gets_every_event_in_order(tm
 
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(lineage_role.forward(chosen, broker.for_group, stop))
+        group.create_task(_forward(chosen, broker, stop))
         await asyncio.sleep(1)
         (tmp_path / "token").write_text("t0ken\n")
         async with catalogue.serving(port):
@@ -91,6 +102,48 @@ async def test_endpoint_that_comes_late_and_falters_gets_every_event_in_order(tm
         stop.set()
     assert catalogue.taken == ['{"n":0}', '{"n":2}', '{"n":3}', '{"n":4}']
     assert catalogue.callers == {"Bearer t0ken"}
+
+
+async def _asked(port: int, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as reply:
+        return reply.status, await reply.text()
+
+
+async def test_probes_and_metrics_say_whether_events_are_forwarded() -> None:
+    """Alive all the time; ready as long as the endpoint takes events, and the reason if not; counts, lag and delay."""
+    port, catalogue = _free_port(), _Catalogue()
+    chosen = _chosen(port, lineage=_TOPIC)
+    broker = memory_broker.MemoryBroker(chosen.kafka)
+    broker.create_topic(_TOPIC, 1)
+    broker.put(_TOPIC, 0, b"k", b'{"n":0}')
+
+    async with lineage_role.running(chosen, broker.for_group, _no_report) as own:
+
+        async def reasons() -> list[str]:
+            found: list[str] = json.loads((await _asked(own, "/ready"))[1])["reasons"]
+            return found
+
+        async with asyncio.timeout(20):
+            while not any("the endpoint has taken no event" in one for one in await reasons()):
+                await asyncio.sleep(0.05)
+        assert [(await _asked(own, path))[0] for path in ("/health", "/ready")] == [200, 503]
+        shown = (await _asked(own, "/metrics"))[1]
+        assert f'mrs_relay_lineage_ready{{topic="{_TOPIC}"}} 0.0' in shown
+        assert f'mrs_relay_lineage_lag_records{{partition="0",topic="{_TOPIC}"}} 1.0' in shown
+
+        async with catalogue.serving(port):
+            await _until(catalogue, 1)
+            async with asyncio.timeout(20):
+                while await reasons():
+                    await asyncio.sleep(0.05)
+            shown = (await _asked(own, "/metrics"))[1]
+    assert f'mrs_relay_lineage_events_total{{outcome="sent",topic="{_TOPIC}"}} 1.0' in shown
+    assert f'mrs_relay_lineage_ready{{topic="{_TOPIC}"}} 1.0' in shown
+    assert f'mrs_relay_lineage_delayed_seconds{{topic="{_TOPIC}"}} 0.0' in shown
+
+
+def _no_report(task: str, error: BaseException) -> None:
+    raise AssertionError(task) from error
 
 
 _FINAL = (200, 204, 400, 413, 422)
@@ -123,10 +176,10 @@ async def test_forwarder_without_topic_or_endpoint_does_not_start() -> None:
     stop = asyncio.Event()
     chosen = _chosen(1)
     with pytest.raises(errors.SettingsError, match=r"kafka\.topics\.lineage"):
-        await lineage_role.forward(chosen, memory_broker.MemoryBroker(chosen.kafka).for_group, stop)
+        await _forward(chosen, memory_broker.MemoryBroker(chosen.kafka), stop)
     chosen = _chosen(1, lineage=_TOPIC).model_copy(update={"forwarding": forwarding_settings.ForwardingSettings()})
     with pytest.raises(errors.SettingsError, match=r"forwarding\.url"):
-        await lineage_role.forward(chosen, memory_broker.MemoryBroker(chosen.kafka).for_group, stop)
+        await _forward(chosen, memory_broker.MemoryBroker(chosen.kafka), stop)
 
 
 def test_tenants_that_share_a_topic_share_a_group_that_does_not_change_with_them() -> None:

@@ -1,14 +1,17 @@
-"""Both roles start with exactly what the chart gives their pods: arguments, variables, settings and secrets."""
+"""All roles start with exactly what the chart gives their pods: arguments, variables, settings and secrets."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from tests.support import brokers, chart_values, child, helm, ports, roles, service, waiting
 
 pytestmark = pytest.mark.embedded
@@ -21,16 +24,42 @@ secret_key = "emulator-secret-key-for-local-use-only"
 """
 
 
-def _values(bootstrap: str, mrs: str) -> dict[str, Any]:
-    """Values for the brokers and the MRS of this machine, with secrets."""
-    topics = {name: f"chart.{name}" for name in ("requests", "events", "dead_letters", "control", "audit", "status")}
+_TOPICS = ("requests", "events", "dead_letters", "control", "audit", "status", "lineage")
+_TOKEN = "t0ken"  # noqa: S105 - the test's own
+
+
+def _values(bootstrap: str, mrs: str, catalogue: str) -> dict[str, Any]:
+    """Values for the brokers, the MRS and the catalogue of this machine, with secrets."""
+    topics = {name: f"chart.{name}" for name in _TOPICS}
     kafka = {"guarantee": "at-least-once", "app_id": "chart", "group_id": "chart", "topics": topics}
     return {
         "kafka": {"bootstrapServers": bootstrap},
         "mrs": {"endpoint": mrs, "credentialsSecret": {"name": "mrs", "key": "credentials.toml"}},
         "settings": {"kafka": kafka, "engine": {"poll_interval_s": 0.5}},
         "web": {"tokensSecret": {"name": "relay-tokens", "key": "tokens"}},
+        "lineage": {"enabled": True, "url": catalogue, "tokenSecret": {"name": "catalogue", "key": "token"}},
     }
+
+
+@contextlib.asynccontextmanager
+async def _catalogue(taken: list[dict[str, Any]]) -> AsyncIterator[str]:
+    """Take run events, from callers with the token; yields the address."""
+
+    async def take(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {_TOKEN}":
+            return web.Response(status=401)
+        taken.append(await request.json())
+        return web.Response(status=201)
+
+    app, port = web.Application(), ports.free_port()
+    app.router.add_post("/lineage", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"http://127.0.0.1:{port}/lineage"
+    finally:
+        await runner.cleanup()
 
 
 def _mounted(pod: dict[str, Any], manifests: list[dict[str, Any]], secrets: dict[str, str], root: Path) -> None:
@@ -58,39 +87,55 @@ def _started(pod: dict[str, Any], root: Path, log: Path, **more: str) -> child.C
     return roles.start(arguments, {**given, **more}, log)
 
 
-async def test_workers_and_web_role_start_with_what_their_pods_get(tmp_path: Path, embedded: brokers.TansuNode) -> None:
-    """They become ready where the probes ask, and a request is carried through."""
-    worker_port, web_port = ports.free_port(), ports.free_port()
-    with service.emulator(tmp_path, "--run-s", "1") as mrs:
-        values = _values(embedded.bootstrap, mrs.url)
-        manifests = helm.manifests(values)
-        (worker,) = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "StatefulSet"]
-        (web,) = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "Deployment"]
-        secrets = {"credentials.toml": _CREDENTIALS, "tokens": ""}
-        for name, pod in (("worker", worker), ("web", web)):
-            _mounted(pod, manifests, secrets, tmp_path / name)
+async def test_all_roles_start_with_what_their_pods_get(tmp_path: Path, embedded: brokers.TansuNode) -> None:
+    """They become ready where the probes ask, a request is carried through, and its runs reach the catalogue."""
+    taken: list[dict[str, Any]] = []
+    running: list[child.Child] = []
+    async with _catalogue(taken) as catalogue:
+        with service.emulator(tmp_path, "--run-s", "1") as mrs:
+            pods = _pods(helm.manifests(_values(embedded.bootstrap, mrs.url, catalogue)), tmp_path)
+            config = str(tmp_path / "worker/settings/settings.toml")
+            made = child.Child(
+                [sys.executable, "-m", "mrs_relay", "topics", "create", "--config", config], log=tmp_path / "topics.log"
+            )
+            assert await asyncio.to_thread(made.wait, waiting.LIMIT_S) == 0, made.log.read_text()
+            try:
+                started = {}
+                for name, pod in pods.items():
+                    port = ports.free_port()
+                    given = {f"MRS_RELAY_{_PORTS[name]}": str(port)}
+                    running.append(_started(pod, tmp_path / name, tmp_path / f"{name}.log", **given))
+                    started[name] = running[-1], port
+                for name, (process, port) in started.items():
+                    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                        path = pods[name]["containers"][0][probe]["httpGet"]["path"]
+                        await roles.until(functools.partial(roles.answers, port, path), process)
 
-        config = str(tmp_path / "worker/settings/settings.toml")
-        made = child.Child(
-            [sys.executable, "-m", "mrs_relay", "topics", "create", "--config", config], log=tmp_path / "topics.log"
-        )
-        assert await asyncio.to_thread(made.wait, waiting.LIMIT_S) == 0, made.log.read_text()
+                deployment = service.Deployment(embedded.bootstrap, "chart", mrs.url, tmp_path, "at-least-once")
+                await deployment.send([(b"k", service.job("r-1"))])
+                events = await deployment.until_ended(["r-1"])
+                assert events[-1].state == "succeeded"
+                await roles.until(lambda: len(taken) > 1, started["lineage"][0])
+                assert [one["eventType"] for one in taken] == ["START", "COMPLETE"]
+            finally:
+                for process in running:
+                    assert await asyncio.to_thread(process.stop, 30) == 0
 
-        relay = _started(worker, tmp_path / "worker", tmp_path / "relay.log", MRS_RELAY_WEB__PORT=f"{worker_port}")
-        shown = _started(web, tmp_path / "web", tmp_path / "web.log", MRS_RELAY_API__PORT=f"{web_port}")
-        try:
-            for pod, process, port in ((worker, relay, worker_port), (web, shown, web_port)):
-                for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-                    path = pod["containers"][0][probe]["httpGet"]["path"]
-                    await roles.until(functools.partial(roles.answers, port, path), process)
 
-            deployment = service.Deployment(embedded.bootstrap, "chart", mrs.url, tmp_path, "at-least-once")
-            await deployment.send([(b"k", service.job("r-1"))])
-            events = await deployment.until_ended(["r-1"])
-            assert events[-1].state == "succeeded"
-        finally:
-            for process in (relay, shown):
-                assert await asyncio.to_thread(process.stop, 30) == 0
+_PORTS = {"worker": "WEB__PORT", "web": "API__PORT", "lineage": "FORWARDING__PORT"}
+"""The variable of the port that each role's probes ask."""
+
+
+def _pods(manifests: list[dict[str, Any]], root: Path) -> dict[str, dict[str, Any]]:
+    """Return the pod of each role, with its files laid below `root`."""
+    secrets = {"credentials.toml": _CREDENTIALS, "tokens": "", "token": _TOKEN}
+    pods = {}
+    for one in manifests:
+        if one["kind"] in {"StatefulSet", "Deployment"}:
+            name, pod = one["metadata"]["name"].rpartition("-")[2], one["spec"]["template"]["spec"]
+            _mounted(pod, manifests, secrets, root / name)
+            pods[name] = pod
+    return pods
 
 
 def test_the_fewest_values_name_no_file_that_nothing_mounts() -> None:

@@ -1,130 +1,229 @@
-"""The rights that `topics acls` prints are enough on a Kafka that allows nothing else, and each of them is needed."""
+"""
+The rights that `topics acls` prints are enough on a Kafka that allows nothing else, and each of them is needed.
+
+On three brokers with Kafka's own authorizer each role has a user with all its rights, and one without each of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
+import json
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
+import aiohttp
 import pytest
-from tests.support import child, secured, service, waiting
+import structlog
+from aiohttp import web
+from tests.support import child, ports, secured, service, waiting
 
+from mrs_relay import client as relay_client
+from mrs_relay import errors, lineage_role, web_role
+from mrs_relay import settings as all_settings
 from mrs_relay.cli import topic_rights
+from mrs_relay.common import clock
+from mrs_relay.forwarding import settings as forwarding_settings
 from mrs_relay.kafka import settings
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import acl_plan, topic_setup
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
-_ALL = "relay"
-_NAME = "rights"
-
-
-def _settings(kafka: secured.Secured, user: str) -> settings.KafkaSettings:
-    topics = {name: f"{_NAME}.{name.replace('_', '-')}" for name in ("requests", "events", "dead_letters", "control")}
-    topics |= {"status": f"{_NAME}.status"}
-    return settings.KafkaSettings.model_validate(
-        {
-            "bootstrap_servers": kafka.sasl,
-            "app_id": _NAME,
-            "group_id": _NAME,
-            "topics": topics,
-            "security": {
-                "protocol": "SASL_SSL",
-                "mechanism": "PLAIN",
-                "ca_file": kafka.ca_file,
-                "username": user,
-                "password": secured.PASSWORD,
-            },
-        }
-    )
+_NAME: Final = "rights"
+_ROLES: Final[tuple[acl_plan.Role, ...]] = ("relay", "web", "lineage", "producer", "subscriber")
+_TOPICS: Final = {
+    **{name: f"{_NAME}.{name.replace('_', '-')}" for name in ("requests", "events", "dead_letters", "control")},
+    **{name: f"{_NAME}.{name}" for name in ("status", "audit", "lineage")},
+}
+_INCLUDED: Final = ("transactional-id", "Describe")
+"""The one right that another one includes: to write with a transactional id."""
 
 
-def _single(rules: tuple[acl_plan.Acl, ...]) -> list[acl_plan.Acl]:
-    """Take the rules apart: one operation each."""
+def _settings(bootstrap: str, security: dict[str, object] | None = None) -> settings.KafkaSettings:
+    given = {"bootstrap_servers": bootstrap, "app_id": _NAME, "group_id": _NAME, "topics": _TOPICS}
+    return settings.KafkaSettings.model_validate({**given, **({"security": security} if security else {})})
+
+
+def _single(role: acl_plan.Role) -> list[acl_plan.Acl]:
+    """Take the rules of a role apart: one operation each."""
+    rules = acl_plan.acls(_settings("any"), role)
     return [dataclasses.replace(rule, operations=(operation,)) for rule in rules for operation in rule.operations]
 
 
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[secured.Secured, dict[str, acl_plan.Acl]]]:
-    """
-    Run a broker that allows what its rules say and nothing else.
+def _lacking(role: acl_plan.Role) -> dict[str, acl_plan.Acl]:
+    """Return the users who lack one right of the role, with it."""
+    return {f"{role}{number}": rule for number, rule in enumerate(_single(role))}
 
-    Besides the user with all rights it knows one for each of them, who lacks it.
-    """
-    rules = _single(acl_plan.acls(settings.KafkaSettings(app_id=_NAME, group_id=_NAME), "relay"))
-    lacking = {f"without{number}": rule for number, rule in enumerate(rules)}
-    with secured.start(tmp_path_factory.mktemp("strict"), users=lacking, authorized=True) as kafka:
-        open_ = _settings(kafka, _ALL).model_copy(
-            update={"bootstrap_servers": kafka.node.bootstrap, "security": settings.KafkaSettings().security}
-        )
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Strict:
+    """A Kafka that allows what its rules say and nothing else."""
+
+    kafka: secured.Secured
+
+    def settings(self, user: str) -> settings.KafkaSettings:
+        login = {"protocol": "SASL_SSL", "mechanism": "PLAIN", "username": user, "password": secured.PASSWORD}
+        return _settings(self.kafka.sasl, {**login, "ca_file": self.kafka.ca_file})
+
+    def environment(self, user: str) -> dict[str, str]:
+        given = {f"KAFKA__TOPICS__{name.upper()}": value for name, value in _TOPICS.items()}
+        return given | self.kafka.settings("SASL_SSL", KAFKA__SECURITY__USERNAME=user)
+
+    def deployment(self, mrs: str, workdir: Path, user: str) -> service.Deployment:
+        more = self.environment(user)
+        return service.Deployment(self.kafka.node.bootstrap, _NAME, mrs, workdir, more=more)
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Strict]:
+    """Run three brokers, make the topics, and give each role's users their rights by the printed commands."""
+    users = [user for role in _ROLES for user in (role, *_lacking(role))]
+    with secured.start_cluster(tmp_path_factory.mktemp("strict"), users) as kafka:
+        open_ = _settings(kafka.node.bootstrap)
 
         async def create() -> None:
             async with client.KafkaBroker(open_).admin() as admin:
                 await topic_setup.create(admin, open_)
 
         asyncio.run(create())
-        mine = _single(acl_plan.acls(_settings(kafka, _ALL), "relay"))
-        lacking = dict(zip(lacking, mine, strict=True))
-        kafka.node.tools(_allowing(rule, lacking) for rule in mine)
-        yield kafka, lacking
+        kafka.node.tools(_allowing(rule, role) for role in _ROLES for rule in _single(role))
+        yield _Strict(kafka)
 
 
-def _allowing(rule: acl_plan.Acl, lacking: dict[str, acl_plan.Acl]) -> list[str]:
-    """Return the printed command for a rule, which holds for all users but the one who lacks it."""
-    (text,) = topic_rights.commands([rule], "any", f"User:{_ALL}")
+def _allowing(rule: acl_plan.Acl, role: acl_plan.Role) -> list[str]:
+    """Return the printed command for a rule, which holds for all users of the role but the one who lacks it."""
+    (text,) = topic_rights.commands([rule], "any", f"User:{role}")
     words = shlex.split(text.partition("\n")[2])[3:]
-    others = [name for name, without in lacking.items() if without != rule]
+    others = [name for name, without in _lacking(role).items() if without != rule]
     principals = [word for name in others for word in ("--allow-principal", f"User:{name}")]
     return ["org.apache.kafka.tools.AclCommand", *words, *principals]
 
 
-def _environment(kafka: secured.Secured, user: str) -> dict[str, str]:
-    chosen = _settings(kafka, user)
-    given = {f"KAFKA__TOPICS__{name.upper()}": value for name, value in chosen.topics.model_dump().items() if value}
-    given |= kafka.settings("SASL_SSL", KAFKA__SECURITY__USERNAME=user)
-    return given | {"KAFKA__APP_ID": _NAME, "KAFKA__GROUP_ID": _NAME}
+# What runs, as which user
 
 
-async def test_the_printed_rights_are_enough(
-    strict: tuple[secured.Secured, dict[str, acl_plan.Acl]], tmp_path: Path
-) -> None:
-    """A relay that has them, and no others, carries a request through, and Kafka refuses it nothing."""
-    kafka, _ = strict
-    with service.emulator(tmp_path, "--run-s", "1") as mrs:
-        deployment = service.Deployment(kafka.node.bootstrap, _NAME, mrs.url, tmp_path, more=_environment(kafka, _ALL))
-        relay = deployment.start_relay("all")
-        try:
-            await deployment.send([(b"k", service.job("r-1"))])
-            events = await deployment.until_ended(["r-1"])
-            assert events[-1].state == "succeeded", relay.log.read_text()
-        finally:
-            assert await asyncio.to_thread(relay.stop, 30) == 0
-    text = relay.log.read_text()
-    assert "uthoriz" not in text
-    assert "not_allowed" not in text
-    assert "a right on" not in text
+@contextlib.asynccontextmanager
+async def _web(strict: _Strict, user: str, workdir: Path) -> AsyncIterator[str]:
+    """Run the web role in this process; yields its address."""
+    chosen = all_settings.WebRoleSettings.model_validate(
+        {"api": {"port": 0}, "read_model": {"database": f"sqlite:///{workdir / user}.db"}}
+    ).model_copy(update={"kafka": strict.settings(user)})
+    async with web_role.running(chosen, client.KafkaBroker, clock.SystemClock(), _no_failure) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
-async def test_without_any_one_of_them_it_says_which(
-    strict: tuple[secured.Secured, dict[str, acl_plan.Acl]], tmp_path: Path
-) -> None:
-    """The topic and the operation, or the group, or the transactional ids; what Kafka includes is not missed."""
-    kafka, lacking = strict
+@contextlib.asynccontextmanager
+async def _forwarder(strict: _Strict, user: str, url: str = "http://127.0.0.1:9/") -> AsyncIterator[str]:
+    """Run the forwarder in this process; yields its address."""
+    forwarding = forwarding_settings.ForwardingSettings(url=url, port=0)
+    chosen = all_settings.ForwarderSettings(kafka=strict.settings(user), forwarding=forwarding)
+    async with lineage_role.running(chosen, client.KafkaBroker, _no_failure) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def _no_failure(task: str, error: BaseException) -> None:
+    raise AssertionError(task) from error
+
+
+async def _call(verb: str, url: str, body: object = None) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.request(verb, url, json=body) as reply:
+        return reply.status, await reply.text()
+
+
+_SQL: Final = {"cluster": "0cb31ee8-0000-4000-8000-000000000001", "engine": "spark", "statement": "select 1"}
+
+
+async def _sent(url: str, request_id: str) -> tuple[int, str]:
+    return await _call("POST", f"{url}/v1/requests", {"id": request_id, "type": "mrs.sql.submit", "data": _SQL})
+
+
+async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
+    ends_s = time.monotonic() + waiting.LIMIT_S
+    while not await condition():
+        assert time.monotonic() < ends_s
+        await asyncio.sleep(0.2)
+
+
+async def test_the_printed_rights_are_enough(strict: _Strict, tmp_path: Path) -> None:
+    """With them, and no others, a request is sent, carried through, shown and forwarded; Kafka refuses nothing."""
+    taken: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        taken.append(await request.text())
+        return web.Response(status=201)
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner, port = web.AppRunner(app), ports.free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        with service.emulator(tmp_path, "--run-s", "1") as mrs, structlog.testing.capture_logs() as logs:
+            relay = strict.deployment(mrs.url, tmp_path, "relay").start_relay("all")
+            try:
+                async with (
+                    _web(strict, "web", tmp_path) as shown,
+                    _forwarder(strict, "lineage", f"http://127.0.0.1:{port}/") as forwarder,
+                ):
+                    request = json.loads(service.job("r-1"))
+                    assert (await _call("POST", f"{shown}/v1/requests", request))[0] == 202
+                    status, answer = await _call(
+                        "PUT", f"{shown}/v1/controls/cluster%2Fc-9", {"mode": "hold", "reason": "x"}
+                    )
+                    assert status < 300, answer
+
+                    async def is_cancelled() -> bool:
+                        status, _ = await _call("POST", f"{shown}/v1/requests/r-1/cancel", {"note": "late"})
+                        return status != 404
+
+                    await _until(is_cancelled)
+
+                    async def is_over() -> bool:
+                        assert relay.alive, relay.log.read_text()
+                        _, text = await _call("GET", f"{shown}/v1/requests?text=r-1")
+                        return any(f'"{state}"' in text for state in ("succeeded", "cancelled")) and len(taken) > 1
+
+                    await _until(is_over)
+                    assert (await _call("GET", f"{shown}/ready"))[0] == 200
+                    assert (await _call("GET", f"{forwarder}/ready"))[0] == 200
+            finally:
+                assert await asyncio.to_thread(relay.stop, 30) == 0
+    finally:
+        await runner.cleanup()
+    text = relay.log.read_text() + str(logs)
+    assert [word for word in ("uthoriz", "not_allowed", "the right", "does not allow") if word in text] == []
+
+
+# Without any one of them
+
+
+async def test_without_any_one_of_them_the_relay_says_which(strict: _Strict, tmp_path: Path) -> None:
+    """The check of its start, or its log, names operation and resource, and the command that gives the right."""
     silent = []
-    for user, rule in lacking.items():
+    for user, rule in _lacking("relay").items():
         if rule.kind == "group":
-            said = await asyncio.to_thread(_of_a_relay, kafka, user, tmp_path)
+            said = await asyncio.to_thread(_of_a_relay, strict, user, tmp_path)
         else:
-            said = await _of_the_check(_settings(kafka, user))
-        included = rule.kind == "transactional-id" and rule.operations == ("Describe",)
-        expected = rule.name if rule.kind == "topic" else "a right on"
-        if not included and expected not in said:
+            said = await _of_the_check(strict.settings(user))
+        if (rule.kind, *rule.operations) != _INCLUDED and not _names(rule, said):
             silent.append((rule, said))
     assert silent == []
+
+
+def _names(rule: acl_plan.Acl, said: str) -> bool:
+    """Whether a text names what is missing, and the line to add; Kafka's refusal may be of more than one operation."""
+    (operation,) = rule.operations
+    option = f"--{rule.kind} {rule.name}"
+    lines = [part for part in said.split("`") if part.startswith("kafka-acls.sh") and option in part]
+    if operation == "DescribeConfigs":  # a warning about all topics, with the line for the first one
+        return "DESCRIBE_CONFIGS" in said and rule.name in said
+    return any(f"--operation {operation}" in line for line in lines)
 
 
 async def _of_the_check(chosen: settings.KafkaSettings) -> str:
@@ -132,21 +231,87 @@ async def _of_the_check(chosen: settings.KafkaSettings) -> str:
     try:
         async with client.KafkaBroker(chosen).admin() as admin:
             report = await topic_setup.check(admin, chosen)
-    except Exception as error:  # noqa: BLE001 - what it says is what is tested
+    except errors.StreamDown as error:
         return str(error)
     return "\n".join(str(finding) for finding in report.findings)
 
 
-def _of_a_relay(kafka: secured.Secured, user: str, workdir: Path) -> str:
+def _of_a_relay(strict: _Strict, user: str, workdir: Path) -> str:
     """Return the log of a relay that cannot join its group."""
-    deployment = service.Deployment(
-        kafka.node.bootstrap, _NAME, "http://127.0.0.1:9", workdir, more=_environment(kafka, user)
-    )
-    relay: child.Child = deployment.start_relay(user)
+    relay: child.Child = strict.deployment("http://127.0.0.1:9", workdir, user).start_relay(user)
     try:
         ends_s = time.monotonic() + waiting.LIMIT_S
-        while "a right on" not in (said := relay.log.read_text()) and time.monotonic() < ends_s and relay.alive:
+        while "the right" not in (said := relay.log.read_text()) and time.monotonic() < ends_s and relay.alive:
             time.sleep(0.2)
         return said
     finally:
         relay.stop(20)
+
+
+async def test_without_any_one_of_them_the_web_role_says_which(strict: _Strict, tmp_path: Path) -> None:
+    """What it cannot read is in its log or in `/ready`; what it cannot send, in its answer."""
+    silent = []
+    for user, rule in _lacking("web").items():
+        with structlog.testing.capture_logs() as logs:
+            async with _web(strict, user, tmp_path) as url:
+                said = await _of_a_role(logs, functools.partial(_web_answers, url, user), rule)
+        if said:
+            silent.append((rule, said))
+    assert silent == []
+
+
+async def _web_answers(url: str, user: str) -> str:
+    """Do what needs rights, and return what the role answers."""
+    found = [
+        await _call("GET", f"{url}/ready"),
+        await _sent(url, f"{user}-{time.time_ns()}"),
+        await _call("PUT", f"{url}/v1/controls/cluster%2Fc-9", {"mode": "hold", "reason": "x"}),
+        await _call("POST", f"{url}/v1/requests/{user}/resolve", {"verdict": "failed", "note": "looked"}),
+        await _call("GET", f"{url}/v1/audit"),
+    ]
+    return "\n".join(text for _, text in found)
+
+
+async def test_without_any_one_of_them_the_forwarder_says_which(strict: _Strict) -> None:
+    """It is not ready, and its log and `/ready` say why."""
+    silent = []
+    for user, rule in _lacking("lineage").items():
+        with structlog.testing.capture_logs() as logs:
+            async with _forwarder(strict, user) as url:
+
+                async def asked(url: str = url) -> str:
+                    return (await _call("GET", f"{url}/ready"))[1]
+
+                said = await _of_a_role(logs, asked, rule)
+        if said:
+            silent.append((rule, said))
+    assert silent == []
+
+
+async def _of_a_role(
+    logs: Sequence[structlog.typing.EventDict], asked: Callable[[], Awaitable[str]], rule: acl_plan.Acl
+) -> str:
+    """Wait until a role names the right; returns what it said instead, "" if it did."""
+    ends_s = time.monotonic() + 40
+    while True:
+        said = await asked() + "\n".join(map(str, logs))
+        if _names(rule, said):
+            return ""
+        if time.monotonic() > ends_s:
+            return said
+        await asyncio.sleep(0.5)
+
+
+@pytest.mark.parametrize("role", ["producer", "subscriber"])
+async def test_without_any_one_of_them_the_client_says_which(strict: _Strict, role: acl_plan.Role) -> None:
+    """Its own error names the right."""
+    (rule,) = _single(role)
+    chosen = strict.settings("subscriber" if role == "producer" else "producer")
+    with structlog.testing.capture_logs() as logs:
+        try:
+            async with relay_client.RelayClient(chosen, source="/rights") as sending:
+                await sending.submit(relay_client.sql("c-1", "spark", "select 1"))
+            said = ""
+        except errors.RelayError as error:
+            said = str(error)
+    assert _names(rule, said + str(logs)), said

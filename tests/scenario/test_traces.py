@@ -180,14 +180,25 @@ def _id(span: Any) -> str:
 
 
 async def test_a_trace_that_is_not_sampled_has_no_spans() -> None:
-    """Neither one whose producer says so, nor one beyond the share that is wanted; the events carry it all the same."""
-    for ratio, traceparent in ((1.0, spans.TRACEPARENT[:-2] + "00"), (0.0, spans.TRACEPARENT), (0.0, None)):
+    """Neither one whose producer says so, nor a request without one beyond the share; the events carry it on."""
+    for ratio, traceparent in ((1.0, spans.TRACEPARENT[:-2] + "00"), (0.0, None)):
         kept = spans.Kept(ratio)
         async with _start(kept) as relay:
             relay.put(service.job("r-1"), traceparent=traceparent)
             await relay.until_ended(["r-1"], 600)
             assert _carried(relay) == {traceparent}
         assert kept.spans == []
+
+
+async def test_a_trace_that_its_producer_samples_is_continued_whatever_the_share() -> None:
+    """Else traces of requests would have holes where the relay is."""
+    kept = spans.Kept(ratio=0.0)
+    async with _start(kept) as relay:
+        relay.put(service.job("r-1"), traceparent=spans.TRACEPARENT)
+        relay.put(service.job("r-2"))
+        await relay.until_ended(["r-1", "r-2"], 600)
+    _is_whole(kept, spans.TRACE)
+    assert {_id(span) for span in kept.named("request")} == {"r-1"}
 
 
 async def test_a_malformed_trace_context_is_passed_on_and_not_traced() -> None:

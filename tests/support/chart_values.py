@@ -72,6 +72,13 @@ EVERYTHING: Final[dict[str, Any]] = {
         "headersSecret": {"name": "collector", "key": "headers"},
         "authoritySecret": {"name": "collector-ca", "key": "ca.crt"},
     },
+    "lineage": {
+        "enabled": True,
+        "url": "https://marquez.example/api/v1/lineage",
+        "tokenSecret": {"name": "marquez", "key": "token"},
+        "authoritySecret": {"name": "marquez-ca", "key": "ca.crt"},
+        "kafka": {"username": "relay-lineage", "passwordSecret": {"name": "kafka-lineage", "key": "password"}},
+    },
     "keda": {"enabled": True, "prometheus": "http://prometheus:9090", "maxReplicas": 12},
     "prometheus": {
         "serviceMonitor": {

@@ -16,7 +16,9 @@ PIECE_BYTES = 7
 
 
 @dataclass(frozen=True)
-class _Object:
+class Object:
+    """An object that is read; `size` is what its head says."""
+
     content: bytes
     size: int
 
@@ -41,6 +43,8 @@ class ObjectDoor:
         listings: the folder of every listing.
         deleted: the key of every object that was removed.
         failing: so many of the next listings and removals fail.
+        parts: the spans of all parts that were read.
+        lost_part: after so many parts one is not read, once; -1: none.
     """
 
     mrs: core.Emulator
@@ -51,6 +55,8 @@ class ObjectDoor:
     listings: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     failing: int = 0
+    parts: list[tuple[int, int]] = field(default_factory=list)
+    lost_part: int = -1
 
     def connect(self, group: settings.ObsSettings) -> transport.Transport:
         """As `wiring.opened` wants it."""
@@ -62,6 +68,9 @@ class ObjectDoor:
         assert keys.access
         await self.mrs.settle_objects()
         self.opened.append(str(place))
+        return Object(*await self._found(place))
+
+    async def _found(self, place: paths.Place) -> tuple[bytes, int]:
         await asyncio.sleep(LATENCY_S)
         if self.silent:
             self.silent -= 1
@@ -79,7 +88,26 @@ class ObjectDoor:
         if self.broken:
             self.broken -= 1
             content = content[:-1]
-        return _Object(content, found.size)
+        return content, found.size
+
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """The size, for a read in parts."""
+        assert keys.access
+        content, size = await self._found(place)
+        return transport.Head(size, str(len(content)))
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """A part; the troubles are those of `open`."""
+        assert keys.access
+        assert head.tag
+        content, _ = await self._found(place)
+        if len(self.parts) == self.lost_part:
+            self.lost_part = -1
+            raise errors.ObsDown("the connection was lost")
+        self.parts.append(span)
+        return content[span[0] : span[1]]
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
         """All pages of one listing, of a few objects each."""

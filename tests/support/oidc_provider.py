@@ -35,6 +35,7 @@ class Provider:
         codes: what was asked for, by the codes that are not used yet.
         exchanges: the requests to exchange a code, with their headers.
         secret: of its client, which says so by HTTP basic authentication; None: the client is public.
+        quotes: whether its refusals quote what they refuse.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class Provider:
         self.codes: dict[str, dict[str, str]] = {}
         self.exchanges: list[tuple[dict[str, str], dict[str, str]]] = []
         self.secret: str | None = None
+        self.quotes = False
 
     def rotate(self, name: str = "second") -> None:
         """Sign with another key, which takes the place of the former."""
@@ -97,7 +99,8 @@ class Provider:
             form["redirect_uri"],
         )
         if asked is None or not is_right or not self._is_client(request, form):
-            return web.json_response({"error": "invalid_grant"}, status=400)
+            why = f"invalid {dict(request.headers)} {form}" if self.quotes else "invalid_grant"
+            return web.json_response({"error": why}, status=400)
         claims = {"nonce": asked["nonce"], "aud": CLIENT, **self.claims}
         access = "opaque" if self.access is None else self.token(**self.access)
         return web.json_response({"token_type": "Bearer", "access_token": access, "id_token": self.token(**claims)})

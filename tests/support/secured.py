@@ -75,9 +75,6 @@ def start(
     workdir: Path,
     host: str = "127.0.0.1",
     realm: kerberos.Realm | None = None,
-    *,
-    users: Iterable[str] = (),
-    authorized: bool = False,
 ) -> Iterator[Secured]:
     """
     Run a node whose certificate is for `host`; with a realm it takes Kerberos tickets, too.
@@ -86,8 +83,6 @@ def start(
         workdir: for its files.
         host: of the certificate.
         realm: where its Kerberos tickets come from.
-        users: more names that may log in by PLAIN, with the same password.
-        authorized: whether users may do only what ACLs allow; the listener without security may do everything.
 
     Raises:
         BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
@@ -99,12 +94,39 @@ def start(
     scram = [f"--add-scram={kind}=[name={USER},password={PASSWORD}]" for kind in _SCRAM]
     jvm = [*brokers.QUICK_JVM] if realm is None else [*brokers.QUICK_JVM, f"-Djava.security.krb5.conf={realm.conf}"]
     node = brokers.KafkaNode(workdir, scram, jvm)
-    node.add(_properties(node, tls, sasl, files) | _mechanisms(realm, [USER, *users]) | (_STRICT if authorized else {}))
+    node.add(_properties(node, tls, sasl, files) | _mechanisms(realm, [USER]))
     try:
         node.start()
         yield Secured(node, tls, sasl, files["ca"], files["client"], files["stranger"], realm, files["server"])
     finally:
         node.close()
+
+
+@contextlib.contextmanager
+def start_cluster(workdir: Path, users: Iterable[str]) -> Iterator[Secured]:
+    """
+    Run three nodes on which these users, who log in by PLAIN, may do only what ACLs allow.
+
+    What comes of it is their first node, which may do everything without a login, and the addresses of all.
+
+    Raises:
+        BrokerMissing: run `make kafka` first. ChildFailed: one did not start; the message ends with its log.
+    """
+    files = {name: workdir / f"{name}.pem" for name in ("ca", "server", "client", "stranger")}
+    _issue("127.0.0.1", files)
+    cluster = brokers.KafkaCluster(workdir, jvm=brokers.QUICK_JVM)
+    addresses = [tuple(f"127.0.0.1:{ports.free_port()}" for _ in range(2)) for _ in cluster.nodes]
+    known = list(users)
+    for node, (tls, sasl) in zip(cluster.nodes, addresses, strict=True):
+        node.add(_properties(node, tls, sasl, files) | _mechanisms(None, known) | _STRICT)
+    try:
+        cluster.start()
+        tls, sasl = (",".join(one) for one in zip(*addresses, strict=True))
+        yield Secured(
+            cluster.nodes[0], tls, sasl, files["ca"], files["client"], files["stranger"], None, files["server"]
+        )
+    finally:
+        cluster.close()
 
 
 def _issue(host: str, files: Mapping[str, Path]) -> None:

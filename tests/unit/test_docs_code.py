@@ -31,8 +31,8 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "docs/old-clusters.md": {(1,): "tests/e2e/test_v11_clusters.py"},
     "docs/plain-host.md": {(2, 3): "tests/e2e/test_plain_host.py"},
     "docs/reference.md": {tuple(range(1, 11)): "tests/unit/test_docs_code.py"},
-    "docs/relay-client.md": {tuple(range(1, 7)): "tests/unit/client/test_examples.py"},
-    "docs/results.md": {(1, 3, 4): "tests/unit/test_results_page.py"},
+    "docs/relay-client.md": {tuple(range(1, 9)): "tests/unit/client/test_examples.py"},
+    "docs/results.md": {(1, 3, 4, 6, 7): "tests/unit/test_results_page.py"},
     "docs/uploads.md": {(1, 2, 3, 4): "tests/unit/test_uploads_page.py"},
     "docs/security.md": {(1,): "tests/unit/test_security_page.py"},
     "docs/subscribe.md": {(1, 2, 3, 4): "tests/e2e/test_docs_examples.py"},
@@ -92,7 +92,10 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         1: "kcat with a placeholder for the cluster; its message is checked here",
         2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",
     },
-    "docs/results.md": {2: "settings; tests/e2e/test_results.py starts relays with them"},
+    "docs/results.md": {
+        2: "settings; tests/e2e/test_results.py starts relays with them",
+        5: "a setting; tests/e2e/test_chunks.py makes the topic with it",
+    },
     "docs/running.md": {1: "as in README.md"},
     "docs/tenants.md": {2: "a message of the relay"},
     "docs/lineage.md": {

@@ -256,3 +256,22 @@ def test_delivery_without_a_folder_is_refused(file: pathlib.Path) -> None:
         settings.load(file)
     file.write_text(file.read_text() + '[tenants.nightly.results]\npath = "obs://lake/nightly"\n')
     assert settings.load(file).tenancies
+
+
+def test_parent_of_spark_programs_without_a_topic_of_lineage_is_refused(file: pathlib.Path) -> None:
+    """There would be no run to name: for no tenant, or for the one that asks for it; a topic of one is enough."""
+    before = file.read_text()
+    file.write_text(f"{before}[lineage]\nspark_parent = true\n")
+    with pytest.raises(
+        errors.SettingsError, match=r"lineage\.spark_parent does nothing without kafka\.topics\.lineage"
+    ):
+        settings.load(file)
+    file.write_text(f"{before}[tenants.nightly.lineage]\nspark_parent = true\n")
+    with pytest.raises(
+        errors.SettingsError, match=r"nightly\.lineage\.spark_parent .* tenants\.nightly\.lineage_topic"
+    ):
+        settings.load(file)
+    owned = before.replace('requests = "nightly.requests"', 'requests = "nightly.requests"\nlineage_topic = "own"')
+    for group in ("lineage", "tenants.nightly.lineage"):
+        file.write_text(f"{owned}[{group}]\nspark_parent = true\n")
+        assert settings.load(file).tenancies

@@ -41,7 +41,7 @@ def main(action: str) -> int:
 
 
 def _plan() -> dict[str, Any]:
-    named = kafka_settings.Topics(latest="mrs.latest", lineage="mrs.lineage")
+    named = kafka_settings.Topics(latest="mrs.latest", lineage="mrs.lineage", results="mrs.results")
     kafka = kafka_settings.KafkaSettings(partitions=_MANY, replication_factor=3, topics=named)
     topics = [
         {
@@ -51,7 +51,7 @@ def _plan() -> dict[str, Any]:
         }
         for topic in topic_rights.strimzi_topics(kafka)
     ]
-    roles: tuple[acl_plan.Role, ...] = ("relay", "web")
+    roles: tuple[acl_plan.Role, ...] = ("relay", "web", "lineage")
     return {
         "topics": topics,
         "acls": {role: [_rule(kafka, rule) for rule in acl_plan.acls(kafka, role)] for role in roles},

@@ -237,7 +237,7 @@ async def serving(api: Api, chosen: settings.ApiSettings, pages: Pages) -> Async
         max_line_size=_LINE_BYTES,
         max_field_size=_LINE_BYTES,
     )
-    setting = "api.port (MRS_RELAY_API__PORT)"
-    async with http_server.listening(runner, chosen.host, chosen.port, setting=setting, tls=tls) as port:
+    address = http_server.Address(chosen.host, chosen.port, "api.port (MRS_RELAY_API__PORT)")
+    async with http_server.listening(runner, address, tls) as port:
         _log.info("api_started", host=chosen.host, port=port, tls=tls is not None, open=not chosen.access.is_set)
         yield port

@@ -20,7 +20,7 @@ import mrs_relay
 from mrs_relay import errors, tenants
 from mrs_relay.cli import connect, ledger_import, options, run, view
 from mrs_relay.common import clock
-from mrs_relay.engine.model import job_records, perhaps_sent
+from mrs_relay.engine.model import imported, job_records
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records, topic_io
 from mrs_relay.kafka.ledger_files import last_values, ledger_file, snapshot
@@ -77,10 +77,18 @@ class Tally:
         if live is None:
             self.missing += 1
         elif live != value:
-            if _was_put_in_doubt(value, live):
-                self.in_doubt += 1
-            else:
-                self.different += 1
+            self._compare_jobs(value, live)
+
+    def _compare_jobs(self, value: bytes, live: bytes) -> None:
+        try:
+            before, after = job_records.decode(value), job_records.decode(live)
+        except errors.StateUnreadable:
+            self.different += 1
+            return
+        if imported.was_put_in_doubt(before, after):
+            self.in_doubt += 1
+        elif not imported.is_same(before, after):
+            self.different += 1
 
     def row(self, *, compared: bool) -> dict[str, Any]:
         """Return the row for programs."""
@@ -289,15 +297,6 @@ async def _verify(path: Path, found: Mapping[str, tenants.ResolvedTenant], *, on
                 tally.more = len(live) - (head.values - tally.missing)
         tallies.append(tally)
     return tallies
-
-
-def _was_put_in_doubt(before: bytes, after: bytes) -> bool:
-    """Whether an import has made the one value of the other; see `perhaps_sent`."""
-    try:
-        was, now = job_records.decode(before), job_records.decode(after)
-    except errors.StateUnreadable:
-        return False
-    return was != now and perhaps_sent.perhaps_sent(was, now.intent_ms) == now
 
 
 def _show(tallies: Sequence[Tally], *, compared: bool, is_output: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from mrs_relay import errors, tenants
 from mrs_relay.cli import audit, connect, options
 from mrs_relay.common import clock
-from mrs_relay.engine.model import job_records, jobs, perhaps_sent
+from mrs_relay.engine.model import imported, job_records, jobs
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records, topic_io
 from mrs_relay.kafka import settings as kafka_settings
@@ -236,7 +236,8 @@ async def _fill(checked: _Import) -> list[Filled]:
                 if partition.is_filled:
                     filled.kept = head.values
                 else:
-                    unsent = await _add(partition, content, filled, _Rule(checked, kafka.ledger_format))
+                    rule = _Rule(checked, kafka.ledger_format, _old_offset(checked.wanted, head, target))
+                    unsent = await _add(partition, content, filled, rule)
                     if not checked.wanted.dry_run:
                         await partition.finish(unsent)
                 if partition.kept_offset is not None:
@@ -247,24 +248,37 @@ async def _fill(checked: _Import) -> list[Filled]:
     return done
 
 
+def _old_offset(wanted: Wanted, head: ledger_file.Partition, target: filling.Target) -> int | None:
+    """Return the offset before which all jobs of a partition arrived in another topic; None: it was the same one."""
+    is_same = wanted.start == "exported" or (head.topic_id is not None and head.topic_id == target.topic_id)
+    return None if is_same else head.next_offset or 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What becomes of a value on its way, and the ledger format of those that change."""
+    """
+    What becomes of a value on its way.
+
+    Attributes:
+        checked: the import.
+        ledger_format: of those that change.
+        old_offset: the next one of the old topic; None: the new topic has the same offsets.
+    """
 
     checked: _Import
     ledger_format: int
+    old_offset: int | None
 
     def changed(self, value: bytes, filled: Filled) -> bytes:
         """Return the value as the ledger gets it, and count what was done."""
         job = job_records.decode(value)
         filled.choosing += job.state is jobs.State.CHOOSING
-        if self.checked.wanted.is_final:
-            return value
-        doubtful = perhaps_sent.perhaps_sent(job, self.checked.now_ms)
-        if doubtful is job:
-            return value
-        filled.in_doubt += 1
-        return job_records.encode(doubtful, self.ledger_format)
+        changed = job if self.old_offset is None else imported.from_other_topic(job, self.old_offset)
+        if not self.checked.wanted.is_final:
+            doubtful = imported.perhaps_sent(changed, self.checked.now_ms)
+            filled.in_doubt += doubtful is not changed
+            changed = doubtful
+        return value if changed is job else job_records.encode(changed, self.ledger_format)
 
 
 async def _add(

@@ -1,7 +1,8 @@
 """
-Make the page docs/metrics.md from the collectors of both roles: each metric's kind, labels and meaning.
+Make the page docs/metrics.md from the collectors of all roles: each metric's kind, labels and meaning.
 
-Neighbours: `web.metrics` and `api.metrics` make the metrics, `cli.reference` writes and checks the page.
+Neighbours: `web.metrics`, `api.metrics` and `forwarding.metrics` make the metrics, `cli.reference` writes and checks
+the page.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from prometheus_client import core
 from mrs_relay.api import metrics as web_role
 from mrs_relay.common import histograms
 from mrs_relay.engine import views
+from mrs_relay.forwarding import metrics as forwarding
+from mrs_relay.forwarding import status
 from mrs_relay.read_model import projector
 from mrs_relay.web import metrics as relay
 
 _HEAD: Final = """\
 # Metrics
 
-Made by `make operations` from the code in `service/mrs_relay/web/` and `service/mrs_relay/api/`; do not edit it.
+Made by `make operations` from the code in `service/mrs_relay/web/`, `api/` and `forwarding/`; do not edit it.
 
-`mrs-relay serve` and `mrs-relay web` answer `GET /metrics`: in OpenMetrics, with exemplars, if the caller accepts that
-(Prometheus with `--enable-feature=exemplar-storage`), else in Prometheus' text format. An exemplar is the `trace_id`
+Each role answers `GET /metrics`: in OpenMetrics, with exemplars, if the caller accepts that (Prometheus with
+`--enable-feature=exemplar-storage`), else in Prometheus' text format. An exemplar is the `trace_id`
 of a request's `traceparent`.
 
 The labels `tenant` and `connection` are there only where tenants are configured. Labels have bounded values: of
@@ -47,10 +50,27 @@ def web_families() -> list[core.Metric]:
     return list(web_role.Collector(lambda: web_role.Snapshot(projector.Progress())).collect())
 
 
+def lineage_families() -> list[core.Metric]:
+    """Return the metrics of `lineage forward`."""
+    topic = status.Status(
+        "topic", is_joined=True, kafka_error="", faults=(), delayed_s=0, lags={}, counts=status.Counts()
+    )
+    return list(forwarding.Collector(lambda: [topic]).collect())
+
+
+def roles() -> list[tuple[str, list[core.Metric]]]:
+    """Return the metrics of each role, with its title."""
+    return [
+        ("The relay: `mrs-relay serve`", relay_families()),
+        ("`mrs-relay web`", web_families()),
+        ("`mrs-relay lineage forward`", lineage_families()),
+    ]
+
+
 def markdown() -> str:
     """Return the page."""
     lines = [_HEAD]
-    for title, families in (("The relay: `mrs-relay serve`", relay_families()), ("`mrs-relay web`", web_families())):
+    for title, families in roles():
         lines += [f"## {title}", "", "| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
         lines += [*map(_row, sorted(families, key=lambda one: one.name)), ""]
     return "\n".join(lines)

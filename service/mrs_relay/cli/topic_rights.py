@@ -6,18 +6,12 @@ Neighbours: `kafka.topics.acl_plan` says which rights, `kafka.topics.topic_setup
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka.topics import acl_plan, topic_setup
 
-_OPTIONS: Final[dict[acl_plan.Kind, str]] = {
-    "topic": "--topic",
-    "group": "--group",
-    "transactional-id": "--transactional-id",
-}
 _STRIMZI_KINDS: Final[dict[acl_plan.Kind, str]] = {
     "topic": "topic",
     "group": "group",
@@ -28,11 +22,7 @@ _STRIMZI_KINDS: Final[dict[acl_plan.Kind, str]] = {
 def commands(rules: Sequence[acl_plan.Acl], bootstrap: str, principal: str) -> Iterator[str]:
     """Yield a comment and a command of Kafka's own tool for each rule."""
     for rule in rules:
-        pattern = "prefixed" if rule.prefixed else "literal"
-        words = ["kafka-acls.sh", "--bootstrap-server", bootstrap, "--add", "--allow-principal", principal]
-        words += [word for operation in rule.operations for word in ("--operation", operation)]
-        words += [_OPTIONS[rule.kind], rule.name, "--resource-pattern-type", pattern]
-        yield f"# {rule.reason}\n{shlex.join(words)}"
+        yield f"# {rule.reason}\n{acl_plan.command(rule, bootstrap, principal)}"
 
 
 def resources(

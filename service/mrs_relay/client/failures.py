@@ -4,6 +4,7 @@ Errors that a handle raises; all are `errors.RelayError`.
     ClientClosed          the client was closed, or its reader ended; the request itself continues
     EventsMissing         events of the request were not seen; the stream can be read on behind the gap
     NotAcknowledged       Kafka did not acknowledge the message; a StreamError
+    RowsMissing           the result has no rows, or not all of them can be read
     RequestEnded          the request did not succeed; carries the last event's data
     ├─ RequestRejected    never carried out
     ├─ RequestFailed      refused by MRS, or ended badly
@@ -39,6 +40,10 @@ class EventsMissing(errors.RelayError):
         )
         self.before = before
         self.found = found
+
+
+class RowsMissing(errors.RelayError):
+    """The result has no rows, or not all of them can be read; the text says why."""
 
 
 class NotAcknowledged(errors.StreamError):

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, Self
 
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.client import failures, files, handle, reading, register, sending, wording
+from mrs_relay.client import failures, files, handle, reading, register, rows, sending, wording
 from mrs_relay.common import tasks
 from mrs_relay.kafka import records, settings, topic_io
 from mrs_relay.kafka.adapter import client as kafka_client
-from mrs_relay.messages import requests
+from mrs_relay.messages import events, requests
 
 _POLL_S: Final = 0.5
 _WISHES: Final[frozenset[type[object]]] = frozenset({requests.JobCancel, requests.JobResolve})
@@ -65,7 +66,7 @@ class RelayClient:
 
     @property
     def following(self) -> int:
-        """The number of followed requests; ended ones are dropped."""
+        """The number of followed requests; ended ones are dropped, unless their rows may come late."""
         return len(self._followed)
 
     async def __aenter__(self) -> Self:
@@ -169,7 +170,11 @@ class RelayClient:
             BadMessage: this client follows it already. ClientClosed.
         """
         found = handle.Handle(
-            source or self._source, request_id, key=key or request_id.encode(), attached=True, cancel=self._cancel
+            source or self._source,
+            request_id,
+            key=key or request_id.encode(),
+            attached=True,
+            cancel=self._cancel,
         )
         self._follow(found)
         try:
@@ -179,14 +184,18 @@ class RelayClient:
             self._followed.drop(found)
             raise
         found.release(past)
-        if found.ended:
+        if not found.is_followed:
             self._followed.drop(found)
         return found
 
     def _follow(self, one: handle.Handle) -> None:
+        one.fetch = self._fetch
         if self._closed is not None:
             raise failures.ClientClosed(str(self._closed)) from self._closed
         self._followed.add(one)
+
+    def _fetch(self, data: events.EventData) -> AsyncIterator[bytes]:
+        return rows.fetched(self._broker, data)
 
     async def _cancel(self, target: handle.Handle) -> None:
         if target.ended:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Annotated
 from urllib.parse import urlsplit
+
+import pydantic
 
 
 def keeps_secrets(url: str) -> bool:
@@ -25,3 +28,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def without_login(address: str) -> str:
+    """
+    Return an address of the settings, which logs and errors show.
+
+    Raises:
+        ValueError: it holds a user or a password; the error does not show it.
+    """
+    if "@" in urlsplit(address).netloc:
+        raise ValueError("must hold no user and password: addresses are shown in logs")
+    return address
+
+
+Plain = Annotated[str, pydantic.AfterValidator(without_login)]
+"""An address without user and password."""

@@ -8,8 +8,11 @@ or a password.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from mrs_relay import errors
 
 _MOST_FRAMES: Final = 24
 _PACKAGE: Final = "mrs_relay"
@@ -30,6 +33,34 @@ def stack(error: BaseException) -> str:
     if len(frames) > _MOST_FRAMES:
         frames = [*frames[:half], f"({len(frames) - 2 * half} more)", *frames[-half:]]
     return " > ".join(frames)
+
+
+def trace(error: BaseException) -> str:
+    """
+    Return what Python prints of an unexpected error and its causes, without the texts of errors that are not our own.
+
+    Of a failure of the system its usual text is shown, such as "No such file or directory".
+    """
+    return "\n".join(_traced(error))
+
+
+def _traced(error: BaseException) -> Iterator[str]:
+    for number, one in enumerate(reversed(_chain(error))):
+        if number:
+            yield "\nThe error above led to this one:\n"
+        yield "Traceback (most recent call last):"
+        yield from (line.rstrip() for line in traceback.format_tb(one.__traceback__))
+        yield f"{type(one).__name__}{_own_text(one)}"
+        if isinstance(one, BaseExceptionGroup):
+            for inner in one.exceptions:
+                yield from (f"  | {line}" for part in _traced(inner) for line in part.splitlines())
+
+
+def _own_text(error: BaseException) -> str:
+    if isinstance(error, errors.RelayError):
+        return f": {error}"
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return f": {strerror}" if isinstance(strerror, str) else ""
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -69,5 +69,11 @@ class Histogram:
     def add_traced(self, took_s: float, traceparent: str | None, at_ms: int) -> None:
         """Count one whose request has a trace, or none; a `traceparent` that is malformed counts as none."""
         bucket = self.add(took_s)
-        if traceparent is not None and (trace := _TRACE.match(traceparent)) is not None:
-            self.exemplars[bucket] = Exemplar(trace[1], took_s, at_ms / 1000)
+        if (found := trace_id(traceparent)) is not None:
+            self.exemplars[bucket] = Exemplar(found, took_s, at_ms / 1000)
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """Return the id of a `traceparent`'s trace; None: it is malformed, or there is none."""
+    found = None if traceparent is None else _TRACE.match(traceparent)
+    return None if found is None else found[1]

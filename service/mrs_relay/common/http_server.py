@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import NamedTuple
 
 import prometheus_client
 from aiohttp import web
@@ -15,18 +16,29 @@ from prometheus_client import registry as collectors
 from mrs_relay import errors
 
 
+class Address(NamedTuple):
+    """
+    An address of the settings.
+
+    Attributes:
+        host: address to listen on.
+        port: 0 takes a free one.
+        setting: name of the port's setting, for errors.
+    """
+
+    host: str
+    port: int
+    setting: str
+
+
 @contextlib.asynccontextmanager
-async def listening(
-    runner: web.AppRunner, host: str, port: int, *, setting: str, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[int]:
+async def listening(runner: web.AppRunner, address: Address, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """
     Serve for the length of the context; yields the port.
 
     Args:
         runner: of the application, not yet set up.
-        host: address to listen on.
-        port: 0 takes a free one.
-        setting: name of the port's setting, for the error.
+        address: to listen on.
         tls: of the server; None: it speaks plain HTTP.
 
     Raises:
@@ -35,9 +47,10 @@ async def listening(
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port, ssl_context=tls).start()
+            await web.TCPSite(runner, address.host, address.port, ssl_context=tls).start()
         except OSError as error:
-            raise errors.SettingsError(f"{setting}: cannot listen on {host}:{port}: {error.strerror}") from error
+            where = f"{address.host}:{address.port}"
+            raise errors.SettingsError(f"{address.setting}: cannot listen on {where}: {error.strerror}") from error
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
@@ -61,6 +74,14 @@ async def metrics(request: web.Request, registry: prometheus_client.CollectorReg
         parts.append(encode(_Families((family,))).removesuffix(end))
         await asyncio.sleep(0)
     return web.Response(body=b"".join((*parts, end)), headers={"Content-Type": content_type})
+
+
+def registry_of(collector: collectors.Collector) -> prometheus_client.CollectorRegistry:
+    """Make a registry of a role's own metrics and of those of the process."""
+    own = prometheus_client.CollectorRegistry()
+    own.register(collector)
+    prometheus_client.ProcessCollector(registry=own)
+    return own
 
 
 class _Families(collectors.Collector):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -22,3 +22,14 @@ class LogSettings(pydantic.BaseModel):
 
     names: logs.LogNames = "plain"
     """Names of the fields of JSON lines: our own, the Elastic Common Schema's ("ecs"), or OpenTelemetry's ("otel")."""
+
+    lines_per_minute: Annotated[int, pydantic.Field(ge=0, le=1_000_000)] = 600
+    """
+    Lines of one event name, or of one library, that are written within a minute; 0: no limit. The first line that is
+    left out is announced (`lines_limited`), and when the minute is over their number is written (`lines_left_out`).
+    """
+
+
+def set_up(chosen: LogSettings) -> None:
+    """Set the log up as the settings say."""
+    logs.setup(level=chosen.level, style=chosen.format, names=chosen.names, most=chosen.lines_per_minute)

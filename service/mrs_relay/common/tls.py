@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from mrs_relay import errors
+
 log = structlog.get_logger(__name__)
 
 
@@ -60,6 +62,19 @@ def rotating(files: Sequence[Path], make: Callable[[], ssl.SSLContext]) -> Rotat
     context._seen = _stamps(files)  # noqa: SLF001 - the same
     context._current = make()  # noqa: SLF001 - the same
     return context
+
+
+def trusting(ca_file: Path, setting: str) -> ssl.SSLContext:
+    """
+    Make a client's context that trusts the authorities of a file, which it follows.
+
+    Raises:
+        SettingsError: the file cannot be used; the error names the setting.
+    """
+    try:
+        return rotating([ca_file], lambda: ssl.create_default_context(cafile=ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise errors.SettingsError(f"{setting} {ca_file} cannot be used: {error}") from error
 
 
 def _stamps(files: Sequence[Path]) -> tuple[object, ...]:

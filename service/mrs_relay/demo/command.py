@@ -143,7 +143,13 @@ async def _play(stage: demo_stage.Stage, timeout_s: float) -> run.Code:
         out.print()
         out.print(answer)
 
-    found = [*story.checks(), demo_view.with_rows(ended), await _dead_letter(stage), await _effects(stage, ended)]
+    found = [
+        *story.checks(),
+        demo_view.with_rows(ended),
+        demo_view.with_cause(ended),
+        await _dead_letter(stage),
+        await _effects(stage, ended),
+    ]
     out.print()
     out.print(demo_view.checks(found))
     return run.Code.OK if all(check.holds for check in found) else run.Code.FAILED

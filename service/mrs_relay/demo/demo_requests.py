@@ -25,6 +25,9 @@ RESULTS: Final = "obs://demo/answers"
 LOGS: Final = "obs://demo/logs"
 """The folder in which the emulator leaves the logs of jobs."""
 
+OUT_OF_MEMORY: Final = "nightly-etl"
+"""The job that fails, and whose log says why."""
+
 INLINE: Final = {"deliver": "inline"}
 """Asks for rows that MRS leaves in OBS, by the field `result` of a request."""
 
@@ -122,7 +125,7 @@ def _trouble() -> list[Planned]:
     broken = compose.Defaults(source=SOURCE, validate=False)
 
     return [
-        _job("nightly-etl", "SparkSubmit", ["obs://demo/etl.jar"], {"emulator.cause": "memory"}, expected="failed"),
+        _job(OUT_OF_MEMORY, "SparkSubmit", ["obs://demo/etl.jar"], {"emulator.cause": "memory"}, expected="failed"),
         _planned(
             "no-such-table",
             "mrs.sql.submit",

@@ -222,6 +222,7 @@ def _environment(stage: Stage) -> dict[str, str]:
         "MRS__ACCESS_KEY": pair.access_key,
         "MRS__SECRET_KEY": pair.secret_key.get_secret_value(),
         "RESULTS__PATH": demo_requests.RESULTS,
+        "CAUSES__PATH": demo_requests.LOGS,
         "OBS__ENDPOINT": f"http://127.0.0.1:{stage.ports.obs}",
         "OBS__PATH_STYLE": "true",
         "KAFKA__SESSION_TIMEOUT_MS": "6000",  # the embedded broker delays a group's first member by half of it

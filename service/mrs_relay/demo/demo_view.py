@@ -141,6 +141,10 @@ def answers(ended: Sequence[Ended]) -> Iterable[console.RenderableType]:
         if (title := _ANSWERS.get(one.planned.message.id)) is not None and (statement := _statement(one)) is not None:
             names = [column.name for column in statement.columns]
             yield view.rows_table(statement.rows, title=title, most=_ROWS, names=names)
+    for one in ended:
+        if one.row is not None and one.row.detail:
+            log = one.row.detail.splitlines()[-_ROWS:]
+            yield view.plain("\n".join([f"{one.planned.message.id}: {one.row.reason}", *(f"  {line}" for line in log)]))
 
 
 def with_rows(ended: Sequence[Ended]) -> Check:
@@ -148,6 +152,14 @@ def with_rows(ended: Sequence[Ended]) -> Check:
     missing = [one.planned.what for one in ended if one.planned.message.id in _ANSWERS and not _rows(one)]
     text = f"no rows came from {', '.join(missing)}" if missing else f"rows of {ENGINES_WITH_ROWS} are in their events"
     return Check(not missing, text)
+
+
+def with_cause(ended: Sequence[Ended]) -> Check:
+    """Check that the job that was to run out of memory says so."""
+    reasons = [one.row.reason for one in ended if one.planned.message.id == demo_requests.OUT_OF_MEMORY and one.row]
+    holds = any("(out_of_memory)" in reason for reason in reasons)
+    words = "was read from its log" if holds else "is not in its event"
+    return Check(holds, f"the cause of {demo_requests.OUT_OF_MEMORY}'s failure {words}")
 
 
 def _rows(one: Ended) -> Sequence[Any]:

@@ -35,28 +35,35 @@ def end(
     """Publish the last event and shrink the job to the fields that its idempotency key still needs."""
     if reason is not None:
         reason = from_mrs(job, reason)
-    if result is not None and result.unavailable:
-        says = redaction.redact(result.unavailable, kinds.of(job).asked(job))[: reasons.MAX_MESSAGE]
-        result = result.model_copy(update={"unavailable": says})
-
+    result = bounded(job, result)
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     updated, event = build_event(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     if state is jobs.State.REJECTED:
         return decisions.Decision(rejected(updated, now_ms, config), (event,), commands.Command.RELEASE)
-    expires_ms = now_ms + config.remember_ms
-    shrunk = _replace(
+    kept = _replace(
         updated,
         work=None,
         doubt=None,
-        traceparent=None,
-        tracestate=None,
-        sender=None,
-        asked_sender=None,
-        expires_ms=expires_ms,
+        expires_ms=now_ms + config.remember_ms,
         rows_until_ms=now_ms + config.keep_rows_ms if config.keep_rows_ms and _has_folders(updated) else 0,
     )
-    return decisions.Decision(shrunk, (event,), commands.Command.RELEASE)
+    if job.late_until_ms:  # one more event follows
+        return decisions.Decision(kept, (event,), commands.Command.COLLECT_LATE)
+    return decisions.Decision(without_sender(kept), (event,), commands.Command.RELEASE)
+
+
+def without_sender(job: jobs.Job) -> jobs.Job:
+    """Return a job without what only further events need: the trace, and who sent its messages."""
+    return _replace(job, traceparent=None, tracestate=None, sender=None, asked_sender=None)
+
+
+def bounded(job: jobs.Job, result: events.Result | None) -> events.Result | None:
+    """Return a result whose text is within its limits, and without the request's values."""
+    if result is None or not result.unavailable:
+        return result
+    says = redaction.redact(result.unavailable, kinds.of(job).asked(job))[: reasons.MAX_MESSAGE]
+    return result.model_copy(update={"unavailable": says})
 
 
 def _has_folders(job: jobs.Job) -> bool:
@@ -118,8 +125,7 @@ def build_event(
     is_granted = reason is not None and job.stop is not None and reason.kind == job.stop.kind
     if repeated:
         reason = reason or job.reason
-        is_over = jobs.TRAITS[job.state].last
-        result = events.Result(location=job.location) if job.location and is_over else None
+        result = result or _named(job)
 
     kind = kinds.of(job)
     data = events.EventBody(
@@ -149,6 +155,13 @@ def build_event(
         sender=job.asked_sender if is_granted and not repeated else job.sender,
     )
     return updated, event
+
+
+def _named(job: jobs.Job) -> events.Result | None:
+    """Return the result of a job that has ended, as far as the ledger has it."""
+    if job.location is None or not jobs.TRAITS[job.state].last:
+        return None
+    return events.Result(location=job.location, late_until=_moment(job.late_until_ms))
 
 
 def _mrs_view(job: jobs.Job) -> events.BodyMrs | None:

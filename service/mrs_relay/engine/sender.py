@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from mrs_relay.common import faults, tasks
-from mrs_relay.engine import activity, alarms
+from mrs_relay.engine import activity, alarms, log_context
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import internal_errors
 from mrs_relay.engine.model import facts, jobs
@@ -57,7 +57,7 @@ class SubmissionSender:
             epoch: of that commit; the submission is sent only in this epoch.
         """
         self._activities.of(key).sent = job
-        self._tasks.start(self._submit(key, job, epoch), name=f"submit {job.id}")
+        self._tasks.start(self._submit(key, job, epoch), name=f"submit {job.id}", context=log_context.about(job))
 
     async def next_landed(self) -> bool:
         """Wait until one of the submissions in flight has its outcome; returns False at once if there is none."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from mrs_relay.common import tasks
-from mrs_relay.engine import alarms
+from mrs_relay.engine import alarms, log_context
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.kafka import lease as leases
@@ -39,7 +39,8 @@ class JobStopper:
 
     def stop(self, job: jobs.Job) -> asyncio.Task[None]:
         """Start to stop a job; the caller cancels the task when the job has ended."""
-        return self._task_supervisor.start(self._stop(job), name=f"kill {job.mrs_name or job.id}")
+        name = f"kill {job.mrs_name or job.id}"
+        return self._task_supervisor.start(self._stop(job), name=name, context=log_context.about(job))
 
     async def _stop(self, job: jobs.Job) -> None:
         while True:
@@ -55,9 +56,8 @@ class JobStopper:
         for job_id in job.duplicates:
             if job_id not in self._duplicates:
                 self._duplicates.add(job_id)
-                self._task_supervisor.start(
-                    self._stop_duplicate(key, job, job_id), name=f"stop duplicate {job_id} of {job.mrs_name}"
-                )
+                work, name = self._stop_duplicate(key, job, job_id), f"stop duplicate {job_id} of {job.mrs_name}"
+                self._task_supervisor.start(work, name=name, context=log_context.about(job))
 
     async def _stop_duplicate(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
         while True:

@@ -369,7 +369,7 @@ class UnitOfWork:
         """Apply the changes to the partition's jobs after the commit; yields the commands to carry out now."""
         counts = self._context.counts
         counts.commits += 1
-        counts.events.update((event.subject, event.data.state) for event in self._events)
+        counts.events.update((event.subject, event.word) for event in self._events)
         counts.dead_letters.update(letter.code for letter in self._dead_letters)
         traces, partition = self._context.traces, self._lease.partition
         traces.committed(partition, self._now_ms, self._changed, self._base, self._events)

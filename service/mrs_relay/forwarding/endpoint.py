@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from mrs_relay import errors
-from mrs_relay.common import faults
+from mrs_relay.common import faults, tls
 from mrs_relay.forwarding import settings
 
 _LATER: Final = frozenset(
@@ -91,12 +91,14 @@ async def opened(chosen: settings.ForwardingSettings) -> AsyncIterator[Endpoint]
     Open the endpoint of the settings for the length of the context.
 
     Raises:
-        SettingsError: the settings name none.
+        SettingsError: the settings name none, or `ca_file` cannot be used.
     """
     if chosen.url is None:
         raise errors.SettingsError(
             "forwarding.url (MRS_RELAY_FORWARDING__URL): expected the address that takes OpenLineage events, got none"
         )
     timeout = aiohttp.ClientTimeout(total=chosen.timeout_s)
-    async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+    trusted = True if chosen.ca_file is None else tls.trusting(chosen.ca_file, "forwarding.ca_file")
+    connector = aiohttp.TCPConnector(ssl=trusted)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as session:
         yield Endpoint(session, chosen.url, chosen.token_file)

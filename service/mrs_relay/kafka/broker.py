@@ -109,10 +109,12 @@ class Cluster:
     Attributes:
         brokers: their number, with those that are down and keep a replica of a described topic.
         topics: by name.
+        refused: topics asked for by name of which Kafka says that we may not see them; they may be there.
     """
 
     brokers: int
     topics: Mapping[str, Topic]
+    refused: frozenset[str] = frozenset()
 
     @property
     def leaderless(self) -> frozenset[records.Position]:
@@ -250,11 +252,7 @@ class GroupConsumer(Protocol):
         """Return the offset that the group has committed, or None. Raises StreamDown."""
 
     async def is_mirror(self, position: records.Position) -> bool:
-        """
-        Return whether this service, in any process, wrote the offset that the group has committed.
-
-        False where the broker keeps no notes beside offsets. Raises StreamDown.
-        """
+        """Whether this service, in any process, wrote the group's offset; False without notes. Raises StreamDown."""
 
     async def commit(
         self,
@@ -321,8 +319,11 @@ class LogReader(Protocol):
     def part(self) -> float:
         """Part of the offsets readable at the start that `read` has passed, from 0 to 1; for people."""
 
-    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+    async def read_stored(self, timeout_s: float) -> Sequence[records.Stored]:
         """Return the next records, or none after `timeout_s` seconds. Raises StreamDown, BatchUnreadable."""
+
+    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+        """Do the same, with more of each record."""
 
     def seek(self, offset: int) -> None:
         """Read on from an offset, or from the first record behind it."""
@@ -359,8 +360,14 @@ class Admin(Protocol):
     async def partition_counts(self) -> Mapping[str, int]:
         """Return all topics with their numbers of partitions; creates none by the question."""
 
-    async def cluster(self) -> Cluster:
-        """Describe all brokers and topics; creates none by the question."""
+    async def cluster(self, asked: Sequence[str] = ()) -> Cluster:
+        """
+        Describe all brokers and topics; creates none by the question.
+
+        Args:
+            asked: names of topics; those that are not among all are asked for by name, as Kafka hides in silence only
+                what is not.
+        """
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Return the configuration of existing topics, without the values that the broker does not report."""

@@ -350,7 +350,7 @@ class Ledger:
             replay.add(read)
             self.read_part = reader.part
 
-    async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
+    async def _read(self, reader: brokers.LogReader) -> Sequence[records.Stored]:
         return await log_reading.next_records(reader, self._input, self._options.restore_timeout_s)
 
     def _settle_in(self, claim_offset: int) -> None:

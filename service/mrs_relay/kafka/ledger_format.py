@@ -26,6 +26,7 @@ does not read it refuses the log. So a ledger has its lower format again when no
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -114,7 +115,7 @@ def format_header(mark: int) -> records.Headers:
     return ((_FORMAT_HEADER, str(mark).encode()),)
 
 
-def topic_id(record: records.Record) -> str | None:
+def topic_id(record: records.Stored) -> str | None:
     """Return the id of the input topic from the record that ends a commit; None if it has none."""
     return next((content.decode() for name, content in record.headers if name == _TOPIC_HEADER), None)
 
@@ -124,7 +125,7 @@ def live_header(live_from: int) -> records.Headers:
     return ((_LIVE_HEADER, str(live_from).encode()),) if live_from else ()
 
 
-def live_from(record: records.Record) -> int:
+def live_from(record: records.Stored) -> int:
     """Return the offset at which the values begin that memory holds, from the record that ends a commit; 0: unknown."""
     return _header(record.headers, _LIVE_HEADER) or 0
 
@@ -134,12 +135,12 @@ def token(claim_offset: int) -> records.Headers:
     return ((_TOKEN_HEADER, str(claim_offset).encode()),)
 
 
-def written_under(record: records.Record) -> int | None:
+def written_under(record: records.Stored) -> int | None:
     """Return the offset of the claim under which a record was written; None: it was written in a transaction."""
     return _header(record.headers, _TOKEN_HEADER)
 
 
-def require_known_format(position: records.Position, record: records.Record) -> None:
+def require_known_format(position: records.Position, record: records.Stored) -> None:
     """Raise NewerFormat, or StateUnreadable, for a claim or the end of a commit that this version does not read."""
     try:
         if record.key == CLAIM:
@@ -176,7 +177,7 @@ def require_format(position: records.Position, found: int) -> None:
         )
 
 
-def unreadable(position: records.Position, record: records.Record, error: Exception) -> errors.StateUnreadable:
+def unreadable(position: records.Position, record: records.Stored, error: Exception) -> errors.StateUnreadable:
     """Return the error for a record that is not one of a ledger."""
     return errors.StateUnreadable(
         f"the ledger of {position} contains an unreadable record at offset {record.offset}: {error}"
@@ -238,7 +239,8 @@ class Replay:
         self._previous_claim = previous_claim
         self._cold = cold
         self._newest_claim = live_from or -1
-        self._tentative: list[tuple[bytes, bytes | None, int]] = []
+        self._tentative: list[cold_records.Written] = []
+        self._tentative_outbox: list[cold_records.Written] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
         self._holds_state = False
@@ -301,7 +303,7 @@ class Replay:
             )
         return None
 
-    def add(self, read: Sequence[records.Record]) -> None:
+    def add(self, read: Sequence[records.Stored]) -> None:
         """
         Replay the next records, in order; records after the reader's claim are ignored.
 
@@ -324,7 +326,7 @@ class Replay:
             if self.done:
                 return
 
-    def _add(self, record: records.Record) -> None:
+    def _add(self, record: records.Stored) -> None:
         key = record.key
         if key is None:
             return
@@ -344,20 +346,21 @@ class Replay:
         elif key == OFFSETS:
             self._committed(record)
         elif key.startswith(_OUTBOX):
-            self._tentative.append((key, record.value, record.offset))
+            self._tentative_outbox.append((key, record.value, record.offset))
 
-    def _outdated(self, record: records.Record) -> bool:
+    def _outdated(self, record: records.Stored) -> bool:
         written_under = _header(record.headers, _TOKEN_HEADER)
         return written_under is not None and written_under < self._newest_claim
 
-    def _claimed(self, record: records.Record) -> None:
+    def _claimed(self, record: records.Stored) -> None:
         claimed = _claim_decoder.decode(record.value or b"{}")
         require_format(self._position, claimed.format)
         self._newest_claim = record.offset
         if claimed.nonce == self._nonce:
             self.claim_offset = record.offset
-            self.stale_keys.update(key for key, _, _ in self._tentative)
+            self.stale_keys.update(key for key, _, _ in [*self._tentative, *self._tentative_outbox])
             self._tentative.clear()
+            self._tentative_outbox.clear()
         elif self._previous_claim is not None and record.offset > self._previous_claim:
             self.foreign_claims += self._is_foreign(claimed.nonce)
 
@@ -365,25 +368,30 @@ class Replay:
         """Whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
-    def _committed(self, record: records.Record) -> None:
+    def _committed(self, record: records.Stored) -> None:
         require_format(self._position, _header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
-        for key, value, offset in self._tentative:
-            is_outbox = key.startswith(_OUTBOX)
-            target: Values = self._outbox if is_outbox else self._values
-            is_cold = self._cold is not None and not is_outbox and self._cold.replayed(key, value, offset)
+        values, read = self._values, self._tentative
+        are_cold = itertools.repeat(False, len(read)) if self._cold is None else self._cold.replayed(read)
+        for (key, value, _), is_cold in zip(read, are_cold, strict=True):
             if value is None or is_cold:
-                target.pop(key, None)
+                values.pop(key, None)
             else:
-                target[key] = value
+                values[key] = value
+        for key, value, _ in self._tentative_outbox:
+            if value is None:
+                self._outbox.pop(key, None)
+            else:
+                self._outbox[key] = value
         self._tentative.clear()
+        self._tentative_outbox.clear()
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
         self.topic_id = topic_id(record)
         self.offsets = _offsets_decoder.decode(record.value or b"{}")
 
 
-def _header(headers: records.Headers, name: str) -> int | None:
+def _header(headers: Sequence[tuple[str, bytes]], name: str) -> int | None:
     for found, content in headers:
         if found == name:
             return int(content)

@@ -58,7 +58,7 @@ class Security(group.Group):
     """File with the SASL password instead of `password`; white space at its end does not count. It is read again for
     each new connection."""
 
-    token_endpoint: str | None = None
+    token_endpoint: addresses.Plain | None = None
     """OAUTHBEARER: address that issues tokens for `client_id` (OAuth 2.0 client credentials, RFC 6749 section 4.4). A
     token is renewed when four fifths of its life have passed. Expected https://; http:// on the loopback address."""
 

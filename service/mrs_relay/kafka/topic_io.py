@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker, records
+from mrs_relay.kafka.topics import acl_plan
 
 _POLL_S: Final = 0.5
 _SEND_RECORDS: Final = 500
@@ -270,7 +271,7 @@ async def send(kafka: TopicWriter, outgoing: Sequence[records.Outgoing]) -> None
     Raises:
         StreamDown, Fenced: some records are perhaps not written. SettingsError: a topic does not exist.
     """
-    await _existing(kafka, {record.topic for record in outgoing})
+    await _existing(kafka, {record.topic for record in outgoing}, "Write")
     producer = kafka.producer(None, idempotent=False)
     await producer.start()
     try:
@@ -288,17 +289,31 @@ async def reading(kafka: TopicClient, topic: str) -> AsyncIterator[tuple[TopicRe
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
-    counts = await _existing(kafka, {topic})
+    counts = await _existing(kafka, {topic}, "Read")
     async with kafka.topic(topic, counts[topic]) as reader:
         yield reader, await reader.bounds()
 
 
-async def _existing(kafka: TopicWriter, topics: set[str]) -> Mapping[str, int]:
-    """Return partition counts by topic; the question creates no topic."""
+async def _existing(kafka: TopicWriter, topics: set[str], operation: str) -> Mapping[str, int]:
+    """Return partition counts by topic; the question creates no topic. Raises SettingsError: see `absence`."""
     async with kafka.admin() as admin:
         counts = await admin.partition_counts()
-    if missing := sorted(topics - counts.keys()):
-        raise errors.SettingsError(
-            f"Kafka has no topic {', '.join(missing)} (settings kafka.topics.*); `mrs-relay topics create` makes them"
-        )
+        missing = sorted(topics - counts.keys())
+        refused = (await admin.cluster(missing)).refused if missing else frozenset()
+    if missing:
+        raise errors.SettingsError(absence(missing, refused, operation))
     return counts
+
+
+def absence(missing: Sequence[str], refused: frozenset[str], operation: str) -> str:
+    """Say why Kafka shows no such topics: some are not there, and others it hides without a right to them."""
+    hidden = [name for name in missing if name in refused]
+    texts = [acl_plan.lacking(acl_plan.Acl("topic", name, (operation,), ""), _BROKERS) for name in hidden]
+    if absent := [name for name in missing if name not in refused]:
+        names = ", ".join(absent)
+        texts.append(f"Kafka has no topic {names} (settings kafka.topics.*); `mrs-relay topics create` makes them")
+    return "; ".join(texts)
+
+
+_BROKERS: Final = "HOST:PORT"
+"""Stands for the brokers: what is read or written here does not know its settings."""

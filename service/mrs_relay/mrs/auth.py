@@ -7,6 +7,7 @@ Both hold fixed credentials; `credentials.Keeper` is a signer that gets and rene
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -144,6 +145,12 @@ class TokenSigner:
     async def renew(self) -> bool:
         """Return False: a token does not renew itself."""
         return False
+
+
+def secrets_of(headers: Mapping[str, str]) -> list[str]:
+    """Return what headers show to prove who we are."""
+    found = [headers[name] for name in ("Authorization", "X-Auth-Token", "X-Security-Token") if name in headers]
+    return [*found, *(one.rpartition("Signature=")[2] for one in found if "Signature=" in one)]
 
 
 def _fixed(host: str, project_id: str) -> dict[str, str]:

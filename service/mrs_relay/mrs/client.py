@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
+Sent = tuple[transport.Response, Mapping[str, str]]
+"""The reply of a call, and the headers that the call had."""
+
 
 class Client:
     """
@@ -118,10 +121,10 @@ class Client:
         begun_s = self._clock.monotonic_s()
         try:
             # Sign and send; once more only if MRS refused the credentials and there are newer ones.
-            response = await self._send(wanted, where, text, data, ends_s - begun_s)
+            response, headers = await self._send(wanted, where, text, data, ends_s - begun_s)
             if replies.wants_new_credentials(response) and await self._signer.renew():
-                response = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
-            reply = self._reader.read(wanted, where, response)
+                response, headers = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
+            reply = self._reader.read(wanted, where, response, auth.secrets_of(headers))
         except errors.MrsError as error:
             self.counts.note(wanted.name, error, self._clock.monotonic_s() - begun_s)
             if isinstance(error, errors.MrsThrottled):
@@ -154,14 +157,12 @@ class Client:
         """
         return paging.read(listing, self.call, path, query, size)
 
-    async def _send(
-        self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
-    ) -> transport.Response:
-        """Sign and send a call, once."""
+    async def _send(self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float) -> Sent:
+        """Sign and send a call, once; returns the reply and the headers of the request."""
         headers = self._signer.headers(wanted.verb, path, query, body)
         request = transport.Request(wanted.verb, f"{path}?{query}" if query else path, headers, body)
         try:
-            return await self._door.send(request, timeout_s)
+            return await self._door.send(request, timeout_s), headers
         except transport.NotSent as error:
             unsent = errors.MrsUnreachable if isinstance(error, transport.NoConnection) else errors.MrsUntouched
             raise unsent(str(error), method=wanted.verb, path=path) from error

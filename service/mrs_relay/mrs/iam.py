@@ -208,7 +208,14 @@ class Iam:
             )
         except transport.SendError as error:
             raise errors.MrsUntouched(str(error), method=wanted.verb, path=wanted.path) from error
-        return self._reader.read(wanted, wanted.path, response), response.headers
+        return self._reader.read(wanted, wanted.path, response, _shown(headers, body)), response.headers
+
+
+def _shown(headers: Mapping[str, str], body: Mapping[str, Any] | None) -> list[str]:
+    """Return the secrets that a request shows to IAM: a token, a signature, a password."""
+    identity = (body or {}).get("auth", {}).get("identity", {})
+    given = [identity.get("password", {}).get("user", {}).get("password"), identity.get("token", {}).get("id")]
+    return [*auth.secrets_of(headers), *(one for one in given if isinstance(one, str))]
 
 
 def _keys(who: login.Login) -> auth.Keys:

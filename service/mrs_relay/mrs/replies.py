@@ -7,8 +7,10 @@ known, the HTTP status does. Source: auth and errors, sections 4 and 5.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import email.utils
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final, TypedDict, TypeVar
 from urllib.parse import urlsplit
@@ -27,6 +29,9 @@ MAX_WAIT_S: Final = 900.0
 
 _MIN_WAIT_S: Final = 1.0
 _MAX_TEXT: Final = 500
+_LEAST_SECRET: Final = 4
+"""Shortest secret that is looked for, in characters; a shorter one occurs in any text."""
+
 _PROPERTIES: Final = "properties"
 _HANDED_OVER_WORD: Final = "executor"
 _SEE_OTHER: Final = frozenset({HTTPStatus.FOUND, HTTPStatus.SEE_OTHER})  # a server may answer so after the effect
@@ -53,7 +58,13 @@ class Reader:
         self._clock = now
         self._throttled_wait_s = throttled_wait_s
 
-    def read(self, wanted: operation.Operation[Any, R], path: str, response: transport.Response) -> R:
+    def read(
+        self,
+        wanted: operation.Operation[Any, R],
+        path: str,
+        response: transport.Response,
+        secrets: Iterable[str] = (),
+    ) -> R:
         """
         Return the reply of a successful call.
 
@@ -61,12 +72,13 @@ class Reader:
             wanted: the called operation.
             path: its path, for the error.
             response: the whole response.
+            secrets: what the request has shown to prove who we are; an error does not repeat it.
 
         Raises:
             MrsError: the call failed; the class says what the caller may do.
         """
         try:
-            return self._read(wanted, path, response)
+            return self._read(wanted, path, response, secrets)
         except errors.MrsError:
             raise
         except Exception as error:
@@ -74,27 +86,32 @@ class Reader:
             why = f"reading it failed ({type(error).__name__})"
             raise self._unclear(wanted, path, response, why) from error
 
-    def _read(self, wanted: operation.Operation[Any, R], path: str, response: transport.Response) -> R:
-        if response.status not in wanted.accepted and not _is_failed_reply(wanted, response):
-            says = error_body.parse(response.body)
+    def _read(
+        self, wanted: operation.Operation[Any, R], path: str, response: transport.Response, secrets: Iterable[str]
+    ) -> R:
+        says = _without(error_body.parse(response.body), secrets) if response.status not in wanted.accepted else None
+        if says is not None and not _is_failed_reply(wanted, response):
             if says.code is None and response.status < HTTPStatus.MULTIPLE_CHOICES:
                 raise self._unclear(wanted, path, response, "its status is none that MRS documents")
             raise self._failure(wanted, path, response, says)
 
         # A success status may carry a failure in the reply itself.
-        reply = self._parse(wanted, path, response)
+        reply = self._parse(wanted, path, response, secrets)
         hidden = reply.failure()
         if hidden is None:
             return reply
         if not hidden.certain:
             raise self._unclear(wanted, path, response, hidden.message)
-        raise self._failure(wanted, path, response, error_body.ErrorBody(code=hidden.code, message=hidden.message))
+        found = error_body.ErrorBody(code=hidden.code, message=hidden.message)
+        raise self._failure(wanted, path, response, _without(found, secrets))
 
-    def _parse(self, wanted: operation.Operation[Any, R], path: str, response: transport.Response) -> R:
+    def _parse(
+        self, wanted: operation.Operation[Any, R], path: str, response: transport.Response, secrets: Iterable[str]
+    ) -> R:
         try:
             reply = wanted.reply.model_validate_json(response.body or b"{}")
         except pydantic.ValidationError as error:
-            says = error_body.parse(response.body)
+            says = _without(error_body.parse(response.body), secrets)
             if says.code is not None:
                 raise self._failure(wanted, path, response, says) from None
             raise self._unclear(wanted, path, response, problems(error)) from error
@@ -161,6 +178,14 @@ class Reader:
         else:
             wait_s = self._throttled_wait_s
         return min(max(wait_s, _MIN_WAIT_S), MAX_WAIT_S)
+
+
+def _without(says: error_body.ErrorBody, secrets: Iterable[str]) -> error_body.ErrorBody:
+    """Return the content of an error body without secrets of the request."""
+    text = says.message
+    for secret in sorted((one for one in secrets if len(one) >= _LEAST_SECRET), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return dataclasses.replace(says, message=text) if text != says.message else says
 
 
 _KINDS: Final[dict[tuple[codes.Retry, bool], type[errors.MrsError]]] = {

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import pathlib
-import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -28,7 +26,6 @@ import yarl
 from aiohttp import http
 
 import mrs_relay
-from mrs_relay import errors
 from mrs_relay.common import tls
 from mrs_relay.mrs import deadlines, permission, settings
 
@@ -224,7 +221,7 @@ def connector_of(group: settings.MrsSettings) -> aiohttp.TCPConnector:
     # connection that has idled for `keepalive_s` is not used again, because a gateway may be closing it at this moment.
     keep: dict[str, Any] = {"keepalive_timeout": group.keepalive_s} if group.keepalive_s else {"force_close": True}
     if group.ca_file is not None:
-        keep["ssl"] = _trusting(group.ca_file)
+        keep["ssl"] = tls.trusting(group.ca_file, "mrs.ca_file")
     return aiohttp.TCPConnector(limit=group.max_connections, **keep)
 
 
@@ -271,16 +268,3 @@ def _proxy_headers(group: settings.MrsSettings) -> dict[str, str]:
     password = "" if group.proxy_password is None else group.proxy_password.get_secret_value()
     who = base64.b64encode(f"{group.proxy_user}:{password}".encode()).decode()
     return {"Proxy-Authorization": f"Basic {who}"}
-
-
-def _trusting(ca_file: pathlib.Path) -> ssl.SSLContext:
-    """
-    Trust the authorities of a file.
-
-    Raises:
-        SettingsError: it cannot be used.
-    """
-    try:
-        return tls.rotating([ca_file], lambda: ssl.create_default_context(cafile=ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise errors.SettingsError(f"mrs.ca_file {ca_file} cannot be used: {error}") from error

@@ -22,6 +22,7 @@ from mrs_relay import errors
 from mrs_relay.obs import paths, settings, transport
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ClientConfig, S3Credential
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -126,6 +127,29 @@ class ObstoreTransport:
             return
         except (exceptions.BaseError, OSError) as error:
             raise _ours(error, place, "remove objects of") from error
+
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """Return what OBS says of an object."""
+        try:
+            found = await obstore.head_async(self._store(place, keys), place.key)
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
+        return transport.Head(found["size"], found["e_tag"])
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """Read a part of an object, if it is still the same."""
+        options: GetOptions = {"range": span}
+        if head.tag is not None:
+            options["if_match"] = head.tag
+        try:
+            found = await obstore.get_async(self._store(place, keys), place.key, options=options)
+            return bytes(await found.bytes_async())
+        except exceptions.PreconditionError as error:
+            raise errors.ObsDown(f"{place} was replaced while it was read") from error
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
         """

@@ -92,6 +92,18 @@ class ObsSettings(pydantic.BaseModel):
     `max_object_bytes` bytes.
     """
 
+    max_streams: Annotated[int, pydantic.Field(ge=1)] = 2
+    """
+    Objects that this process writes to the results topic at the same time for one connection; each takes about 20 MiB
+    of memory meanwhile.
+    """
+
+    max_stream_bytes: Annotated[int, pydantic.Field(ge=1024)] = 4 * 1024 * 1024 * 1024
+    """
+    Largest object that is written to the results topic, in bytes; of a larger one an event has the location alone.
+    Default 4 GiB. Too big: one result fills the topic.
+    """
+
     csv_header: bool = True
     """Whether the first line of the rows that Presto writes holds the names of the columns."""
 

@@ -20,6 +20,9 @@ _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-(
 """Source: W3C Trace Context, 3.2; a later version may add further parts."""
 
 _INVALID_VERSION: Final = "ff"
+_FLAGS: Final = slice(53, 55)
+"""Where a `traceparent` has its flags."""
+
 _LOW: Final = (1 << 64) - 1
 _SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.SAMPLED)
 
@@ -50,18 +53,25 @@ def is_chosen(trace_id: int, bound: int) -> bool:
     return (trace_id & _LOW) < bound
 
 
-def may_be_chosen(traceparent: str, bound: int) -> bool:
-    """Whether the trace of a `traceparent`, which may be malformed, is among that share; read from its text alone."""
+def is_sampled(traceparent: str) -> bool:
+    """Whether a `traceparent`, which may be malformed, says that its trace is sampled; read from its text alone."""
     try:
-        return int(traceparent[19:35], 16) < bound
+        return bool(int(traceparent[_FLAGS], 16) & trace.TraceFlags.SAMPLED)
     except ValueError:
         return False
 
 
-def own_trace(job: jobs.Job) -> trace.SpanContext:
-    """Return a new trace for a request without a trace context; its first span is the request's own."""
+def own_trace(job: jobs.Job, bound: int) -> trace.SpanContext | None:
+    """
+    Return a new trace for a request without a trace context; its first span is the request's own.
+
+    None: it is not among the share with this bound.
+    """
     digest = _digest(job, 0)
-    return trace.SpanContext(int.from_bytes(digest[:16]), _span_id(digest), is_remote=False, trace_flags=_SAMPLED)
+    trace_id = int.from_bytes(digest[:16])
+    if not is_chosen(trace_id, bound):
+        return None
+    return trace.SpanContext(trace_id, _span_id(digest), is_remote=False, trace_flags=_SAMPLED)
 
 
 def request_span(context: trace.SpanContext, job: jobs.Job) -> trace.SpanContext:

@@ -16,11 +16,11 @@ from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine import tracing
-from mrs_relay.engine.execution import submitter
+from mrs_relay.engine.execution import chunk_sink, submitter
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import pauses
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs import operation, transport
+from mrs_relay.mrs import operation
 from mrs_relay.obs import client as obs_clients
 from mrs_relay.traces import identity, recorder, tenant_traces
 
@@ -142,9 +142,9 @@ class TracedSubmitter(submitter.Submitter):
         """See `Submitter`."""
         return self._steps.of("look up", job, super().look_up(job))
 
-    def collect(self, job: jobs.Job) -> Work[facts.ResultCollected]:
+    def collect(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None = None) -> Work[facts.ResultCollected]:
         """See `Submitter`."""
-        return self._steps.of("collect", job, super().collect(job))
+        return self._steps.of("collect", job, super().collect(job, sink))
 
     def read_log(self, job: jobs.Job, rules: decisions.LogRules | None) -> Work[facts.LogRead]:
         """See `Submitter`."""
@@ -177,24 +177,24 @@ class TracedClient(clients.Client):
 
     def _send(
         self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
-    ) -> Work[transport.Response]:
+    ) -> Work[clients.Sent]:
         """Send a call; see `Client`."""
         sending, step = super()._send(wanted, path, query, body, timeout_s), _STEP.get()
         return sending if step is None else self._traced(wanted, sending, step)
 
     async def _traced(
-        self, wanted: operation.AnyOperation, sending: Work[transport.Response], step: trace.SpanContext
-    ) -> transport.Response:
+        self, wanted: operation.AnyOperation, sending: Work[clients.Sent], step: trace.SpanContext
+    ) -> clients.Sent:
         begun_ms, status, failed = self._clock.now_ms(), 0, ""
         try:
-            response = await sending
-            status = response.status
+            sent = await sending
+            status = sent[0].status
         except (errors.MrsError, asyncio.CancelledError) as error:
             failed = type(error).__name__
             raise
         finally:
             self._note(wanted, step, begun_ms, status, failed)
-        return response
+        return sent
 
     def _note(
         self, wanted: operation.AnyOperation, step: trace.SpanContext, begun_ms: int, status: int, failed: str

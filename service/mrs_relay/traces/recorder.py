@@ -77,7 +77,7 @@ class Recorder:
     Args:
         processor: takes them; `batches` in the service, one that keeps them in tests.
         service: the name of the service in all spans.
-        ratio: share of the traces to record.
+        ratio: share of the requests without a trace that get one.
 
     Attributes:
         bound: of that share, see `identity.bound`.
@@ -96,12 +96,13 @@ class Recorder:
         )
 
     def wanted(self, traceparent: str | None) -> trace.SpanContext | None:
-        """Return the span that a `traceparent` names, if the spans of its trace are to be recorded."""
-        # The choice comes first, as it is all that most requests need.
-        if traceparent is None or not identity.may_be_chosen(traceparent, self.bound):
-            return None
-        context = identity.read(traceparent)
-        return None if context is None or not context.trace_flags.sampled else context
+        """
+        Return the span that a `traceparent` names, if the spans of its trace are to be recorded.
+
+        Who began the trace has decided that: the producer, or `TenantTraces.started` by the share.
+        """
+        # The flag comes first, as it is all that most requests need.
+        return None if traceparent is None or not identity.is_sampled(traceparent) else identity.read(traceparent)
 
     def record(self, span: Finished) -> None:
         """Queue a span; drops it if too many wait. It never raises: what a span is about has happened."""

@@ -82,8 +82,8 @@ class TenantTraces:
         """See `tracing.Traces`."""
         if not isinstance(fact, facts.Requested | facts.InvalidRequest) or fact.job.traceparent is not None:
             return fact
-        own = identity.own_trace(fact.job)
-        if not identity.is_chosen(own.trace_id, self._record.bound):
+        own = identity.own_trace(fact.job, self._record.bound)
+        if own is None:
             return fact
         job = msgspec.structs.replace(fact.job, traceparent=identity.write(own), tracestate=None)
         return msgspec.structs.replace(fact, job=job)

@@ -10,7 +10,7 @@ import prometheus_client
 from prometheus_client import core, registry
 
 import mrs_relay
-from mrs_relay.common import certificates
+from mrs_relay.common import certificates, http_server
 from mrs_relay.common.metric_families import Bounded, Values, durations
 from mrs_relay.engine import views
 from mrs_relay.messages import controls
@@ -69,7 +69,4 @@ def collect_from(
     snapshot: Callable[[], views.Snapshot], ready: Callable[[], bool]
 ) -> prometheus_client.CollectorRegistry:
     """Make a registry whose metrics read `snapshot` and `ready` when they are collected."""
-    own = prometheus_client.CollectorRegistry()
-    own.register(_Snapshots(snapshot, ready))
-    prometheus_client.ProcessCollector(registry=own)
-    return own
+    return http_server.registry_of(_Snapshots(snapshot, ready))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+import prometheus_client
 import structlog
 from aiohttp import web
 
@@ -36,6 +37,23 @@ async def serving(
         yield None
         return
     registry = metrics.collect_from(snapshot, lambda: status().ready)
+    address = http_server.Address(settings.host, settings.port, "web.port (MRS_RELAY_WEB__PORT)")
+    async with answering(address, status, registry) as port:
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    address: http_server.Address,
+    status: Callable[[], health.Health],
+    registry: prometheus_client.CollectorRegistry,
+) -> AsyncIterator[int]:
+    """
+    Answer probes and Prometheus for the length of the context, for any role; yields the port.
+
+    Raises:
+        SettingsError: the server cannot listen on the address.
+    """
 
     async def ready(request: web.Request) -> web.Response:
         tenant = request.query.get("tenant")
@@ -52,7 +70,6 @@ async def serving(
         [web.get("/health", http_server.alive), web.get("/ready", ready), web.get("/metrics", measured)]
     )
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-    setting = "web.port (MRS_RELAY_WEB__PORT)"
-    async with http_server.listening(runner, settings.host, settings.port, setting=setting) as port:
-        _log.info("web_started", host=settings.host, port=port)
+    async with http_server.listening(runner, address) as port:
+        _log.info("web_started", host=address.host, port=port)
         yield port

@@ -213,6 +213,43 @@ async def test_repeats_are_dropped_and_a_gap_is_reported() -> None:
     assert (await handle.result()).sequence == 5
 
 
+async def test_rows_that_come_late_are_awaited_by_who_wants_them() -> None:
+    """`result` returns the success, `full_result` the rows; the client follows the request until they are here."""
+    handle = handles.Handle("/s", "r", key=b"k", cancel=_no_cancel)
+    named = {"location": "obs://b/k", "late_until": "2026-11-30T08:00:00.000Z"}
+    handle.take(_event(2, "succeeded", result={**named, "unavailable": "no answer"}))
+    assert (await handle.result()).sequence == 2
+    assert (handle.ended, handle.is_followed) == (True, True)
+    handle.take(_event(3, "succeeded", repeated=True, result=named))  # the answer to a repetition
+    with pytest.raises(TimeoutError):
+        await handle.full_result(1)
+    rows = {"statements": [{"rows": [["1"]], "row_count": 1}]}
+    handle.take(_event(4, "succeeded", repeated=True, result=rows))
+    handle.take(_event(5, "succeeded", repeated=True, result={"unavailable": "of something else"}))
+    data = await handle.full_result()
+    assert (data.sequence, data.result and data.result.statements[0].rows) == (4, [["1"]])
+    assert not handle.is_followed
+
+
+async def test_full_result_is_the_last_event_where_nothing_is_late() -> None:
+    """A success with rows, and a failure, end at once; closing the client ends the wait for rows."""
+    for state in ("succeeded", "failed"):
+        handle = handles.Handle("/s", "r", key=b"k", cancel=_no_cancel)
+        reason = None if state == "succeeded" else {"class": "job_failed", "code": "c", "message": "m"}
+        handle.take(_event(1, state, reason=reason))
+        assert not handle.is_followed
+        if reason is None:
+            assert (await handle.full_result(1)).sequence == 1
+        else:
+            with pytest.raises(relay_client.RequestFailed):
+                await handle.full_result(1)
+    waiting = handles.Handle("/s", "r", key=b"k", cancel=_no_cancel)
+    waiting.take(_event(1, "succeeded", result={"late_until": "2026-11-30T08:00:00.000Z"}))
+    waiting.lose(errors.StreamDown("gone"))
+    with pytest.raises(relay_client.ClientClosed):
+        await waiting.full_result()
+
+
 async def test_a_first_event_that_is_not_the_first_is_a_gap() -> None:
     """A request with an id of its own begins at 1."""
     handle = handles.Handle("/s", "r", key=b"k", first=1, cancel=_no_cancel)

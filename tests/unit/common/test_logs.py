@@ -15,11 +15,11 @@ from mrs_relay.common import logs
 _HIDDEN = "hunter2"
 
 
-def _run(code: str, *, style: str = "json", level: str = "INFO", names: str = "plain") -> list[str]:
+def _run(code: str, *, style: str = "json", level: str = "INFO", names: str = "plain", most: int = 0) -> list[str]:
     """Lines on standard error of a process of its own, for logging is set up for the whole process."""
     start = (
         f"import structlog, logging\nfrom mrs_relay.common import logs\n"
-        f"logs.setup(level={level!r}, style={style!r}, names={names!r})\n"
+        f"logs.setup(level={level!r}, style={style!r}, names={names!r}, most={most})\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{start}log = structlog.get_logger('t')\n{textwrap.dedent(code)}"],
@@ -78,7 +78,7 @@ def test_what_libraries_log_and_warn_of_is_json_too() -> None:
     )
     fetch, warning, callback = map(json.loads, lines)
     assert (fetch["event"], fetch["logger"], fetch["level"]) == ("fetch of t failed", "aiokafka", "error")
-    assert "broker gone" in fetch["exception"]
+    assert fetch["exception"].endswith("\nOSError")
     assert (warning["logger"], warning["level"]) == ("py.warnings", "warning")
     assert callback["logger"] == "asyncio"
     assert "ZeroDivisionError" in callback["exception"]
@@ -190,3 +190,71 @@ def test_the_level_changes_while_the_process_runs() -> None:
         """
     )
     assert [json.loads(line)["event"] for line in lines] == ["b", "e"]
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_stacks_are_written_without_the_texts_of_foreign_errors(style: str) -> None:
+    """A library quotes the value that it failed on; our own errors and the system's say what to do, and are shown."""
+    lines = _run(
+        f"""
+        from mrs_relay import errors
+        def failing():
+            try:
+                try:
+                    raise ValueError("bad value {_HIDDEN}")
+                except ValueError as cause:
+                    raise errors.SettingsError("web.port: taken") from cause
+            except errors.SettingsError as error:
+                raise ExceptionGroup("{_HIDDEN}", [error, FileNotFoundError(2, "No such file", "{_HIDDEN}")])
+        try:
+            failing()
+        except ExceptionGroup as error:
+            log.error("task_failed", exc_info=error)
+            log.exception("task_failed")
+            logging.getLogger("lib").error("failed", exc_info=True)
+        import asyncio
+        async def main():
+            async def lost():
+                raise ValueError("{_HIDDEN} (>)")
+            task = asyncio.ensure_future(lost())
+            await asyncio.sleep(0.01)
+            del task
+            import gc; gc.collect()
+        asyncio.run(main())
+        """,
+        style=style,
+    )
+    text = "\n".join(lines)
+    assert _HIDDEN not in "\n".join(line for line in text.splitlines() if "raise " not in line)
+    assert text.count("SettingsError: web.port: taken") == 6  # what the group came from, and what is in it
+    assert text.count("No such file") == 3
+    assert "exception=ValueError" in text
+
+
+def test_a_storm_of_one_event_is_announced_and_counted() -> None:
+    """Libraries have the names of their loggers; the process ends with the numbers."""
+    lines = _run(
+        """
+        for number in range(10):
+            log.error("poll_failed", number=number)
+            logging.getLogger("aiokafka").warning("fetch %d failed", number)
+        log.info("job_taken")
+        """,
+        most=2,
+    )
+    shown = [json.loads(line) for line in lines]
+    assert [one["event"] for one in shown if one["event"] not in {"lines_limited", "lines_left_out"}] == [
+        "poll_failed",
+        "fetch 0 failed",
+        "poll_failed",
+        "fetch 1 failed",
+        "job_taken",
+    ]
+    assert [(one["of"], one["level"]) for one in shown if one["event"] == "lines_limited"] == [
+        ("poll_failed", "error"),
+        ("aiokafka", "warning"),
+    ]
+    assert [(one["of"], one["count"]) for one in shown if one["event"] == "lines_left_out"] == [
+        ("poll_failed", 8),
+        ("aiokafka", 8),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 from rich import console
@@ -72,6 +73,18 @@ def test_rows_of_each_engine_are_shown_and_checked() -> None:
     assert all(word in shown for word in ("CHINA", "order_count", "1-URGENT"))
     assert demo_view.with_rows(ended).holds
     assert not demo_view.with_rows([*ended[1:], _ended("tpch-q05", "succeeded", result=events.Result())]).holds
+
+
+def test_cause_of_the_failure_is_checked_and_its_log_shown() -> None:
+    """The reason names it; without it the demo did not end well."""
+    name = demo_requests.OUT_OF_MEMORY
+    bad = _ended(name, "failed")
+    assert bad.row is not None
+    row = dataclasses.replace(bad.row, reason="job_result (out_of_memory): failed", detail="at Main\nOutOfMemoryError")
+    good = demo_view.Ended(_PLANNED[name], row, 1.0)
+    assert demo_view.with_cause([good]).holds
+    assert not demo_view.with_cause([bad]).holds
+    assert "  OutOfMemoryError" in _shown(*demo_view.answers([good]))
 
 
 def test_checks_that_do_not_hold_are_marked() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support import runtimes
 
 from mrs_relay.common import backoff
-from mrs_relay.forwarding import endpoint, forwarder
+from mrs_relay.forwarding import endpoint, forwarder, status
 from mrs_relay.kafka import records, settings
 from mrs_relay.kafka.memory import memory_broker
 
@@ -52,7 +52,7 @@ class _World:
 
     @contextlib.asynccontextmanager
     async def forwarding(self, to: _Endpoint) -> AsyncIterator[forwarder.Forwarder]:
-        made = forwarder.Forwarder(self.broker.for_group(self.kafka), to.send, backoff.Backoff(0.5, 60.0))
+        made = forwarder.Forwarder(_TOPIC, self.broker.for_group(self.kafka), to.send, backoff.Backoff(0.5, 60.0))
         task = asyncio.create_task(made.run())
         try:
             yield made
@@ -173,3 +173,43 @@ async def test_kafka_that_is_away_is_waited_for() -> None:
         world.broker.come_up()
         world.put(b"1")
         await _until(lambda: to.taken == [b"1"], within_s=120)
+
+
+async def test_status_says_what_waits_for_how_long_and_why() -> None:
+    """The lag grows while the endpoint is away, although nothing is read on; markers of transactions do not count."""
+    world, is_away = _World(partitions=2), True
+    to = _Endpoint(lambda _event: _AWAY if is_away else _TAKEN)
+    world.put(b"1", b"2")
+    async with world.forwarding(to) as made:
+        assert list(status.reasons([made.status()])) == [f"{_TOPIC}: the consumer group has not given us our share yet"]
+        await asyncio.sleep(60)
+        world.put(b"3")
+        await asyncio.sleep(15)
+        now = made.status()
+        assert (now.is_joined, now.faults, now.lags) == (True, ("HTTP 503",), {0: 3, 1: 0})
+        assert 70 < now.delayed_s < 80
+        assert [one.partition(" for ")[0] for one in status.reasons([now])] == [
+            f"{_TOPIC}: the endpoint has taken no event"
+        ]
+
+        is_away = False
+        await _until(lambda: len(to.taken) == 3)
+        await asyncio.sleep(15)
+        now = made.status()
+        assert (now.faults, now.delayed_s, now.lags, now.counts.sent) == ((), 0.0, {0: 0, 1: 0}, 3)
+        assert list(status.reasons([now])) == []
+
+        world.broker.go_down()
+        await asyncio.sleep(60)
+        assert made.status().kafka_error
+        assert len(list(status.reasons([made.status()]))) == 1
+
+
+async def test_records_that_cannot_be_read_are_passed_over_and_counted() -> None:
+    """Those behind them are sent."""
+    world, to = _World(partitions=1), _Endpoint()
+    world.put(*(b"%d" % number for number in range(5)))
+    world.broker.log(records.Position(_TOPIC, 0)).spoil(1, 4, "its checksum is wrong")
+    async with world.forwarding(to) as made:
+        await _until(lambda: to.taken == [b"0", b"4"])
+        assert (made.counts.sent, made.counts.lost) == (2, 3)

@@ -45,7 +45,10 @@ def test_ids_follow_from_the_request_and_from_nothing_else() -> None:
     others = [samples.request(order=8), samples.request(order=7, id="other")]
     own = identity.request_span(context, job)
     assert own == identity.request_span(context, same)
-    assert identity.own_trace(job) == identity.own_trace(same)
+    own_trace = identity.own_trace(job, identity.bound(1.0))
+    assert own_trace == identity.own_trace(same, identity.bound(1.0))
+    assert own_trace is not None
+    assert identity.own_trace(job, identity.bound(0.0)) is None
     found = {identity.request_span(context, one).span_id for one in (job, *others)}
     found |= {identity.attempt_span(context, job, number).span_id for number in (1, 2)}
     assert len(found) == 5
@@ -58,3 +61,21 @@ def test_a_share_of_traces_is_the_share_of_other_services(ratio: float) -> None:
     for trace_id in (spans.TRACE, 1, 1 << 63, (1 << 64) - 1, (1 << 128) - 1, int(0.3 * (1 << 64)), 0x4000 << 48):
         theirs = sampler.should_sample(None, trace_id, "x").decision is sampling.Decision.RECORD_AND_SAMPLE
         assert identity.is_chosen(trace_id, identity.bound(ratio)) is theirs
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "is_sampled"),
+    [
+        (spans.TRACEPARENT, True),
+        (f"{spans.TRACEPARENT[:-2]}00", False),
+        (f"{spans.TRACEPARENT[:-2]}02", False),
+        (f"{spans.TRACEPARENT[:-2]}03", True),
+        (f"01{spans.TRACEPARENT[2:]}-later", True),
+        ("", False),
+        ("00-no-trace", False),
+        (f"{spans.TRACEPARENT[:-2]}xx", False),
+    ],
+)
+def test_the_producer_s_choice_is_read_from_the_text(traceparent: str, is_sampled: bool) -> None:
+    """Other flags and later versions do not matter; what is malformed is not sampled."""
+    assert identity.is_sampled(traceparent) is is_sampled

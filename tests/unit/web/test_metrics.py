@@ -103,7 +103,7 @@ def test_the_page_of_metrics_names_each_metric_that_a_process_shows() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert page == metric_reference.markdown()
 
-    known = [*metric_reference.relay_families(), *metric_reference.web_families()]
+    known = [family for _, families in metric_reference.roles() for family in families]
     shown = {one.partition("{")[0].partition(" ")[0] for one in _shown(_tenant("a", 1), _tenant("b", 2))}
     shown = {name for name in shown if name.startswith("mrs_relay_") and not name.endswith("_created")}
     queried = {name: one for one in known for name in metric_reference.names(one)}

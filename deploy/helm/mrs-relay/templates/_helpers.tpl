@@ -23,7 +23,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{ .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "mrs-relay.name" .) "default") }}
 {{- end }}
 
-{{/* The settings of both roles, as the TOML file that they read: what the values say, then what `settings` adds. */}}
+{{/* The settings of all roles, as the TOML file that they read: what the values say, then what `settings` adds. */}}
 {{- define "mrs-relay.settings" -}}
 {{- $kafka := dict "bootstrap_servers" .Values.kafka.bootstrapServers "shutdown_s" (float64 .Values.worker.shutdownSeconds) -}}
 {{- $security := dict -}}
@@ -76,6 +76,16 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- toJson $made -}}
 {{- end }}
 
+{{/* What the settings of the forwarder add. */}}
+{{- define "mrs-relay.forwarding" -}}
+{{- $forwarding := dict "host" "0.0.0.0" "port" 8080 "url" .Values.lineage.url -}}
+{{- if .Values.lineage.tokenSecret.name }}{{ $_ := set $forwarding "token_file" "/etc/mrs-relay/lineage-token/value" }}{{ end -}}
+{{- if .Values.lineage.authoritySecret.name }}{{ $_ := set $forwarding "ca_file" "/etc/mrs-relay/lineage-authority/value" }}{{ end -}}
+{{- $made := dict "forwarding" $forwarding -}}
+{{- with .Values.lineage.kafka.username }}{{ $_ := set $made "kafka" (dict "security" (dict "username" .)) }}{{ end -}}
+{{- toJson $made -}}
+{{- end }}
+
 {{/* Secrets as folders of files: Kubernetes swaps a link when one changes, and the relay reads it again. */}}
 {{- define "mrs-relay.secretMounts" -}}
 {{- range $name, $secret := .secrets }}
@@ -119,7 +129,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- dict "kafka-password" $password "kafka-authority" .Values.kafka.security.authoritySecret "kafka-certificate" $certificate "web-tokens" .Values.web.tokensSecret "web-session-key" .Values.web.sessionKeySecret "web-certificate" .Values.web.tlsSecret | toJson -}}
 {{- end }}
 
-{{/* What both pods have in common. */}}
+{{- define "mrs-relay.lineageSecrets" -}}
+{{- $password := .Values.lineage.kafka.passwordSecret | default .Values.kafka.security.passwordSecret -}}
+{{- $certificate := .Values.lineage.kafka.certificateSecret | default .Values.kafka.security.certificateSecret -}}
+{{- dict "kafka-password" $password "kafka-authority" .Values.kafka.security.authoritySecret "kafka-certificate" $certificate "lineage-token" .Values.lineage.tokenSecret "lineage-authority" .Values.lineage.authoritySecret | toJson -}}
+{{- end }}
+
+{{/* What all pods have in common. */}}
 {{- define "mrs-relay.podSecurity" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false

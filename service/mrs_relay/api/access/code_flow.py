@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 
 from mrs_relay.api.access import oidc, settings
+from mrs_relay.common import safe_text
 
 FLOW_S: Final = 600
 """How long a person may take at the provider, in seconds."""
@@ -121,7 +122,7 @@ class CodeFlow:
         if given.get("iss", self.issuer) != self.issuer:
             raise oidc.BadToken("the answer comes from another provider; log in again")
         if "error" in given:
-            raise oidc.BadToken(f"the provider says {given['error'][:100]!r}; log in again")
+            raise oidc.BadToken(f"the provider says {safe_text.name(given['error'])!r}; log in again")
         reply = await self._exchange(flow, given.get("code", ""))
         owner = await self._provider.owner_of_id_token(str(reply.get("id_token", "")), flow.nonce)
         return owner if owner.values else await self._with_access(owner, str(reply.get("access_token", "")))
@@ -161,7 +162,7 @@ class CodeFlow:
             raise oidc.ProviderDown(f"{endpoint}: {str(error) or type(error).__name__}") from None
         if status in _REFUSED:
             why = found.get("error") if isinstance(found, Mapping) else None
-            raise oidc.BadToken(f"the provider refuses the login ({str(why)[:100]}); log in again")
+            raise oidc.BadToken(f"the provider refuses the login ({safe_text.name(why)}); log in again")
         if status != _OK or not isinstance(found, Mapping):
             raise oidc.ProviderDown(f"{endpoint} answers {status}")
         return found

@@ -22,7 +22,7 @@ def _checked(text: str) -> str:
 GrantText = Annotated[str, pydantic.AfterValidator(_checked)]
 """Grants such as `operator@etl,viewer@*`."""
 
-Url = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s?#]+$")]
+Url = Annotated[addresses.Plain, pydantic.Field(pattern=r"^https?://[^\s?#]+$")]
 
 
 class TlsSettings(pydantic.BaseModel):

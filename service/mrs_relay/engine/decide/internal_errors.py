@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay.engine import event_builder
+from mrs_relay.engine.decide import deliveries
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.messages import events, reasons
 
@@ -48,9 +49,9 @@ def ended(  # noqa: PLR0911 - one for each state
             cause = jobs.Cause(unavailable=_text(fact, "its log was not read"))
             known = _replace(bare, ending=None, cause=cause)
             return event_builder.end(known, State(job.ending.state), now_ms, config, reason=job.ending.reason)
-        case State.COLLECTING:
+        case State.COLLECTING | State.SUCCEEDED:
             result = events.Result(unavailable=_text(fact, "its result was not read"), location=job.location)
-            return event_builder.end(bare, State.SUCCEEDED, now_ms, config, result=result)
+            return deliveries.collected(bare, facts.ResultCollected(result), now_ms, config)
         case State.QUEUED:
             reason = _reason(fact, "unresolved", "not sent again; an earlier submission may have had an effect")
             return event_builder.end(bare, State.UNKNOWN, now_ms, config, reason=reason)

@@ -123,12 +123,3 @@ def rows_removed(job: jobs.Job) -> decisions.Decision | None:
     if not job.rows_until_ms:
         return None
     return decisions.Decision(_replace(job, rows_until_ms=0), (), commands.Command.RELEASE)
-
-
-def collected(
-    job: jobs.Job, fact: facts.ResultCollected, now_ms: int, config: decisions.DecisionConfig
-) -> decisions.Decision | None:
-    """End a job that has succeeded, with its rows or with the reason why they are missing."""
-    if job.state is not State.COLLECTING:
-        return None
-    return event_builder.end(job, State.SUCCEEDED, now_ms, config, result=fact.result)

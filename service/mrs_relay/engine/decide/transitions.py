@@ -17,6 +17,7 @@ from mrs_relay.engine.decide import (
     causes,
     cluster_operations,
     deadlines,
+    deliveries,
     duplicates,
     internal_errors,
     resolution,
@@ -100,7 +101,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case facts.WaitsNoted():
             return tracking.waits_noted(job, fact)
         case facts.ResultCollected():
-            return tracking.collected(job, fact, now_ms, config)
+            return deliveries.collected(job, fact, now_ms, config)
         case facts.RowsRemoved():
             return tracking.rows_removed(job)
         case facts.LogRead():
@@ -122,8 +123,9 @@ def recover(job: jobs.Job) -> facts.Fact | commands.Command:
     """
     Return how to resume a restored job.
 
-    Returns the command of the job's state. The submission of a job in state SUBMITTING may have been sent before the
-    restart. Its command is not run again: the fact that the submission is in doubt is returned instead.
+    Returns the command of the job's state, or that of rows that come late. The submission of a job in state SUBMITTING
+    may have been sent before the restart. Its command is not run again: the fact that the submission is in doubt is
+    returned instead.
     """
     if job.state is State.SUBMITTING:
         return facts.SubmissionInDoubt(

@@ -162,8 +162,11 @@ class Results(_Group):
     cycle of the bucket do so.
     """
 
-    deliver: Literal["inline", "location", "both"] | None = None
-    """How rows come back to requests without `result`, for `engines`. Default none: as without any results."""
+    deliver: Literal["inline", "location", "both", "chunks"] | None = None
+    """
+    How rows come back to requests without `result`, for `engines`. Default none: as without any results. Chunks are of
+    Presto alone.
+    """
 
     engines: tuple[Literal["presto", "hive", "spark"], ...] | None = None
     """
@@ -284,7 +287,7 @@ class Causes(_Group):
         """The rules that decisions follow; None: no log is read."""
         if self.path is None:
             return None
-        given = {
+        given: dict[str, Any] = {
             "files": self.files,
             "within_ms": None if self.within_s is None else round(self.within_s * 1000),
             "shows": self.detail,
@@ -334,6 +337,7 @@ class Policy:
         tenant: its name; "" where there are no tenants.
         results: what becomes of rows of SQL; without a path nothing is read.
         causes: which logs of failed jobs are read; without a path none are.
+        has_chunks: there is a topic for rows in chunks.
         deployment: name of the deployment that serves it; "" if that has none of its own.
         filled: values for the fields that a request leaves out, by the requests' names: the defaults, the longest
             deadlines where there is no default, and how rows are delivered.
@@ -346,6 +350,7 @@ class Policy:
     deployment: str = ""
     results: Results = field(default_factory=Results)
     causes: Causes = field(default_factory=Causes)
+    has_chunks: bool = False
     filled: Mapping[str, Any] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -65,7 +65,9 @@ def _is_delivered(policy: policies.Policy, data: Mapping[str, Any]) -> bool:
     engine, statement = data.get("engine"), data.get("statement")
     if engine not in (policy.results.engines or ("presto",)) or data.get("archive_path") is not None:
         return False
-    return engine == "presto" or (isinstance(statement, str) and selects.is_plain(statement))
+    if engine == "presto":
+        return True
+    return policy.results.deliver != "chunks" and isinstance(statement, str) and selects.is_plain(statement)
 
 
 def violation(policy: policies.Policy, message_type: str, request: requests.Request) -> jobs.Reason | None:

@@ -34,5 +34,6 @@ class LineageSettings(pydantic.BaseModel):
     spark_parent: bool = False
     """
     Pass the run to Spark programs (SparkSubmit and SparkPython), as `--conf spark.openlineage.parentRunId=…` and so on
-    before their other arguments, so that the lineage which Spark itself reports is linked to it.
+    before their other arguments, so that the lineage which Spark itself reports is linked to it. Needs a topic of
+    lineage: without one the relay does not start.
     """

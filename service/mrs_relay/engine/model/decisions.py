@@ -43,6 +43,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
         resubmit_attempts: the same if it certainly had no effect: look-ups found nothing, or it only reads.
         repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
         collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
+        late_rows_ms: for how long rows are read that OBS did not give out in that time, milliseconds; 0: not at all.
         remember_rejected_ms: how long a rejection is remembered, milliseconds.
         keep_rows_ms: how long the folders of rows are kept after a job's end, milliseconds; 0: they stay.
         spark_parent: OpenLineage namespace of the run that Spark programs get as their parent; None: they get none.
@@ -56,6 +57,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
     resubmit_attempts: int = 20
     repeat_backoff_ms: int = 10_000
     collect_within_ms: int = 45_000
+    late_rows_ms: int = 0
     remember_rejected_ms: int = 3_600_000
     keep_rows_ms: int = 0
     spark_parent: str | None = None

@@ -311,9 +311,16 @@ class WaitsNoted(msgspec.Struct, frozen=True):
 
 
 class ResultCollected(msgspec.Struct, frozen=True):
-    """The rows of a job that succeeded, or the reason why there are none."""
+    """
+    The rows of a job that succeeded, or the reason why there are none.
+
+    Attributes:
+        result: the rows or the reason.
+        may_follow: OBS has not given the rows out in time, and may do so later.
+    """
 
     result: events.Result
+    may_follow: bool = False
 
 
 class LogRead(msgspec.Struct, frozen=True):

@@ -75,6 +75,7 @@ class Delivery(Record, frozen=True, gc=False):
         format: of rows in the event.
         max_rows: in the event.
         max_bytes: of rows in the event.
+        chunks: all rows are written to the results topic.
     """
 
     folder: str
@@ -83,6 +84,7 @@ class Delivery(Record, frozen=True, gc=False):
     format: Literal["rows", "csv"] = "rows"
     max_rows: int = 0
     max_bytes: int = 0
+    chunks: bool = False
 
 
 class Ending(Record, frozen=True, gc=False):

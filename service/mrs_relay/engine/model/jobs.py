@@ -44,6 +44,8 @@ UNLIMITED_S: Final = 0
 class State(enum.StrEnum):
     """The states of a job. The values are written to the ledger: never rename one."""
 
+    __hash__ = str.__hash__  # an enum's own is a call of Python, and a state is looked up many times for each fact
+
     REJECTED = "rejected"
     CHOOSING = "choosing"
     QUEUED = "queued"
@@ -293,6 +295,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         ending: how the attempt ended whose log is being read, see `is_ending`. An earlier version follows the job on,
             and reports its end without a cause.
         cause: what the log shows, once the job has ended.
+        late_until_ms: until when rows are read that a success came without, epoch milliseconds; 0: they are not.
         rows_until_ms: when the folders that it wrote rows to are removed, epoch milliseconds; 0: there are none.
     """
 
@@ -348,6 +351,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     after: bytes = msgspec.field(default=b"", name="~after")
     ending: Ending | None = None
     cause: Cause | None = None
+    late_until_ms: int = 0
     rows_until_ms: int = 0
 
     @property

@@ -15,6 +15,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.common import clock, faults, tasks
+from mrs_relay.engine import log_context
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.model import facts, jobs, verdict
 from mrs_relay.engine.trackers import tracked_jobs
@@ -145,7 +146,9 @@ class ClusterTracker:
         if (target := cluster_work.target_of(job)) is not None and job.seen is not None:
             following = self._follow(job, target, job.seen.job_id, key, owner)
             alone = self._end_on_error(following, key, owner)
-            self._watches[name] = owner, self._task_supervisor.start(alone, name=f"follow cluster {job.seen.job_id}")
+            task = f"follow cluster {job.seen.job_id}"
+            watch = self._task_supervisor.start(alone, name=task, context=log_context.about(job))
+            self._watches[name] = owner, watch
 
     def unfollow(self, job: jobs.Job) -> None:
         """Stop following a job's cluster."""

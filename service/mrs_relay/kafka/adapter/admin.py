@@ -9,6 +9,7 @@ Source: aiokafka 0.14, admin/client.py (experimental; per-topic errors are in th
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -44,10 +45,16 @@ class KafkaAdmin:
             described = await self._client.describe_topics(None)
         return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
 
-    async def cluster(self) -> broker.Cluster:
+    async def cluster(self, asked: Sequence[str] = ()) -> broker.Cluster:
         """Describe all brokers and topics; creates none by the question."""
+        client = self._client._client  # noqa: SLF001 - it has the request that the library lacks
         async with self._connection.asking("describe the topics", _ASK_S):
-            return await topology.describe(self._client._client)  # noqa: SLF001 - it has the request that the library lacks
+            found = await topology.describe(client)
+            missing = [name for name in asked if name not in found.topics]
+            if missing:
+                refused = (await topology.describe(client, missing)).refused
+                found = dataclasses.replace(found, refused=refused & set(missing))
+            return found
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Return the configuration of existing topics, without the values that the broker does not report."""

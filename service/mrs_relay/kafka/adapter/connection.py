@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from aiokafka import client as kafka_client
@@ -18,7 +18,7 @@ from mrs_relay import errors
 from mrs_relay.common import tls
 from mrs_relay.kafka import security as security_settings
 from mrs_relay.kafka import settings
-from mrs_relay.kafka.adapter import failover, login, probe
+from mrs_relay.kafka.adapter import failover, login, missing_rights, probe
 
 log = structlog.get_logger(__name__)
 
@@ -30,14 +30,6 @@ _UNREACHABLE = (
     OSError,
     TimeoutError,
 )
-
-_RESOURCES: Final[dict[type[BaseException], str]] = {
-    kafka_errors.TopicAuthorizationFailedError: "a topic",
-    kafka_errors.GroupAuthorizationFailedError: "the consumer group",
-    kafka_errors.TransactionalIdAuthorizationFailed: "the transactional ids",
-    kafka_errors.ClusterAuthorizationFailedError: "the cluster",
-}
-"""What a right is missing on, by the library's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +101,8 @@ class Connection:
             reason = f"no answer ({type(error).__name__}), although it has answered before; {probe.REPLICAS}"
         elif isinstance(error, _UNREACHABLE):
             reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
-        elif (resource := _RESOURCES.get(type(error))) is not None:
-            reason = f"a right on {resource} is missing ({error!r}); `mrs-relay topics acls` prints what is needed"
         else:
-            reason = repr(error)
+            reason = missing_rights.describe(self.kafka, what, error) or repr(error)
         return errors.StreamDown(
             f"cannot {what}: Kafka at {self.kafka.bootstrap_servers} (setting kafka.bootstrap_servers, "
             f"MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS): {reason}"

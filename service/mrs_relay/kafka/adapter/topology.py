@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import client as kafka_client
+from aiokafka import errors
 from aiokafka.protocol import api, metadata, types
 
 from mrs_relay.kafka import broker
@@ -25,6 +26,7 @@ _OPERATIONS: Final = {3: "READ", 4: "WRITE", 5: "CREATE", 6: "DELETE", 7: "ALTER
 """Kafka's numbers of the operations that an ACL allows for a topic."""
 
 _NO_LEADER: Final = -1
+_REFUSED: Final = errors.TopicAuthorizationFailedError.errno
 _TEXT: Final = types.CompactString("utf-8")
 _NUMBERS: Final = types.CompactArray(types.Int32)
 
@@ -143,6 +145,7 @@ async def describe(client: kafka_client.AIOKafkaClient, topics: Sequence[str] | 
             for topic in answer["topics"]
             if not topic["error_code"] and (topics is None or topic["topic"] in topics)
         },
+        frozenset(topic["topic"] for topic in answer["topics"] if topic["error_code"] == _REFUSED),
     )
 
 

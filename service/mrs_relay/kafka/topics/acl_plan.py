@@ -7,8 +7,9 @@ the right to describe.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from mrs_relay.kafka import settings
 
@@ -37,6 +38,36 @@ class Acl:
     prefixed: bool = False
 
 
+_OPTIONS: Final[dict[Kind, str]] = {
+    "topic": "--topic",
+    "group": "--group",
+    "transactional-id": "--transactional-id",
+}
+
+
+def command(rule: Acl, bootstrap: str, principal: str) -> str:
+    """Return the command of Kafka's own tool that gives a principal the rights of a rule."""
+    words = ["kafka-acls.sh", "--bootstrap-server", bootstrap, "--add", "--allow-principal", principal]
+    words += [word for operation in rule.operations for word in ("--operation", operation)]
+    words += [_OPTIONS[rule.kind], rule.name, "--resource-pattern-type", "prefixed" if rule.prefixed else "literal"]
+    return shlex.join(words)
+
+
+def remedy(rule: Acl, bootstrap: str) -> str:
+    """Say, for people, how the rights of a rule that are missing are given."""
+    return f"`{command(rule, bootstrap, PRINCIPAL)}` gives it; `mrs-relay topics acls` prints all that is needed"
+
+
+def lacking(rule: Acl, bootstrap: str) -> str:
+    """Say, for people, that the rights of a rule are missing, and how they are given."""
+    resource = rule.kind.replace("-", " ") + ("s that begin with" if rule.prefixed else "")
+    return f"the right {' and '.join(rule.operations)} on {resource} {rule.name} is missing; {remedy(rule, bootstrap)}"
+
+
+PRINCIPAL: Final = "User:NAME"
+"""Stands for the user, whose name among Kafka's principals only Kafka knows."""
+
+
 def acls(kafka: settings.KafkaSettings, role: Role) -> tuple[Acl, ...]:
     """Return the rules that a role needs."""
     match role:
@@ -47,7 +78,7 @@ def acls(kafka: settings.KafkaSettings, role: Role) -> tuple[Acl, ...]:
         case "producer":
             return (Acl("topic", kafka.topics.requests, ("Write",), "send requests"),)
         case "subscriber":
-            return (Acl("topic", kafka.topics.events, ("Read",), "read events"),)
+            return _subscriber(kafka)
         case "lineage":
             return _lineage(kafka)
 
@@ -82,6 +113,8 @@ def _relay(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
         rules.append(Acl("topic", topics.latest, ("Write", known), "keep the latest state of each request"))
     if topics.lineage is not None:
         rules.append(Acl("topic", topics.lineage, ("Write", known), "write OpenLineage run events"))
+    if topics.results is not None:
+        rules.append(Acl("topic", topics.results, ("Write", known), "write rows in chunks"))
     if topics.status is not None:
         rules.append(Acl("topic", topics.status, ("Write", known), "publish queues, slots and budgets"))
 
@@ -90,6 +123,13 @@ def _relay(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
         prefix, ours = transactional_prefix(kafka), "write state, events and offset together"
         rules.append(Acl("transactional-id", prefix, ("Write", "Describe"), ours, prefixed=True))
     return tuple(rules)
+
+
+def _subscriber(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
+    rules = (Acl("topic", kafka.topics.events, ("Read",), "read events"),)
+    if kafka.topics.results is None:
+        return rules
+    return (*rules, Acl("topic", kafka.topics.results, ("Read",), "read rows in chunks"))
 
 
 def _lineage(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mrs_relay.kafka.topics import topic_facts
+from mrs_relay.kafka.topics import acl_plan, topic_facts
 
 
 def examine(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
@@ -14,20 +14,22 @@ def examine(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         return
     found = facts.cluster.topics.get(status)
     lost = "queues, slots, budgets and pauses are not published, and `mrs-relay why` and `status` know little"
-    if found is None:
+    is_refused = status in facts.cluster.refused or (
+        found is not None and found.allowed is not None and "WRITE" not in found.allowed
+    )
+    if is_refused:
+        yield topic_facts.Finding(
+            "warning",
+            "status_not_allowed",
+            f"topic {status} (kafka.topics.status): Kafka does not allow the relay WRITE, which it needs: {lost}",
+            acl_plan.remedy(acl_plan.Acl("topic", status, ("Write",), ""), facts.kafka.bootstrap_servers),
+        )
+    elif found is None:
         yield topic_facts.Finding(
             "warning",
             "status_missing",
             f"topic {status} (kafka.topics.status) is missing: {lost}",
             "`mrs-relay topics create` makes it",
-        )
-    elif found.allowed is not None and "WRITE" not in found.allowed:
-        yield topic_facts.Finding(
-            "warning",
-            "status_not_allowed",
-            f"topic {status} (kafka.topics.status): Kafka does not allow the relay WRITE, which it needs: {lost}",
-            f"`kafka-acls.sh --bootstrap-server {facts.kafka.bootstrap_servers} --add --allow-principal User:… "
-            f"--operation Write --topic {status}`",
         )
     elif facts.compacts(status) is False:
         yield topic_facts.Finding(

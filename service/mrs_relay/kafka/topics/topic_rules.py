@@ -7,11 +7,12 @@ reported at once. A fact that the broker does not report breaks no rule.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
 from mrs_relay.kafka import codecs
-from mrs_relay.kafka.topics import cleanup_rules, size_rules, status_rules, topic_facts
+from mrs_relay.kafka.topics import acl_plan, cleanup_rules, size_rules, status_rules, topic_facts
 
 MISSING: Final = "missing_topics"
 """Code of the finding that names missing topics."""
@@ -35,7 +36,7 @@ def examine(facts: topic_facts.Facts) -> tuple[topic_facts.Finding, ...]:
 
 def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     control = facts.kafka.topics.control
-    missing = [name for name in facts.uses if name not in facts.cluster.topics]
+    missing = [name for name in facts.uses if name not in facts.cluster.topics and name not in facts.cluster.refused]
     if control in missing:
         missing.remove(control)
         yield topic_facts.Finding(
@@ -92,19 +93,22 @@ def _control_partitions(facts: topic_facts.Facts) -> Iterator[topic_facts.Findin
 
 
 def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
-    for name in facts.present:
-        allowed = facts.cluster.topics[name].allowed
-        if allowed is not None and (lacking := sorted(facts.uses[name] - allowed)):
-            operations = " ".join(f"--operation {operation.title()}" for operation in lacking)
-            yield topic_facts.Finding(
-                # Without a record of them limits and rules are not read again; all else works.
-                "warning" if name == facts.kafka.topics.audit else "error",
-                "not_allowed",
-                f"topic {name}: the relay needs {' and '.join(sorted(facts.uses[name]))}, Kafka does not allow it "
-                f"{' and '.join(lacking)}",
-                f"`kafka-acls.sh --bootstrap-server {facts.kafka.bootstrap_servers} --add --allow-principal User:… "
-                f"{operations} --topic {name}`",
-            )
+    for rule in acl_plan.acls(facts.kafka, "relay"):
+        needed = facts.uses.get(rule.name, frozenset()) if rule.kind == "topic" else frozenset()
+        found = facts.cluster.topics.get(rule.name)
+        allowed = frozenset[str]() if rule.name in facts.cluster.refused else None if found is None else found.allowed
+        if allowed is None or not (lacking := sorted(needed - allowed)):
+            continue
+        missing = dataclasses.replace(rule, operations=tuple(operation.title() for operation in lacking))
+        # Without a record of them limits and rules are not read again; a control topic that is hidden may be missing.
+        is_needed = rule.name != facts.kafka.topics.audit and (found or rule.name != facts.kafka.topics.control)
+        yield topic_facts.Finding(
+            "error" if is_needed else "warning",
+            "not_allowed",
+            f"topic {rule.name}: the relay needs {' and '.join(sorted(needed))}, Kafka does not allow it "
+            f"{' and '.join(lacking)}",
+            acl_plan.remedy(missing, facts.kafka.bootstrap_servers),
+        )
 
 
 def _hidden_configs(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
@@ -113,11 +117,12 @@ def _hidden_configs(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     names = facts.present if status is None or status not in topics else [*facts.present, status]
     hidden = [name for name in names if (topics[name].allowed or _CONFIGS_SHOWN).isdisjoint(_CONFIGS_SHOWN)]
     if hidden:
+        rule = acl_plan.Acl("topic", hidden[0], ("DescribeConfigs",), "")
         yield topic_facts.Finding(
             "warning",
             "configs_not_allowed",
             f"Kafka does not allow the relay DESCRIBE_CONFIGS of {', '.join(hidden)}: their settings are not checked",
-            "`mrs-relay topics acls` prints all rights that are needed",
+            acl_plan.remedy(rule, facts.kafka.bootstrap_servers),
         )
 
 

@@ -39,10 +39,10 @@ class Delivery(base.Model):
     """
 
     deliver: Annotated[
-        Literal["inline", "location", "both"],
+        Literal["inline", "location", "both", "chunks"],
         pydantic.Field(
-            description="In the event; as an address that reads them without keys for a while; or both. The path in "
-            "OBS is named in any case."
+            description="In the event; as an address that reads them without keys for a while; or both; or all of them "
+            "in chunks on the results topic, whatever the limits of an event. The path in OBS is named in any case."
         ),
     ] = "inline"
     format: Annotated[
@@ -103,5 +103,7 @@ class SqlSubmit(base.Submission):
         if self.engine != "presto" and self.archive_path is not None:
             raise ValueError("archive_path is for presto only")
         if self.engine != "presto" and self.result is not None:
+            if self.result.deliver == "chunks":
+                raise ValueError("chunks are for presto only; choose inline, location or both")
             _check_select(self.statement)
         return self

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pydantic
 import pytest
+import structlog
 from joserfc import jwk
 from tests.support import access, cells, logins, oidc_provider, ports, web_role
 
@@ -89,6 +90,19 @@ async def test_a_client_with_a_secret_proves_itself_and_a_wrong_secret_logs_no_b
         assert "invalid_grant" in done.text
         file.unlink()
         assert (await browser.ask("GET", (await browser.at_provider()).target)).status == 503
+
+
+async def test_what_a_provider_quotes_in_a_refusal_is_not_shown() -> None:
+    """It may be the secret of this client, or the code of a login; a word such as `invalid_grant` is shown."""
+    async with asked(client_secret="hunter2-secret") as (provider, browser, _stage):  # noqa: S106 - the test's
+        provider.secret, provider.quotes = "another", True
+        with structlog.testing.capture_logs() as logs:
+            done = await browser.ask("GET", (await browser.at_provider()).target)
+            other = await browser.ask("GET", (await browser.at_provider()).target + "&error=hunter2 quoted")
+        assert (done.status, other.status) == (401, 401)
+        [(form, headers)] = provider.exchanges
+        for secret in ("hunter2", form["code"], form["code_verifier"], headers["Authorization"]):
+            assert secret not in done.text + other.text + str(logs)
 
 
 async def test_answers_that_do_not_belong_to_the_login_of_this_browser_are_refused() -> None:

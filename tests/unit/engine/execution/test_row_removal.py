@@ -67,6 +67,16 @@ class Bucket:
         """Never."""
         raise AssertionError(place, keys)
 
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """Never."""
+        raise AssertionError(place, keys)
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """Never."""
+        raise AssertionError(place, keys, head, span)
+
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
         """Never."""
         raise AssertionError(place, keys, most_bytes)
@@ -125,6 +135,16 @@ class Changing:
         """Never."""
         raise AssertionError(bucket, names, keys)
 
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """Never."""
+        raise AssertionError(place, keys)
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """Never."""
+        raise AssertionError(place, keys, head, span)
+
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
         """Never."""
         raise AssertionError(place, keys, most_bytes)
@@ -141,7 +161,8 @@ def test_objects_that_change_while_they_are_read_bring_no_rows() -> None:
         group = settings.ObsSettings(endpoint="http://obs.test")
         reader = deliveries.Deliveries(client.Client(group, door, lambda: KEYS), 1000, clock.SystemClock())
         wanted = jobs.Delivery(RESULTS, max_rows=10, max_bytes=1000)
-        return asyncio.run(reader.read(wanted, RESULTS + "mr0123456789abcd-1.json/"))
+        job = msgspec.structs.replace(JOB, delivery=wanted, location=RESULTS + "mr0123456789abcd-1.json/")
+        return asyncio.run(reader.read(job, None))
 
     with pytest.raises(errors.ObsDown, match="changed while they were read"):
         read(Changing(3))

@@ -128,6 +128,18 @@ def test_statement_that_is_no_plain_select_is_rejected_with_the_reason(engine: s
     assert (job.delivery, job.location, text(job)) == (None, None, statement)
 
 
+def test_chunks_are_of_presto_alone() -> None:
+    """A request that asks for them is rejected, and a tenant's default does not hold."""
+    value = {"cluster": "c-1", "engine": "hive", "statement": SELECT, "result": {"deliver": "chunks"}}
+    message = json.dumps({"id": "q", "source": "/t", "type": "mrs.sql.submit", "data": value}).encode()
+    meaning = reader.read(samples.record(value=message), frozenset(), 100_000, policies.Policy(results=LAKE))
+    assert isinstance(meaning, tuple)
+    assert isinstance(meaning[1], facts.InvalidRequest)
+    assert "chunks are for presto only" in meaning[1].reason.message
+    default = LAKE.model_copy(update={"deliver": "chunks", "engines": ("hive",)})
+    assert asked(policies.Policy(results=default), result=None).job.delivery is None
+
+
 def test_default_holds_for_the_engines_that_it_names() -> None:
     """For Presto alone unless it names others: no statement is changed by an upgrade."""
     alone = LAKE.model_copy(update={"deliver": "inline"})

@@ -346,10 +346,40 @@ async def test_what_we_raise_on_purpose_is_not_in_the_log(caplog: pytest.LogCapt
 
 
 def test_a_missing_right_is_named_with_the_command_that_prints_what_is_needed() -> None:
-    """The library's error names the topic."""
+    """The library's error names the topic, or several; the group and the transactional ids are in the settings."""
     made = connection.connect(settings.KafkaSettings())
-    text = str(made.down("write", kafka_errors.TopicAuthorizationFailedError("mrs.events")))
-    assert "cannot write" in text
-    assert "a right on a topic is missing" in text
-    assert "mrs.events" in text
-    assert "`mrs-relay topics acls`" in text
+    add = "`kafka-acls.sh --bootstrap-server localhost:9092 --add --allow-principal User:NAME"
+    for what, error, missing, line in (
+        (
+            "write, and the outcome is unknown",
+            kafka_errors.TopicAuthorizationFailedError("mrs.events"),
+            "the right Write on topic mrs.events is missing",
+            "--operation Write --topic mrs.events --resource-pattern-type literal`",
+        ),
+        (
+            "read",
+            kafka_errors.TopicAuthorizationFailedError({"mrs.requests"}),
+            "the right Read on topic mrs.requests is missing",
+            "--operation Read --topic mrs.requests --resource-pattern-type literal`",
+        ),
+        (
+            "join the consumer group",
+            kafka_errors.GroupAuthorizationFailedError("any"),
+            "the right Read on group mrs-relay is missing",
+            "--operation Read --group mrs-relay --resource-pattern-type literal`",
+        ),
+        (
+            "start a producer",
+            kafka_errors.TransactionalIdAuthorizationFailed(),
+            "the right Write and Describe on transactional ids that begin with mrs-relay.mrs-relay. is missing",
+            "--transactional-id mrs-relay.mrs-relay. --resource-pattern-type prefixed`",
+        ),
+        ("write", kafka_errors.TopicAuthorizationFailedError(), "a right on a topic is missing", ""),
+        ("list the topics", kafka_errors.ClusterAuthorizationFailedError(), "a right on the cluster is missing", ""),
+    ):
+        text = str(made.down(what, error))
+        assert f"cannot {what}: Kafka at localhost:9092" in text
+        assert missing in text
+        assert line in text
+        assert not line or add in text
+    assert "`mrs-relay topics acls`" in str(made.down("read", kafka_errors.TopicAuthorizationFailedError("mrs.events")))

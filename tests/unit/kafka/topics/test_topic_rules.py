@@ -229,7 +229,20 @@ def test_missing_rights_are_named_with_the_acl(topic: str, allowed: set[str], la
     finding = _only(dataclasses.replace(facts, cluster=cluster))
     assert (finding.severity, finding.code) == ("error", "not_allowed")
     assert lacking in finding.remedy
-    assert f"--topic {topic}`" in finding.remedy
+    assert f"--topic {topic} " in finding.remedy
+
+
+@pytest.mark.parametrize(("topic", "severity"), [("in", "error"), ("ev", "error"), ("control", "warning")])
+def test_a_topic_that_kafka_hides_is_named_with_the_acl(topic: str, severity: str) -> None:
+    """It is not missing: Kafka says that we may not see it, and `topics create` would not help."""
+    facts = _sound()
+    name = facts.kafka.topics.control if topic == "control" else topic
+    others = {other: described for other, described in facts.cluster.topics.items() if other != name}
+    cluster = dataclasses.replace(facts.cluster, topics=others, refused=frozenset({name}))
+    found = topic_rules.examine(dataclasses.replace(facts, cluster=cluster))
+    assert [(one.severity, one.code) for one in found] == [(severity, "not_allowed")]
+    assert f"--topic {name} " in found[0].remedy
+    assert "topics create" not in str(found[0])
 
 
 def test_settings_that_must_not_be_seen_are_said_to_be_unchecked() -> None:

@@ -112,7 +112,8 @@ class _Refusing(brokers.Admin):
     async def partition_counts(self) -> Mapping[str, int]:
         return {}
 
-    async def cluster(self) -> brokers.Cluster:
+    async def cluster(self, asked: Sequence[str] = ()) -> brokers.Cluster:
+        del asked
         return brokers.Cluster(1, {})
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
