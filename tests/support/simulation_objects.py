@@ -72,6 +72,10 @@ class Objects:
         """Never, likewise."""
         raise AssertionError(bucket, names, keys)
 
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """Never: no logs are read in a simulated world."""
+        raise AssertionError(place, keys, most_bytes)
+
     async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
         """Size of an object that is read in parts."""
         found = await self.open(place, keys)
