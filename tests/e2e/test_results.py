@@ -99,7 +99,7 @@ async def test_rows_of_hive_and_spark_come_through_folders_that_are_removed(
         second = here.start_relay("second")
         try:
             events = await here.until_ended(list(wanted))
-            assert history.faults(list(wanted), events, []) == []
+            assert history.faults(list(wanted), events, [effect["name"] for effect in mrs.effects()]) == []
             last = {event.request_id: event.data for event in events if event.state in history.LAST}
             places = set()
             for one, engine in wanted.items():

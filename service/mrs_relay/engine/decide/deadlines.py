@@ -54,7 +54,7 @@ def deadline_reached(
 
 def expired(job: jobs.Job, now_ms: int) -> decisions.Decision | None:
     """Remove a job whose time has passed; publish `rejected` for a cancel whose request did not arrive."""
-    if not jobs.TRAITS[job.state].last or job.expires_ms > now_ms or job.rows_until_ms:
+    if not jobs.TRAITS[job.state].last or job.expires_ms > now_ms:
         return None
 
     # Only the partition that the cancel was sent to answers it.

@@ -81,6 +81,12 @@ def has_names(place: paths.Place) -> bool:
     return place.key.endswith(f".{_JSON}/")
 
 
+def as_asked(text: str, job_type: str) -> str:
+    """Return the statement that a job sends without what `written` has put into it; any other one is unchanged."""
+    _, words = _FORMS[job_type]
+    return re.sub(rf"insert overwrite directory '[^']*' {re.escape(words)} ", "", text, count=1)
+
+
 def folders(job: jobs.Job) -> Iterator[paths.Place]:
     """Yield the folders that the attempts of a job may have written, in each form: a job that has ended has no work."""
     for attempt in range(1, job.attempt + 1):

@@ -67,6 +67,16 @@ class Bucket:
         """Never."""
         raise AssertionError(place, keys)
 
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """Never."""
+        raise AssertionError(place, keys)
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """Never."""
+        raise AssertionError(place, keys, head, span)
+
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
         """Never."""
         raise AssertionError(place, keys, most_bytes)
@@ -124,6 +134,16 @@ class Changing:
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
         """Never."""
         raise AssertionError(bucket, names, keys)
+
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """Never."""
+        raise AssertionError(place, keys)
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """Never."""
+        raise AssertionError(place, keys, head, span)
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
         """Never."""

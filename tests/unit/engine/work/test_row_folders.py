@@ -14,6 +14,7 @@ from tests.unit.engine import samples
 from mrs_relay.engine.decide import submission
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.intake import reader
+from mrs_relay.engine.lineage import datasets
 from mrs_relay.engine.model import facts, job_names, job_records, jobs
 from mrs_relay.engine.work import row_folders
 from mrs_relay.messages import requests
@@ -89,6 +90,17 @@ def test_each_attempt_has_a_folder_of_its_own() -> None:
     assert [one[-7:] for one in found] == [f"{n}.{form}/" for n in (1, 2, 3) for form in ("json", "hive")]
 
 
+@pytest.mark.parametrize("engine", ["hive", "spark"])
+def test_lineage_sees_the_statement_of_the_request(engine: str) -> None:
+    """Without the folder, which is no table; other statements are as they are."""
+    job = asked(engine=engine, database="sales").job
+    query = datasets.query_of(job.work)
+    assert query is not None
+    assert query.text == f"use sales;{SELECT}"
+    plain = asked(policies.Policy(results=LAKE), engine=engine, result=None).job
+    assert datasets.query_of(plain.work) == (SELECT, engine, "default")
+
+
 def test_tenants_and_requests_have_different_folders() -> None:
     """The token tells them apart."""
     one = asked(policies.Policy("a", results=LAKE)).job
@@ -114,6 +126,14 @@ def test_statement_that_is_no_plain_select_is_rejected_with_the_reason(engine: s
     default = LAKE.model_copy(update={"deliver": "inline", "engines": ("hive", "spark")})
     job = asked(policies.Policy(results=default), engine=engine, statement=statement, result=None).job
     assert (job.delivery, job.location, text(job)) == (None, None, statement)
+
+
+def test_default_of_chunks_holds_for_the_engines_that_it_names() -> None:
+    """Where there is a topic for them."""
+    default = LAKE.model_copy(update={"deliver": "chunks", "engines": ("hive",)})
+    delivery = asked(policies.Policy(results=default, has_chunks=True), result=None).job.delivery
+    assert delivery is not None
+    assert (delivery.chunks, delivery.inline) == (True, False)
 
 
 def test_default_holds_for_the_engines_that_it_names() -> None:
