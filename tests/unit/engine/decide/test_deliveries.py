@@ -163,10 +163,10 @@ def test_request_with_late_rows_stays_in_memory_and_answers_as_ever() -> None:
 
 
 def test_rows_that_an_earlier_version_has_given_up_do_not_come() -> None:
-    """It has let the job leave memory: nothing would read its rows."""
-    late, _ = reading()
+    """It has let the job leave memory: nothing would read its rows, or remove their folder."""
+    late = msgspec.structs.replace(reading()[0], rows_until_ms=1)
     value = cold_jobs.head(late) + job_records.encode(late)
-    assert job_records.decode(value) == msgspec.structs.replace(late, late_until_ms=0)
+    assert job_records.decode(value) == msgspec.structs.replace(late, late_until_ms=0, rows_until_ms=0)
 
 
 def test_relay_that_fails_on_late_rows_says_so() -> None:
