@@ -73,7 +73,7 @@ async def test_rows_of_hive_and_spark_come_through_folders_that_are_removed(
         more = {
             "RESULTS__PATH": "obs://lake/results",
             "RESULTS__MAX_ROWS": "20000",
-            "RESULTS__FOLDER_LIFE_S": "20",
+            "RESULTS__FOLDER_LIFE_S": "45",
             "OBS__ENDPOINT": f"http://127.0.0.1:{obs_port}",
             "OBS__PATH_STYLE": "true",
             "OBS__READ_TIMEOUT_S": "3",
