@@ -64,7 +64,7 @@ def _is(shown: object, value: object) -> bool:
         case float():
             return math.isclose(float(text), value, rel_tol=1e-12)
         case {"double": words}:
-            return str(float(text)) == words
+            return str(float(text)) == str(words)
         case _:
             return value in (text, canonical.short(text.replace("T", " ")))
 
