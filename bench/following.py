@@ -35,7 +35,7 @@ from mrs_relay.kafka import cold_records, records
 _BATCH: Final = 500
 _AGAIN: Final = _BATCH // 2  # as engine.rewriting
 _WEEK_MS: Final = 7 * 86_400_000
-_NONE_COLD: Final = cold_records.ColdRule(lambda _value: None, 1000)
+_NONE_COLD: Final = cold_records.ColdRule(lambda values: [None] * len(values), 1000)
 
 
 @functools.cache

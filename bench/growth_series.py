@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from bench import fleet as fleets
@@ -99,8 +99,8 @@ async def _restore_s(count: int) -> float:
 
 
 def _ledger(broker: memory_broker.MemoryBroker, topic: str, now_ms: int) -> ledgers.Ledger:
-    def due_ms(value: bytes) -> int | None:
-        return cold_jobs.due_ms(value, now_ms, 60_000, kinds.is_known)
+    def due_ms(values: Iterable[bytes | None]) -> list[int | None]:
+        return cold_jobs.due_ms(values, now_ms, 60_000, kinds.is_known)
 
     options = ledgers.Options(
         topic=topic,

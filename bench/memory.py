@@ -207,7 +207,7 @@ def remembered(count: int) -> float:
     """Bytes for each request that has ended within the last week, as Python's allocator counts them."""
     place = records.Position("mrs.requests", 0)
     no_broker = cast("brokers.Broker", None)  # nothing is read back
-    rule = cold_records.ColdRule(lambda _value: None, WEEK_MS // 512)
+    rule = cold_records.ColdRule(lambda values: [None] * len(values), WEEK_MS // 512)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     cold = cold_records.ColdRecords(place, place, no_broker, rule, 60.0)

@@ -37,6 +37,7 @@ QUICK: Final[Mapping[str, Sequence[str]]] = {
     "fairness": ("--minutes", "5"),
     "client": ("--rounds", "3"),
     "memory": ("--count", "20000", "--ended", "200000"),
+    "results": ("--rows", "200000", "--rounds", "3"),
     "readmodel": ("--events", "80000", "--requests", "100000"),
     "status": ("--count", "8000", "--rounds", "3"),
     "growth": ("--quick",),

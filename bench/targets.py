@@ -219,6 +219,19 @@ def _client_handles(found: Figures) -> list[Row]:
     ]
 
 
+def _results(found: Figures) -> list[Row]:
+    what = f"{found['rows']:,} rows in chunks"
+    return [
+        Row(f"{what}: rate over obstore alone, the chunks dropped", found["ratio"], at_least=0.8, digits=2),
+        Row(f"{what}: obstore alone", found["obstore_mib_per_s"], digits=1, unit=" MiB/s"),
+        Row(f"{what}: to Kafka on the same machine", found["kafka_mib_per_s"], digits=1, unit=" MiB/s"),
+        Row(f"{what}: the event loop is blocked", found["longest_ms"], at_most=50, digits=1, unit=" ms"),
+        Row(f"{what}: the same, to Kafka", found["kafka_longest_ms"], at_most=50, digits=1, unit=" ms"),
+        Row(f"{what}: growth of memory", found["grown_mib"], at_most=64, digits=1, unit=" MiB"),
+        Row(f"{what}: the same, to Kafka", found["kafka_grown_mib"], at_most=64, digits=1, unit=" MiB"),
+    ]
+
+
 def _memory(found: Figures) -> list[Row]:
     what = f"memory per tracked job, {found['count']:,} jobs under way"
     ended = f"memory per request that has ended, {found['ended']:,} remembered"
@@ -310,6 +323,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "client_handles": _client_handles,
     "memory": _memory,
     "emulator": _emulator,
+    "results": _results,
     "readmodel": _readmodel,
     "status": _status,
     "growth": _growth,

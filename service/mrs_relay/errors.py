@@ -10,10 +10,11 @@ Every error of the service; the class of an error determines how the caller may 
     │   ├─ MrsUntouched  surely nothing changed: try again  (a read, or the request never left us)
     │   │   └─ MrsUnreachable  nothing can be sent on this connection   (no way to MRS, no credentials)
     │   └─ MrsAmbiguous  may have happened: reconcile, never repeat blindly   (lost reply, 5xx on a write)
-    ├─ ObsError          OBS, or the way to it, failed a read; nothing there was changed
+    ├─ ObsError          OBS, or the way to it, failed; all that is asked of it may be asked again
     │   ├─ ObsRefused    final                              (no rights, an object that is too large)
     │   ├─ ObsMissing    there is no such object, or not yet
     │   └─ ObsDown       no answer, or an object that ends early: try again
+    ├─ BadFile           a file of this machine cannot be uploaded; OBS does not have it
     ├─ StreamError
     │   ├─ Fenced        another owner, or a commit of unknown outcome: stop this partition, commit nothing more
     │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
@@ -126,11 +127,11 @@ class MrsAmbiguous(MrsError):  # noqa: N818
 
 
 class ObsError(RelayError):
-    """OBS, or the way to it, failed a read; nothing there was changed."""
+    """OBS, or the way to it, failed; all that is asked of it may be asked again."""
 
 
 class ObsRefused(ObsError):  # noqa: N818
-    """OBS does not give the object out, or it is larger than is read: final."""
+    """OBS does not give the object out or take it, or it is larger than is read: final."""
 
 
 class ObsMissing(ObsError):  # noqa: N818
@@ -139,6 +140,10 @@ class ObsMissing(ObsError):  # noqa: N818
 
 class ObsDown(ObsError):  # noqa: N818
     """OBS did not answer, or not in time, or the object ended early: try again."""
+
+
+class BadFile(RelayError):  # noqa: N818 - named for what was given
+    """A file of this machine cannot be uploaded, or has changed meanwhile; OBS does not have it."""
 
 
 class StreamError(RelayError):

@@ -28,6 +28,9 @@ _log = structlog.get_logger(__name__)
 _LOOK_S: Final = 5.0
 """Seconds between two looks at the file."""
 
+_WRITTEN_S: Final = 1.0
+"""Seconds for which a changed file must stay as it is: half of a file may be valid, too."""
+
 _RULES: Final = re.compile(r"tenants\.(?P<tenant>[^.]+)\.(allow|limits|defaults)\..+")
 _RELOADABLE: Final = frozenset({"engine.slots_per_cluster", "engine.queue_deadline_s", "log.level"})
 
@@ -131,17 +134,18 @@ class Reloader:
 
     async def run(self) -> None:
         """Wait for a request or a change of the file, until cancelled."""
-        is_left = False
+        is_left, before, wait_s = False, self._seen, _LOOK_S
         while True:
-            await tasks.sleep_until(self._asked, _LOOK_S)
+            await tasks.sleep_until(self._asked, wait_s)
             stamp = await asyncio.to_thread(self._stamp)
-            is_asked = self._asked.is_set()
+            is_asked, is_written, before = self._asked.is_set(), stamp == before, stamp
 
             # A change that could not be put on record is tried again at the next look.
-            if is_asked or is_left or stamp != self._seen:
+            if is_asked or is_left or (is_written and stamp != self._seen):
                 self._asked.clear()
                 self._seen = stamp
                 is_left = not await self.reload("signal" if is_asked else "file")
+            wait_s = _LOOK_S if stamp == self._seen else _WRITTEN_S
 
     async def reload(self, via: str) -> bool:
         """

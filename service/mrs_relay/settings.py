@@ -8,7 +8,6 @@ its own group, never the whole.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 import pathlib
@@ -16,7 +15,7 @@ import re
 import socket
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, TypeVar
 
 import pydantic
 import pydantic_settings
@@ -24,7 +23,7 @@ import pydantic_settings
 from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
-from mrs_relay.common import log_settings, service_links
+from mrs_relay.common import log_settings, service_links, setting_rows
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
@@ -34,6 +33,7 @@ from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.obs import settings as obs_settings
+from mrs_relay.obs import upload_settings
 from mrs_relay.read_model import settings as read_model_settings
 from mrs_relay.traces import settings as traces_settings
 from mrs_relay.web import settings as web_settings
@@ -87,8 +87,14 @@ class Settings(_Read):
     results: policies.Results = policies.Results()
     """What becomes of the rows of SQL; tenants may differ."""
 
+    causes: policies.Causes = policies.Causes()
+    """Which logs of failed jobs are read for their cause; tenants may differ."""
+
     obs: obs_settings.ObsSettings = pydantic.Field(default_factory=obs_settings.ObsSettings)
-    """OBS, which rows are read from; used only where `results.path` is set."""
+    """OBS: rows and logs are read from it (`results.path`, `causes.path`), and senders upload files to it."""
+
+    uploads: upload_settings.UploadSettings = upload_settings.UploadSettings()
+    """Where files of senders go; tenants may differ."""
 
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
     """Settings of submitting, following and remembering jobs."""
@@ -161,6 +167,8 @@ class Settings(_Read):
             *all_tenants.topic_faults(tenancies),
             *all_tenants.folder_faults(tenancies),
             *all_tenants.delivery_faults(tenancies),
+            *all_tenants.upload_faults(self.uploads, self.tenants, tenancies),
+            *all_tenants.cause_faults(tenancies),
             *all_tenants.lineage_faults(tenancies, self.tenants),
         ]:
             raise ValueError("; ".join(faults))
@@ -174,7 +182,11 @@ class Settings(_Read):
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """Return the settings of each tenant; without tenants one without a name."""
         return all_tenants.resolve(
-            self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s, self.results, self.lineage
+            self.kafka,
+            self.tenants,
+            self.event_source,
+            self.engine.queue_deadline_s,
+            all_tenants.Shared(self.results, self.lineage, self.causes),
         )
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:
@@ -223,7 +235,7 @@ class _Topics(_Read):
     @property
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """See `Settings.tenancies`."""
-        return all_tenants.resolve(self.kafka, self.tenants, self.event_source, results=self.results)
+        return all_tenants.resolve(self.kafka, self.tenants, self.event_source, shared=all_tenants.Shared(self.results))
 
 
 class WebRoleSettings(_Topics):
@@ -234,6 +246,13 @@ class WebRoleSettings(_Topics):
         default_factory=read_model_settings.ReadModelSettings
     )
     log: log_settings.LogSettings = pydantic.Field(default_factory=log_settings.LogSettings)
+
+
+class SenderSettings(_Topics):
+    """The settings of a command that uploads files; see the groups of the same names in `Settings`."""
+
+    obs: obs_settings.ObsSettings = pydantic.Field(default_factory=obs_settings.ObsSettings)
+    uploads: upload_settings.UploadSettings = upload_settings.UploadSettings()
 
 
 class ForwarderSettings(_Topics):
@@ -268,6 +287,16 @@ def load_web_role(config: pathlib.Path | None = None) -> WebRoleSettings:
     return _load_some(WebRoleSettings, config)
 
 
+def load_sender(config: pathlib.Path | None = None) -> SenderSettings:
+    """
+    Read the settings of a command that uploads files.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    return _load_some(SenderSettings, config)
+
+
 def load_forwarder(config: pathlib.Path | None = None) -> ForwarderSettings:
     """
     Read the settings of `mrs-relay lineage forward`.
@@ -288,52 +317,9 @@ def _load_some(model: type[_Some], config: pathlib.Path | None) -> _Some:
         raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Row:
-    """One setting for the reference: its name, variable, type, default and meaning."""
-
-    name: str
-    variable: str
-    kind: str
-    default: str
-    text: str
-
-
-def describe() -> list[Row]:
+def describe() -> list[setting_rows.Row]:
     """Every setting, in order."""
-    return list(_rows(Settings, ""))
-
-
-def _rows(model: type[pydantic.BaseModel], path: str) -> Iterator[Row]:
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
-            yield from _rows(inner, f"{path}{name}.")
-            continue
-        if (named := _model_of_entries(inner)) is not None:
-            yield from _rows(named, f"{path}{name}.<name>.")
-            continue
-        default = "(required)" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
-        kind = getattr(inner, "__name__", None) if isinstance(inner, type) else str(inner).replace("typing.", "")
-        yield Row(
-            name=path + name,
-            variable=_variable(path + name),
-            kind=kind or "",
-            default=default,
-            text=" ".join((field.description or "").split()),
-        )
-
-
-def _model_of_entries(annotation: object) -> type[pydantic.BaseModel] | None:
-    """The model of each entry, if a field is a table of groups with names of their own."""
-    entry = get_args(annotation)[1] if get_origin(annotation) is dict else None
-    return entry if isinstance(entry, type) and issubclass(entry, pydantic.BaseModel) else None
-
-
-def _default_text(value: object) -> str:
-    if isinstance(value, frozenset):
-        return ", ".join(sorted(map(str, value)))
-    return "(none)" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return list(setting_rows.rows_of(Settings, _variable))
 
 
 def _variable(name: str) -> str:

@@ -17,7 +17,8 @@ import pydantic
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
 from mrs_relay.kafka import settings as kafka_settings
-from mrs_relay.obs import paths
+from mrs_relay.messages import reasons
+from mrs_relay.obs import paths, upload_settings
 
 OWN: Final = "mrs"
 """The connection that the settings group of this name describes."""
@@ -50,11 +51,17 @@ class Tenant(policies.TenantPolicy):
     latest: kafka_settings.TopicName | None = None
     """Where the latest status of its requests is kept; kafka.topics.latest unless it is set."""
 
+    results_topic: kafka_settings.TopicName | None = None
+    """Where rows in chunks are written; kafka.topics.results unless it is set. Who reads a shared one reads all."""
+
     lineage_topic: kafka_settings.TopicName | None = None
     """Where its OpenLineage run events are written; kafka.topics.lineage unless it is set."""
 
     lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings()
     """What its run events show; a field that is not set is that of the group `lineage`."""
+
+    uploads: upload_settings.UploadSettings = upload_settings.UploadSettings()
+    """Where the files of its senders go, where it differs from the group `uploads`; see the group."""
 
     event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] | None = None
     """CloudEvents `source` of its events; `<event_source>/<name>` unless it is set."""
@@ -85,13 +92,27 @@ class ResolvedTenant:
     lineage: lineage_settings.LineageSettings
 
 
+class Shared(NamedTuple):
+    """
+    The groups of all tenants from which a tenant's own may differ.
+
+    Attributes:
+        results: what becomes of rows of SQL.
+        lineage: what run events show.
+        causes: which logs of failed jobs are read.
+    """
+
+    results: policies.Results = policies.Results()
+    lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings()
+    causes: policies.Causes = policies.Causes()
+
+
 def resolve(
     kafka: kafka_settings.KafkaSettings,
     tenants: Mapping[str, Tenant],
     event_source: str,
     queue_deadline_s: float = 0.0,
-    results: policies.Results | None = None,
-    lineage: lineage_settings.LineageSettings = lineage_settings.LineageSettings(),  # noqa: B008 - it is frozen
+    shared: Shared = Shared(),  # noqa: B008 - it is frozen
 ) -> tuple[ResolvedTenant, ...]:
     """
     Resolve the settings of each tenant, in the order of the settings; without tenants, of the one without a name.
@@ -100,22 +121,28 @@ def resolve(
     the group of a deployment without tenants: replicas from before and after the change fence each other out.
 
     `queue_deadline_s` is the default of requests whose tenant has neither a default nor a limit of it; 0: none.
-    `results` is what becomes of rows of SQL where a tenant does not say otherwise, and `lineage` what run events show.
+    `shared` has what holds where a tenant does not say otherwise.
     """
-    results = results or policies.Results()
     if not tenants:
         unnamed = policies.Policy(
             defaults=_with_deadline(policies.TenantPolicy(), queue_deadline_s),
             deployment=kafka.deployment,
-            results=results,
+            results=shared.results,
+            causes=shared.causes,
+            has_chunks=kafka.topics.results is not None,
         )
-        return (ResolvedTenant("", kafka, OWN, event_source, unnamed, lineage),)
+        return (ResolvedTenant("", kafka, OWN, event_source, unnamed, shared.lineage),)
     return tuple(
         _resolved(
             kafka,
             (name, tenant),
             event_source,
-            _Defaults(_with_deadline(tenant, queue_deadline_s), tenant.results.below(results, name), lineage),
+            _Defaults(
+                _with_deadline(tenant, queue_deadline_s),
+                tenant.results.below(shared.results, name),
+                shared.lineage,
+                tenant.causes.over(shared.causes),
+            ),
         )
         for name, tenant in tenants.items()
     )
@@ -133,6 +160,7 @@ class _Defaults(NamedTuple):
     requests: policies.Defaults
     results: policies.Results
     lineage: lineage_settings.LineageSettings
+    causes: policies.Causes
 
 
 def _resolved(
@@ -148,6 +176,7 @@ def _resolved(
         dead_letters=tenant.dead_letters or shared.dead_letters,
         latest=tenant.latest or shared.latest,
         lineage=tenant.lineage_topic or shared.lineage,
+        results=tenant.results_topic or shared.results,
         control=shared.control,
         audit=shared.audit,
         status=shared.status,
@@ -161,22 +190,40 @@ def _resolved(
         connection=tenant.connection,
         event_source=tenant.event_source or f"{event_source}/{name}",
         policy=policies.Policy(
-            name, tenant.allow, tenant.limits, defaults.requests, kafka.deployment, defaults.results
+            name,
+            tenant.allow,
+            tenant.limits,
+            defaults.requests,
+            kafka.deployment,
+            defaults.results,
+            defaults.causes,
+            has_chunks=topics.results is not None,
         ),
         lineage=defaults.lineage.model_copy(update=tenant.lineage.model_dump(exclude_unset=True)),
     )
 
 
-def reads_results(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
-    """Whether a tenant of a connection has a folder from which rows are read."""
-    return any(one.policy.results.path for one in tenancies if one.connection == connection)
+def reads_obs(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
+    """Whether a tenant of a connection has a folder from which rows or logs are read."""
+    mine = [one.policy for one in tenancies if one.connection == connection]
+    return any(one.results.path or one.causes.path for one in mine)
 
 
 def delivery_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
-    """Yield one line if rows are to be delivered and there is no folder that they are read from."""
+    """Yield a line if rows are to be delivered and there is no folder, or no topic for chunks."""
     results = [one.policy.results for one in tenancies]
     if any(one.deliver for one in results) and not any(one.path for one in results):
         yield "results.deliver does nothing without results.path: set results.path too, such as obs://lake/results"
+    if any(one.policy.results.deliver == "chunks" and not one.policy.has_chunks for one in tenancies):
+        yield 'results.deliver = "chunks" needs a topic: set kafka.topics.results too, such as mrs.results'
+
+
+def cause_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
+    """Yield one line for each tenant whose requests are to be repeated after causes that it has no logs for."""
+    for one in tenancies:
+        on = (one.policy.defaults.retry or {}).get("on", ())
+        if one.policy.causes.path is None and any(name in reasons.CAUSES for name in on):
+            yield f"tenants.{one.name}.defaults.retry names causes: set causes.path, from whose logs they are known"
 
 
 def lineage_faults(tenancies: tuple[ResolvedTenant, ...], tenants: Mapping[str, Tenant]) -> Iterator[str]:
@@ -195,9 +242,39 @@ def lineage_faults(tenancies: tuple[ResolvedTenant, ...], tenants: Mapping[str, 
 def folder_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
     """Yield one line for each two tenants of which one could read the other's results."""
     owned = [(one.name, paths.folder(one.policy.results.path)) for one in tenancies if one.policy.results.path]
+    yield from _nested(owned, "results")
+
+
+def _nested(owned: list[tuple[str, paths.Place]], group: str) -> Iterator[str]:
+    """Yield one line for each folder of a tenant that lies in another tenant's."""
     for (name, folder), (other, above) in itertools.permutations(owned, 2):
         if paths.is_below(folder, above) and (folder != above or name < other):
-            yield f"tenants.{name}.results.path ({folder}) lies in that of tenant {other} ({above}); separate them"
+            yield f"tenants.{name}.{group}.path ({folder}) lies in that of tenant {other} ({above}); separate them"
+
+
+def uploads_of(
+    shared: upload_settings.UploadSettings, tenants: Mapping[str, Tenant], name: str
+) -> upload_settings.UploadSettings:
+    """Return where the files of a tenant's senders go; "" is the one tenant of settings without tenants."""
+    return tenants[name].uploads.below(shared, name) if name else shared
+
+
+def upload_faults(
+    shared: upload_settings.UploadSettings, tenants: Mapping[str, Tenant], tenancies: tuple[ResolvedTenant, ...]
+) -> Iterator[str]:
+    """Yield one line for each folder of uploads that contains, or lies in, another tenant's or one of results."""
+    uploads = [(one.name, uploads_of(shared, tenants, one.name).path) for one in tenancies]
+    owned = [(name, paths.folder(path)) for name, path in uploads if path]
+    yield from _nested(owned, "uploads")
+
+    results = [paths.folder(path) for one in tenancies if (path := one.policy.results.path)]
+    for _, folder in owned:
+        for other_folder in results:
+            if paths.is_below(folder, other_folder) or paths.is_below(other_folder, folder):
+                yield (
+                    f"uploads.path ({folder}) and results.path ({other_folder}) contain each other; separate them: "
+                    "what removes old results would remove programs"
+                )
 
 
 def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
@@ -213,6 +290,7 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             (topics.dead_letters, "dead letters"),
             (topics.latest, "latest states"),
             (topics.lineage, "lineage"),
+            (topics.results, "results"),
             (topics.control, "controls"),
             (topics.audit, "decisions"),
             (topics.status, "status"),

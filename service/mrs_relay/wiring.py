@@ -13,7 +13,7 @@ import contextlib
 import functools
 import platform
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -27,7 +27,7 @@ from mrs_relay.client import auditing
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import control_reader, relay, status_publisher, status_report, tracing, views
-from mrs_relay.engine.execution import cluster_selector, submitter
+from mrs_relay.engine.execution import chunk_sink, cluster_selector, submitter
 from mrs_relay.engine.lineage import recorder
 from mrs_relay.engine.model import cold_jobs
 from mrs_relay.engine.quota_sharing import exchange
@@ -113,6 +113,8 @@ async def opened(
                 entered = _connection(name, client, settings, reader, obs, observing)
                 connections[name] = await stack.enter_async_context(entered)
             served.append(_served(settings, one, connections[name], broker(one.kafka), reader))
+            if (chunks := served[-1].context.chunks) is not None:
+                stack.push_async_callback(chunks.close)
         async with _publishing(settings, tuple(served), broker, time):
             yield tuple(served)
 
@@ -193,7 +195,8 @@ def adopt(served: Sequence[TenantService], settings: all_settings.Settings) -> N
     for one in served:
         present = one.context.quota.policy
         if (policy := policies.get(one.tenant.name)) is not None:
-            one.context.quota.adopt(replace(policy, deployment=present.deployment, results=present.results))
+            fixed = {name: getattr(present, name) for name in ("deployment", "results", "causes")}
+            one.context.quota.adopt(replace(policy, **fixed))
     for scheduling in {id(one.connection): one.connection.scheduler for one in served}.values():
         scheduling.set_slots(settings.engine.slots_per_cluster)
         scheduling.look_again()
@@ -239,7 +242,7 @@ async def _connection(
 ) -> AsyncIterator[Connection]:
     engine, time = settings.engine, reader.time
     objects = None
-    if tenants.reads_results(settings.tenancies, name):
+    if tenants.reads_obs(settings.tenancies, name):
         objects = obs_clients.opened(settings.obs, settings.connection(name).region, lambda: client.keys, obs)
 
     def spend(operation: str) -> float:
@@ -285,7 +288,8 @@ def _served(
         connection.quota.look_again()
         connection.scheduler.look_again()
 
-    context = _context(settings, one, connection, share, reader)
+    chunks = chunk_sink.of_topic(one.kafka, one.event_source, broker, reader.time)
+    context = replace(_context(settings, one, connection, share, reader), chunks=chunks)
     accepted = _AcceptedLoss(one, broker, context.time)
 
     async def before_join() -> None:
@@ -345,8 +349,8 @@ def warn_of_audit(text: str) -> None:
 
 
 def _cold_rule(context: contexts.TenantContext) -> cold_records.ColdRule:
-    def due_ms(value: bytes) -> int | None:
-        return cold_jobs.due_ms(value, context.time.now_ms(), quota.RECENT_MS, kinds.is_known)
+    def due_ms(values: Iterable[bytes | None]) -> list[int | None]:
+        return cold_jobs.due_ms(values, context.time.now_ms(), quota.RECENT_MS, kinds.is_known)
 
     return cold_records.ColdRule(due_ms, max(1000, context.config.remember_ms // _DUE_UNITS))
 
@@ -362,7 +366,9 @@ def _context(
     return contexts.TenantContext(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
-        config=engine.decisions(target.namespace if target is not None and target.rules.spark_parent else None),
+        config=engine.decisions(
+            target.namespace if target is not None and target.rules.spark_parent else None, one.policy.causes.rules
+        ),
         topics=contexts.Topics(
             topics.requests,
             topics.events,

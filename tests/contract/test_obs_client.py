@@ -105,6 +105,38 @@ async def test_slow_and_broken_replies_end_within_the_deadline_and_can_be_tried_
         assert await reader.read(PLACE, lambda _piece: None) == 4000
 
 
+async def test_object_of_any_length_is_streamed_in_parts(tmp_path: Path) -> None:
+    """Also none, and one that is larger than what is read at once; each part has a deadline, not the whole."""
+    async with serving(tmp_path) as live:
+        reader = opened(live, read_timeout_s=2, max_object_bytes=1024)
+        for content in (b"", b"a,b\n1,2\n", os.urandom(9 * MEBIBYTE + 3)):
+            put(tmp_path, content)
+            assert b"".join([piece async for piece in reader.stream(PLACE)]) == content
+        slow = [piece async for piece in reader.stream(PLACE) if await asyncio.sleep(0.1, result=True)]
+        assert len(b"".join(slow)) == 9 * MEBIBYTE + 3
+        with pytest.raises(errors.ObsRefused, match="at most 2048 are written in chunks"):
+            [piece async for piece in opened(live, max_stream_bytes=2048).stream(PLACE)]
+
+
+async def test_object_that_is_replaced_or_fails_while_it_is_streamed_is_no_mixture(tmp_path: Path) -> None:
+    """The parts are those of one object, or the stream ends with an error after which it may begin again."""
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"a" * 9 * MEBIBYTE)
+        stream = opened(live).stream(PLACE)
+        assert set(await anext(stream)) == {ord("a")}
+        put(tmp_path, b"b" * 9 * MEBIBYTE)
+        with pytest.raises(errors.ObsDown, match="was replaced"):
+            [piece async for piece in stream]
+
+        for action in ("drop_after", "half_body", "latency"):
+            order = {"action": action, "operation": "OBS.GetObject"}
+            live.emulator.add_faults(faults.Fault(**order, **({"seconds": 1.5} if action == "latency" else {})))
+            with pytest.raises(errors.ObsDown):
+                [piece async for piece in opened(live, read_timeout_s=0.5).stream(PLACE)]
+        with pytest.raises(errors.ObsMissing):
+            [piece async for piece in opened(live).stream(PLACE._replace(key="results/none.csv"))]
+
+
 async def test_signed_address_reads_the_object_and_no_other(tmp_path: Path) -> None:
     """Without keys, for its time; another object's address does not take its signature."""
 
@@ -215,3 +247,33 @@ async def test_body_of_a_refusal_is_not_shown(status: int) -> None:
         with pytest.raises(errors.ObsError, match=f"{status} .*InvalidToken$") as failed:
             await client.Client(group, client.over_network(group), lambda: own).read(PLACE, lambda _piece: None)
     assert not any(word in str(failed.value) for word in ("AK1", "t0k"))
+
+
+async def test_end_of_an_object_is_read_and_no_more(tmp_path: Path) -> None:
+    """Of any size; it says whether that is all of it, and a missing one is missing."""
+    content = os.urandom(3 * MEBIBYTE)
+    async with serving(tmp_path) as live:
+        reader = opened(live)
+        put(tmp_path, content)
+        assert await reader.read_tail(PLACE, 1000) == client.Tail(content[-1000:], is_whole=False)
+        put(tmp_path, b"short")
+        assert await reader.read_tail(PLACE, 5) == client.Tail(b"short", is_whole=True)
+        assert await reader.read_tail(PLACE, 1000) == client.Tail(b"short", is_whole=True)
+        put(tmp_path, b"")
+        assert await reader.read_tail(PLACE, 1000) == client.Tail(b"", is_whole=True)
+        with pytest.raises(errors.ObsMissing):
+            await reader.read_tail(PLACE._replace(key="results/none.csv"), 1000)
+        sent = live.emulator.calls()["OBS.GetObject"]
+    assert sum(sent.values()) == 3
+
+
+async def test_end_of_an_object_has_the_deadline_of_a_read(tmp_path: Path) -> None:
+    """A reply that comes too late may be asked for again; wrong keys are final."""
+    wrong = transport.OwnKeys(KEY.access_key, pydantic.SecretStr("another"))
+    async with serving(tmp_path) as live:
+        put(tmp_path, b"x" * 4000)
+        live.emulator.add_faults(faults.Fault(action="latency", operation="OBS.GetObject", seconds=1.5))
+        with pytest.raises(errors.ObsDown):
+            await asyncio.wait_for(opened(live, read_timeout_s=0.5).read_tail(PLACE, 10), 5)
+        with pytest.raises(errors.ObsRefused):
+            await opened(live, lambda: wrong).read_tail(PLACE, 10)

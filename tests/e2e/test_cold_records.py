@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support import brokers as nodes
-from tests.support import runtime_process
+from tests.support import cold_rules, runtime_process
 
 from mrs_relay.kafka import cold_records, ledger, records, settings
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import topic_setup
 
-_RULE = cold_records.ColdRule(lambda value: 1000 if value.startswith(b"cold") else None, 1000)
+_RULE = cold_rules.rule(lambda value: 1000 if value.startswith(b"cold") else None)
 _COMMITS, _KEYS = 40, 25
 
 

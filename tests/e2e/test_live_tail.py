@@ -7,16 +7,16 @@ import uuid
 
 import pytest
 from tests.support import brokers as nodes
-from tests.support import runtime_process
+from tests.support import cold_rules, runtime_process
 
-from mrs_relay.kafka import cold_records, live_tail, records, settings
 from mrs_relay.kafka import ledger as ledgers
+from mrs_relay.kafka import live_tail, records, settings
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import topic_setup
 
 pytestmark = pytest.mark.kafka
 
-_COLD = cold_records.ColdRule(lambda value: 1 if value == b"ended" else None, 1000)
+_COLD = cold_rules.rule(lambda value: 1 if value == b"ended" else None)
 
 
 async def test_next_owner_finds_a_quiet_job_at_the_end_and_all_others_after_it(

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import copy
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from tests.support import history, objects, service, service_harness
+
+from mrs_relay.client import failures, rows
+from mrs_relay.client import handle as handles
+from mrs_relay.engine.execution import chunk_sink
+from mrs_relay.kafka.memory import memory_topic_io
+from mrs_relay.messages import events
+from mrs_relay.obs import client as obs_client
 
 pytestmark = pytest.mark.looptime
 
@@ -23,6 +31,13 @@ async def started(**groups: Any) -> AsyncIterator[tuple[service_harness.ServiceH
         here.objects = door = objects.ObjectDoor(here.mrs)
         await here.start_replica()
         yield here, door
+
+
+async def until(is_so: Callable[[], bool], timeout_s: float) -> None:
+    """Let time pass until something is so."""
+    async with asyncio.timeout(timeout_s):
+        while not is_so():
+            await asyncio.sleep(0.5)
 
 
 def last(here: service_harness.ServiceHarness, request_id: str) -> Any:
@@ -173,6 +188,199 @@ async def test_relay_that_is_killed_while_rows_are_read_leaves_them_to_the_next_
         assert here.states("q").count("succeeded") == 1
         assert len(here.mrs.effects()) == 1
         assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_rows_that_come_late_have_an_event_of_their_own() -> None:
+    """OBS is away for ten minutes: `succeeded` comes without rows and says until when they may come, then they do."""
+    async with started() as (here, door):
+        door.absent = 10**9
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await here.until_ended(["q"], 300)
+        first = last(here, "q")["result"]
+        assert first.keys() == {"location", "unavailable", "late_until"}
+        await asyncio.sleep(600)
+        here.put(
+            service.sql("q", "presto", TEN, result={})
+        )  # the repetition is answered, and the rows come all the same
+        await asyncio.sleep(1)
+        assert last(here, "q")["result"] == {"location": first["location"], "late_until": first["late_until"]}
+
+        door.absent = 0
+        await until(lambda: here.states("q")[-1] == "result", 400)
+        late = last(here, "q")
+        assert late["repeated"]
+        assert len(late["result"]["statements"][0]["rows"]) == 10
+        await asyncio.sleep(7200)
+        assert here.states("q").count("result") == 1
+        assert len(here.mrs.effects()) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_rows_that_never_come_are_given_up_once() -> None:
+    """After the time of the settings an event says so, and it says why."""
+    async with started(engine={"late_rows_s": 1200}) as (here, door):
+        door.absent = 10**9
+        here.put(service.sql("q", "presto", TEN, result={"deliver": "both"}))
+        await here.until_ended(["q"], 300)
+        reads = len(door.opened)
+        await asyncio.sleep(1300)
+        assert here.states("q")[-2:] == ["succeeded", "result"]
+        result = last(here, "q")["result"]
+        assert result.keys() == {"location", "url", "url_expires_at", "unavailable"}
+        assert "no object" in result["unavailable"]
+        assert 3 < len(door.opened) - reads < 20
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_no_more_rows_are_late_at_once_than_the_settings_say() -> None:
+    """A further request succeeds without them for good; one whose rows have come makes room."""
+    async with started(engine={"max_late_rows": 2}) as (here, door):
+        door.absent = 10**9
+        ids = [f"q-{number}" for number in range(4)]
+        for one in ids:
+            here.put(service.sql(one, "presto", TEN, result={}))
+        await here.until_ended(ids, 300)
+        waiting = [one for one in ids if "late_until" in last(here, one)["result"]]
+        assert len(waiting) == 2
+        door.absent = 0
+        await until(lambda: all(here.states(one)[-1] == "result" for one in waiting), 400)
+        door.absent = 10**9
+        here.put(service.sql("later", "presto", TEN, result={}))
+        await here.until_ended(["later"], 300)
+        assert "late_until" in last(here, "later")["result"]
+
+
+@pytest.mark.parametrize("killed_after_s", [30, 52, 75, 300])
+async def test_late_rows_come_once_through_a_takeover(killed_after_s: float) -> None:
+    """The next owner finds in the ledger that rows may come, reads them, and numbers their event."""
+    async with started(kafka={"session_timeout_ms": 6000, "heartbeat_interval_ms": 500}) as (here, door):
+        door.absent = 10**9
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await asyncio.sleep(killed_after_s)
+        await here.replicas[0].kill()
+        await here.start_replica()
+        await asyncio.sleep(200)
+        door.absent = 0
+        await until(lambda: here.states("q")[-1] == "result", 900)
+        await asyncio.sleep(120)
+        assert len(last(here, "q")["result"]["statements"][0]["rows"]) == 10
+        assert len(here.mrs.effects()) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_time_of_late_rows_does_not_begin_again_with_a_takeover() -> None:
+    """Nor is the end of the wait lost while no replica runs."""
+    async with started(engine={"late_rows_s": 600}) as (here, door):
+        door.absent = 10**9
+        here.put(service.sql("q", "presto", TEN, result={}))
+        await here.until_ended(["q"], 300)
+        await here.replicas[0].kill()
+        await asyncio.sleep(3600)
+        await here.start_replica()
+        await until(lambda: here.states("q")[-1] == "result", 120)
+        assert "unavailable" in last(here, "q")["result"]
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+CHUNKED: Any = {"results": {"path": "obs://lake/results"}, "kafka": {"topics": {"results": "mrs.results"}}}
+MANY = "select n, concat('row \"', cast(n as varchar)) as name from unnest(sequence(1, 20000)) as t(n) order by n"
+
+
+def brought(here: service_harness.ServiceHarness, request_id: str, *, places: bool = True) -> handles.Handle:
+    """What a service's client knows of a request; `places`: where the chunks are, which not every broker reports."""
+    told = [copy.deepcopy(one.data) for one in here.events() if one.request_id == request_id]
+    for one in told if not places else ():
+        for name in ("partition", "first_offset", "end_offset"):
+            one.get("result", {}).get("chunks", {}).pop(name, None)
+    data = [events.EventData.model_validate(one) for one in told]
+    handle = handles.Handle(data[0].request.source, request_id, key=b"k", cancel=_no_cancel)
+    handle.fetch = lambda one: rows.fetched(memory_topic_io.MemoryTopicClient(here.broker), one)
+    for event in data:
+        handle.take(event)
+    return handle
+
+
+async def _no_cancel(_handle: handles.Handle) -> None: ...
+
+
+def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small parts and chunks, so that a small result has many."""
+    monkeypatch.setattr(chunk_sink, "_CHUNK_BYTES", 16_384)
+    monkeypatch.setattr(obs_client, "_PART_BYTES", 50_000)
+
+
+async def test_rows_come_in_chunks_where_the_request_wants_them_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event names number and digest; the client puts them together, with the values as the statement gave them."""
+    shortened(monkeypatch)
+    async with started(**CHUNKED) as (here, door):
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        here.put(service.sql("other", "presto", TEN, result={"deliver": "chunks"}))
+        await here.until_ended(["q", "other"], 300)
+        found = last(here, "q")["result"]["chunks"]
+        assert found["row_count"] == 20_000
+        assert found["count"] == 1 + found["size_bytes"] // 16_384
+        assert "statements" not in last(here, "q")["result"]
+        assert door.opened == []
+        assert len(door.parts) > 5
+        wanted = [[str(number), f'row "{number}'] for number in range(1, 20_001)]
+        assert [row async for row in brought(here, "q").rows()] == wanted
+        assert [row async for row in brought(here, "other").rows()][-1] == ["10", "row 10"]
+        assert history.faults(["q", "other"], here.events(), here.created()) == []
+
+
+async def test_deployment_without_a_topic_for_chunks_rejects_requests_for_them() -> None:
+    """Before anything is submitted."""
+    async with started() as (here, _door):
+        here.put(service.sql("q", "presto", TEN, result={"deliver": "chunks"}))
+        await here.until_ended(["q"], 300)
+        assert last(here, "q")["reason"]["code"] == "results_not_read"
+        assert here.mrs.effects() == []
+
+
+@pytest.mark.parametrize("killed_after_s", [5.0, 5.25, 5.3, 5.33, 5.36, 5.5])
+async def test_chunks_that_are_written_again_after_a_crash_are_known_by_their_readers(
+    killed_after_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have the same ids: no row is double or missing, wherever the relay was killed."""
+    shortened(monkeypatch)
+    kafka = {**CHUNKED["kafka"], "session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
+    async with started(**{**CHUNKED, "kafka": kafka}) as (here, _door):
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        await asyncio.sleep(killed_after_s)
+        await here.replicas[0].kill()
+        await here.start_replica()
+        await here.until_ended(["q"], 600)
+        for places in (True, False):
+            found = [row async for row in brought(here, "q", places=places).rows()]
+            assert [next(iter(row)) for row in found] == [str(number) for number in range(1, 20_001)]
+        assert len(here.mrs.effects()) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
+async def test_chunks_come_late_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that fails in the middle begins the whole again; the event has one digest of one whole."""
+    shortened(monkeypatch)
+    async with started(**CHUNKED) as (here, door):
+        door.absent, door.lost_part = 10**9, 4
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        await here.until_ended(["q"], 300)
+        assert "late_until" in last(here, "q")["result"]
+        door.absent = 0
+        await until(lambda: here.states("q")[-1] == "result", 900)
+        assert door.parts.count((0, 50_000)) == 2
+        assert len([row async for row in brought(here, "q").rows()]) == 20_000
+
+
+async def test_chunks_that_are_damaged_or_gone_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader gets an error, and no rows that are not there."""
+    shortened(monkeypatch)
+    async with started(**CHUNKED) as (here, _door):
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        await here.until_ended(["q"], 300)
+        named = last(here, "q")["result"]["chunks"]
+        here.broker.cut("mrs.results", named["partition"], before=named["first_offset"] + 2)
+        with pytest.raises(failures.RowsMissing, match="chunk 1 of"):
+            [row async for row in brought(here, "q").rows()]
 
 
 async def test_tenants_have_folders_and_limits_of_their_own() -> None:

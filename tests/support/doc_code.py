@@ -26,6 +26,9 @@ _BLOCKS = re.compile(
     r"^```(?P<language>\w*)\n(?P<fenced>[\s\S]*?)^```$|(?<=\n\n)(?P<indented>(?:    .+\n)+)", re.MULTILINE
 )
 _INLINE = re.compile(r"`((?:\.venv/bin/)?mrs-relay [^`…]+)`")
+_THERE = str(ROOT / "pyproject.toml")
+"""A file that exists: commands refuse a `--config` that does not, and readers write theirs."""
+
 _ENDS = frozenset({"|", "||", "&&", ">", "2>", ";", "&"})
 
 
@@ -97,7 +100,7 @@ def parse(words: Sequence[str], *, complete: bool = True) -> str | None:
     """
     command: Any = typer.main.get_command(main.app)
     context: Any = None
-    left = list(words)
+    left = [_THERE if before == "--config" else word for before, word in zip(["", *words], words, strict=False)]
     try:
         while True:
             context = command.make_context(command.name, left, parent=context)

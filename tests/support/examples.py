@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support import clocks, scenarios, service, service_harness
+from tests.support import clocks, objects, scenarios, service, service_harness
 
 from mrs_relay.messages import event_reader, examples, registry
 
@@ -38,7 +38,7 @@ def requests() -> dict[str, dict[str, Any]]:
 def play() -> dict[str, dict[str, Any]]:
     """Play all scenes; one event of each type that they brought about, by its path below the folder."""
     found: dict[str, dict[str, Any]] = {}
-    for scene in (_jobs, _statements, _clusters, _calls):
+    for scene in (_jobs, _statements, _late_rows, _clusters, _calls):
         with asyncio.Runner(loop_factory=clocks.virtual_loop) as runner:
             for event in runner.run(_played(scene)):
                 found.setdefault(event["type"], event)
@@ -46,8 +46,12 @@ def play() -> dict[str, dict[str, Any]]:
 
 
 async def _played(scene: Scene) -> list[dict[str, Any]]:
-    chosen = service_harness.settings(engine={"cluster_settle_s": 120, "vanish_after_s": 60})
-    async with service_harness.start(chosen, emulated=_SLOW) as here:
+    chosen = service_harness.settings(
+        engine={"cluster_settle_s": 120, "vanish_after_s": 60}, results={"path": "obs://lake/results"}
+    )
+    async with service_harness.start(chosen, replicas=0, emulated=_SLOW) as here:
+        here.objects = objects.ObjectDoor(here.mrs)
+        await here.start_replica()
         await scene(here)
         topic = here.chosen.kafka.topics.events
         read = [event_reader.read(record.value or b"", record.headers) for record in here.broker.committed(topic)]
@@ -87,6 +91,16 @@ async def _statements(here: service_harness.ServiceHarness) -> None:
     write = {"cluster": _CLUSTER, "engine": "presto", "statement": "insert into orders values (1)"}
     _put(here, "load-1", "mrs.sql.submit", write)
     await here.until_ended(["load-1"], 3600)
+
+
+async def _late_rows(here: service_harness.ServiceHarness) -> None:
+    assert here.objects is not None
+    here.objects.absent = 10**9
+    select = {"cluster": _CLUSTER, "engine": "presto", "statement": "select 1 as one", "result": {}}
+    _put(here, "orders-1", "mrs.sql.submit", select)
+    await here.until_ended(["orders-1"], 3600)
+    here.objects.absent = 0
+    await asyncio.sleep(600)
 
 
 async def _clusters(here: service_harness.ServiceHarness) -> None:

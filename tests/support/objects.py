@@ -16,7 +16,9 @@ PIECE_BYTES = 7
 
 
 @dataclass(frozen=True)
-class _Object:
+class Object:
+    """An object that is read; `size` is what its head says."""
+
     content: bytes
     size: int
 
@@ -38,6 +40,8 @@ class ObjectDoor:
         silent: so many of the next reads are never answered.
         absent: so many do not find their object.
         broken: so many end early.
+        parts: the spans of all parts that were read.
+        lost_part: after so many parts one is not read, once; -1: none.
     """
 
     mrs: core.Emulator
@@ -45,6 +49,8 @@ class ObjectDoor:
     silent: int = 0
     absent: int = 0
     broken: int = 0
+    parts: list[tuple[int, int]] = field(default_factory=list)
+    lost_part: int = -1
 
     def connect(self, group: settings.ObsSettings) -> transport.Transport:
         """As `wiring.opened` wants it."""
@@ -54,7 +60,11 @@ class ObjectDoor:
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
         """One read."""
         assert keys.access
+        await self.mrs.settle_objects()
         self.opened.append(str(place))
+        return Object(*await self._found(place))
+
+    async def _found(self, place: paths.Place) -> tuple[bytes, int]:
         await asyncio.sleep(LATENCY_S)
         if self.silent:
             self.silent -= 1
@@ -72,7 +82,32 @@ class ObjectDoor:
         if self.broken:
             self.broken -= 1
             content = content[:-1]
-        return _Object(content, found.size)
+        return content, found.size
+
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """The size, for a read in parts."""
+        assert keys.access
+        content, size = await self._found(place)
+        return transport.Head(size, str(len(content)))
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """A part; the troubles are those of `open`."""
+        assert keys.access
+        assert head.tag
+        content, _ = await self._found(place)
+        if len(self.parts) == self.lost_part:
+            self.lost_part = -1
+            raise errors.ObsDown("the connection was lost")
+        self.parts.append(span)
+        return content[span[0] : span[1]]
+
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """The end of an object, with the same troubles."""
+        found = await self.open(place, keys)
+        content = b"".join([piece async for piece in found.chunks()])
+        return content[-most_bytes:], found.size
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """An address that says what it is for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.support import service, service_harness, simulation_extras
+from tests.support import service, service_harness, simulation_extras, simulation_objects
 
 from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import settings as all_settings
@@ -51,6 +51,7 @@ def settings(
         "cancel_wait_s": 30.0,
         "single_reads": chance.choice((0, 3)),
         "collect_within_s": 60.0,
+        "late_rows_s": simulation_objects.LATE_ROWS_S,
     }
     keys = service_harness.settings(mrs=mrs).mrs.model_dump(
         include={"project_id", "access_key", "budgets", "call_timeout_s"}

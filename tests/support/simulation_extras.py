@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.support import damage, malformed, service
+from tests.support import damage, malformed, service, simulation_objects
 
 from mrs_relay.messages import codec
 
@@ -47,6 +47,7 @@ class Extras:
         odd_cancels: cancels come before their request, on other partitions, and twice.
         holds: controls come and go.
         late_repeats: requests that have ended are repeated and cancelled now and then.
+        rows_away_s: part of the requests want rows, and for so long OBS does not give them out; None: neither.
         formats: every second replica writes the former format of the ledger.
     """
 
@@ -67,6 +68,7 @@ class Extras:
     holds: bool = False
     late_repeats: bool = False
     formats: bool = False
+    rows_away_s: float | None = None
 
     @property
     def names(self) -> list[str]:
@@ -107,13 +109,16 @@ def draw(seed: int) -> Extras:
         holds=often(),
         late_repeats=often(0.5),
         formats=often(0.5),
+        rows_away_s=chance.choice((0.0, 100.0, 400.0)) if often(0.4) else None,
     )
 
 
 def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the tenants and of their second connection; `mrs` holds the keys."""
+    """The settings of the tenants, of their second connection, and of rows; `mrs` holds the keys."""
+    reads = {"path": simulation_objects.PATH} if extras.rows_away_s is not None else {}
+    found: dict[str, Any] = {"results": reads, "obs": {"read_timeout_s": simulation_objects.READ_TIMEOUT_S}}
     if not extras.tenants:
-        return {}
+        return found
     tenants: dict[str, dict[str, Any]] = {}
     for number in range(extras.tenants):
         name = "abc"[number]
@@ -129,9 +134,9 @@ def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dic
         if chance.random() < 0.2:
             tenants[name]["defaults"] = {"priority": 7, "queue_deadline_s": 900.0}
     if not extras.lake:
-        return {"tenants": tenants}
+        return {**found, "tenants": tenants}
     tenants["abc"[extras.tenants - 1]]["connection"] = LAKE
-    return {"tenants": tenants, "connections": {LAKE: {**mrs, "endpoint": f"http://{LAKE_HOST}"}}}
+    return {**found, "tenants": tenants, "connections": {LAKE: {**mrs, "endpoint": f"http://{LAKE_HOST}"}}}
 
 
 def orders(extras: Extras) -> dict[str, list[dict[str, Any]]]:
@@ -162,6 +167,11 @@ def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str)
             request_id, "presto", f"select '{place}{request_id}'", cluster=cluster, queue_deadline_s=deadline_s
         )
     return service.job(request_id, cluster=cluster, queue_deadline_s=deadline_s, priority=chance.randint(0, 9))
+
+
+def select(request_id: str, place: str) -> bytes:
+    """A statement whose row is wanted in the event."""
+    return service.sql(request_id, "presto", f"select '{place}{request_id}' as one", result={})
 
 
 def call(chance: random.Random, request_id: str, key: str) -> bytes:

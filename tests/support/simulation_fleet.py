@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.support import simulation_draws, simulation_loop, simulation_machine
+from tests.support import simulation_draws, simulation_loop, simulation_machine, simulation_objects
 
 from mrs_relay import errors, wiring
 from mrs_relay import settings as all_settings
@@ -38,6 +38,7 @@ class Fleet:
     Attributes:
         name: begins the names of its machines.
         troubles: counts those that gave up by themselves.
+        objects: the way to OBS.
         mixes_formats: every second one writes the former format of the ledger.
         crashes: ends that are faults.
     """
@@ -49,6 +50,7 @@ class Fleet:
     troubles: Counter[str]
     name: str = ""
     time: clock.LoopClock = field(default_factory=clock.LoopClock)
+    objects: simulation_objects.Objects | None = None
     mixes_formats: bool = False
     replicas: list[Replica] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
@@ -118,6 +120,7 @@ class Fleet:
                 lambda mrs: self._connect(machine, mrs),
                 replica.line.for_group,
                 self.time,
+                *(() if self.objects is None else (self.objects.connect,)),
             )
             async with opened as served:
                 replica.served = served

@@ -25,6 +25,7 @@ from tests.support import (
     simulation_holds,
     simulation_loop,
     simulation_machine,
+    simulation_objects,
     simulation_stage,
     simulation_troubles,
     simulation_verdict,
@@ -215,6 +216,9 @@ class Simulation:
         letter = "" if self.extras.deployments == 1 else "xy"[number]
         fleet = simulation_fleet.Fleet(chosen, hub, self.nature, self.chance, self.troubles, letter, self.time)
         fleet.mixes_formats = self.extras.formats
+        luck = random.Random(f"objects {self.seed} {number}")
+        projects, away_s = self.nature.projects.values(), self.extras.rows_away_s or 0.0
+        fleet.objects = simulation_objects.Objects(projects, luck, away_s, self.troubles)
         stages = [
             simulation_stage.Stage(f"{letter}{one.name}", hub, one.kafka.topics, self.chance, self.extras)
             for one in chosen.tenancies

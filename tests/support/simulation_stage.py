@@ -27,6 +27,7 @@ class Stage:
         name: of the deployment and the tenant; makes the texts of statements and the keys of tags its own.
         bodies: request id -> partition and message.
         tied: requests that wait for a cluster that answers "not now", and may end late.
+        late: requests that have ended and whose rows come late.
         tags: request id -> the key of the tag that its call sets.
     """
 
@@ -39,6 +40,7 @@ class Stage:
     tied: set[str] = field(default_factory=set)
     tags: dict[str, str] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
     _read: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(PARTITIONS), 0))
 
     def put(self, partition: int, body: bytes | None, key: bytes | None = None, headers: Any = ()) -> None:
@@ -58,6 +60,8 @@ class Stage:
         if extras.dead and chance.random() < 0.4:
             self.tied.add(request_id)
             return simulation_extras.for_dead(chance, extras, request_id, self.name)
+        if extras.rows_away_s is not None and chance.random() < 0.4:
+            return simulation_extras.select(request_id, self.name)
         if extras.calls and chance.random() < 0.4:
             key = f"{self.name}{request_id}"
             body = simulation_extras.call(chance, request_id, key)
@@ -81,10 +85,15 @@ class Stage:
             found, self._read[partition] = log.read(self._read[partition], 1 << 30)
             seen = [history.seen(record.headers, record.value or b"") for record in found]
             self.ended.update(event.request_id for event in seen if event.state in history.LAST)
+            for event in seen:
+                if "late_until" in (event.data.get("result") or {}):
+                    self.late.add(event.request_id)
+                elif event.state == "result":
+                    self.late.discard(event.request_id)
 
     def left(self, *, tied: bool) -> set[str]:
-        """Requests that have not ended, with those that wait for a dead cluster or without them."""
-        return self.bodies.keys() - self.ended - (frozenset() if tied else self.tied)
+        """Requests that have not ended or whose rows are late, with those that wait for a dead cluster or without."""
+        return (self.bodies.keys() - self.ended | self.late) - (frozenset() if tied else self.tied)
 
     # the judgement
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.support import history, simulation_stage
+from tests.support import history, simulation_objects, simulation_stage
 
 from mrs_emulator.core import core, state, wire
 
@@ -64,6 +64,7 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
         created = [name for name in seen.created if name in names]
         found = history.faults(list(stage.bodies), events, created, kept=stage.kept(), results=seen.results)
         found += _given_up(events, seen)
+        found += simulation_objects.faults(events, stage.bodies)
         found += stage.denied(events, seen.effects, set(seen.tags))
         yield from (f"{stage.name}: {fault}" if stage.name else fault for fault in found)
     yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - published.keys()))

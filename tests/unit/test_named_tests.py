@@ -9,7 +9,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _NAMED = re.compile(r"`(tests/[\w/]+(?:\.py(?:::\w+)?)?)`|\]\((tests/[\w/]+(?:\.py)?)\)")
-_PAGES = ("docs/promises.md", "docs/guarantees.md", "docs/troubles.md")
+_PAGES = ("docs/promises.md", "docs/guarantees.md", "docs/troubles.md", "docs/security.md")
 
 
 @pytest.mark.parametrize("page", _PAGES)

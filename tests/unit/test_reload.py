@@ -164,7 +164,26 @@ async def test_what_changed_while_the_relay_started_is_read_too(tmp_path: pathli
     relay = _Relay(_with(), file)
     relay.read = _with({"limits": {"running": 1}})
     task = asyncio.create_task(relay.reloader.run())
-    await asyncio.sleep(6)
+    await asyncio.sleep(7)
+    assert relay.adopted == [relay.read]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.looptime
+async def test_a_file_that_is_still_being_written_is_read_when_it_is_whole(tmp_path: pathlib.Path) -> None:
+    """Half of a file may be valid settings, with half of the limits."""
+    file = tmp_path / "relay.toml"
+    file.write_text("a")
+    relay = _Relay(_with(), file)
+    task = asyncio.create_task(relay.reloader.run())
+    await asyncio.sleep(20)
+    relay.read = _with({"limits": {"running": 1}})
+    for length in range(2, 42):
+        file.write_text("a" * length)
+        await asyncio.sleep(0.5)
+    assert relay.adopted == []
+    await asyncio.sleep(3)
     assert relay.adopted == [relay.read]
     task.cancel()
     await asyncio.wait([task])
@@ -183,7 +202,7 @@ async def test_a_changed_file_is_noticed_and_a_failed_record_tried_again(tmp_pat
     assert relay.adopted == []
     relay.kafka_is_away = True
     file.write_text("another")
-    await asyncio.sleep(6)
+    await asyncio.sleep(8)
     assert relay.adopted == []
     relay.kafka_is_away = False
     await asyncio.sleep(6)

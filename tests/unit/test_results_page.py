@@ -1,4 +1,4 @@
-"""What docs/results.md shows: settings, a request and an answer."""
+"""What docs/results.md shows: settings, a request, an answer and one that comes late."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support import doc_code
 from mrs_relay import settings
 from mrs_relay.messages import events, requests
 
-_SETTINGS, _, _REQUEST, _ANSWER = [block.text for block in doc_code.blocks("docs/results.md")]
+_SETTINGS, _, _REQUEST, _ANSWER, _, _CHUNKS, _LATE = [block.text for block in doc_code.blocks("docs/results.md")]
 
 
 def _shown(text: str) -> Any:
@@ -37,3 +37,19 @@ def test_the_request_asks_for_rows_and_the_answer_has_them() -> None:
     assert result.statements[0].row_count == len(result.statements[0].rows) == 2
     assert result.location
     assert result.url_expires_at
+
+
+def test_the_late_answer_is_a_notice_with_rows() -> None:
+    """As readers of events take it."""
+    shown = _shown(_LATE)
+    data = events.EventData.model_validate({**shown, "request": {"id": "q-1", "source": "/s"}, "attempt": 1})
+    assert (data.state, data.repeated) == ("succeeded", True)
+    assert data.result is not None
+    assert data.result.statements[0].rows == [["1", "9.50"]]
+
+
+def test_the_answer_in_chunks_names_them() -> None:
+    """As readers of events take it."""
+    named = events.Result.model_validate(_shown(_CHUNKS)["result"]).chunks
+    assert named is not None
+    assert (named.topic, named.count, named.row_count) == ("mrs.results", 87, 1_000_000)

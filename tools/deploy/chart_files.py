@@ -41,7 +41,7 @@ def main(action: str) -> int:
 
 
 def _plan() -> dict[str, Any]:
-    named = kafka_settings.Topics(latest="mrs.latest", lineage="mrs.lineage")
+    named = kafka_settings.Topics(latest="mrs.latest", lineage="mrs.lineage", results="mrs.results")
     kafka = kafka_settings.KafkaSettings(partitions=_MANY, replication_factor=3, topics=named)
     topics = [
         {

@@ -85,15 +85,20 @@ class Jobs:
     def enter(self, cluster: state.ClusterState, wanted: checks.Submission, user: str, now_ms: int) -> life.Job:
         """Enter a job that was checked, and start it; SQL needs the event loop to be running."""
         records = cluster.index
-        planned = rules.plan(wanted, self._pace, records.arrival_ms(now_ms))
+        arguments, properties = job_json.java_list(wanted.arguments), job_json.java_map(wanted.properties)
+        earlier = 0
+        if rules.counts_earlier(wanted):
+            before = map(records.at, records.arrived(records.span(None, None), newest_first=False))
+            earlier = sum((one.arguments, one.properties) == (arguments, properties) for one in before)
+        planned = rules.plan(wanted, self._pace, records.arrival_ms(now_ms), earlier)
         job = life.Job(
             job_id=self._ids.uuid(),
             number=records.next_number(),
             name=wanted.name,
             job_type="SparkSubmit" if wanted.job_type == "SparkPython" else wanted.job_type,
             user=user,
-            arguments=job_json.java_list(wanted.arguments),
-            properties=job_json.java_map(wanted.properties),
+            arguments=arguments,
+            properties=properties,
             timetable=planned.timetable,
             ending=planned.ending,
             error=planned.error,

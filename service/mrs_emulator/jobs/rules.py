@@ -28,6 +28,8 @@ How long it runs and how it ends, the first rule that speaks wins:
                                   emulator.submit = failed     (accepted with state FAILED, no job comes to be)
                                   emulator.cause = memory | class | table | permission | preempted | quota | disk
                                   (it fails, and its log in OBS says why)
+                                  emulator.cause_times = 1     (so do only the first so many jobs of a cluster
+                                  with these arguments and properties; later ones succeed)
   2. an argument of the job:      emulator.duration_s=12.5, emulator.outcome=failed, emulator.submit=failed
   3. a word in the job's name:    fail or failed -> failed, kill or killed -> killed, stuck -> stuck (never ends),
                                   slow -> ten times as long, quick -> a tenth
@@ -45,6 +47,7 @@ a killed one as KILLED with KILLED. A SQL job whose statement fails ends FINISHE
 _SLOW = 10.0
 _WORDS = re.compile(r"[-_]+")
 _PREFIX = "emulator."
+_MOST_DIGITS = 6
 
 
 class Outcome(enum.StrEnum):
@@ -81,14 +84,27 @@ class Plan:
     error: str | None = None
 
 
-def plan(wanted: checks.Submission, pace: settings.Pace, now_ms: int) -> Plan:
+def counts_earlier(wanted: checks.Submission) -> bool:
+    """Whether the life of a job depends on how many like it there were."""
+    return f"{_PREFIX}cause_times" in wanted.properties
+
+
+def plan(wanted: checks.Submission, pace: settings.Pace, now_ms: int, earlier: int = 0) -> Plan:
     """
     The life of a job submitted at `now_ms` (milliseconds since the epoch).
+
+    Args:
+        wanted: the submission.
+        pace: durations.
+        now_ms: when it was submitted.
+        earlier: how many jobs with the same arguments and properties the cluster had before, where that counts.
 
     Raises:
         Refusal: 12000002, an `emulator.` property or argument has a wrong value.
     """
     orders = _orders(wanted)
+    if earlier >= _times(orders):
+        del orders["cause"]
     created = now_ms
     submitted = created + _ms(pace.new_s, pace)
     accepted = submitted + _ms(pace.submitted_s, pace)
@@ -115,6 +131,16 @@ def refused(wanted: checks.Submission) -> bool:
     return "submit" in orders
 
 
+def _times(orders: dict[str, str]) -> float:
+    """How many jobs like this one fail for its cause."""
+    text = orders.get("cause_times")
+    if text is None or "cause" not in orders:
+        return float("inf")
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
+        raise refusals.invalid("emulator.cause_times must be a whole number")
+    return int(text)
+
+
 def _ms(seconds: float, pace: settings.Pace) -> int:
     return round(seconds * 1000 / pace.speed)
 
@@ -133,7 +159,7 @@ def _orders(wanted: checks.Submission) -> dict[str, str]:
 
 
 def _check_known(orders: dict[str, str]) -> None:
-    unknown = orders.keys() - {"duration_s", "outcome", "submit", "cause"}
+    unknown = orders.keys() - {"duration_s", "outcome", "submit", "cause", "cause_times"}
     if unknown:
         raise refusals.invalid(f"the emulator has no setting {_PREFIX}{min(unknown)}")
     if orders.get("submit", "failed") != "failed":

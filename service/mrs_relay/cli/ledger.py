@@ -113,20 +113,28 @@ def as_row(job: engine_jobs.Job) -> dict[str, Any]:
         "app_id": seen.app_id if seen else None,
         "finished_at": clock.shown(seen.finished_ms) if seen and seen.finished_ms else None,
         "location": job.location,
-        "reason": _reason(job.reason),
+        "reason": _reason(job.reason, job.cause),
     }
 
     return {name: value for name, value in row.items() if value not in (None, "", {})}
 
 
-def _reason(reason: engine_jobs.Reason | None) -> Mapping[str, Any] | None:
+def _reason(reason: engine_jobs.Reason | None, cause: engine_jobs.Cause | None) -> Mapping[str, Any] | None:
     if reason is None:
         return None
+    known = cause or engine_jobs.Cause()
+    log = {
+        "cause": known.name,
+        "detail": known.detail,
+        "log_location": known.log,
+        "detail_unavailable": known.unavailable,
+    }
     return {
         "class": reason.kind,
         "code": reason.code,
         "message": reason.message,
         **({"mrs_request_id": reason.mrs_request_id} if reason.mrs_request_id else {}),
+        **{name: value for name, value in log.items() if value},
     }
 
 
@@ -143,7 +151,7 @@ def jobs_table(shown: Sequence[engine_jobs.Job], *, total: int, now_ms: int, wid
             table_layout.Column("attempt", [str(job.attempt) for job in shown], drop=4),
             table_layout.Column("source", [view.plain(job.source) for job in shown], drop=5),
         ],
-        table_layout.Column("reason", [view.plain(_reason_line(job.reason)) for job in shown]),
+        table_layout.Column("reason", [view.plain(_reason_line(job)) for job in shown]),
         width,
     )
     footer = f"the newest {len(shown)} of {total}; --limit 0 shows all" if len(shown) < total else ""
@@ -151,5 +159,8 @@ def jobs_table(shown: Sequence[engine_jobs.Job], *, total: int, now_ms: int, wid
     return view.titled("", body, footer)
 
 
-def _reason_line(reason: engine_jobs.Reason | None) -> str:
-    return "" if reason is None else " ".join(f"{reason.code}: {reason.message}".split())
+def _reason_line(job: engine_jobs.Job) -> str:
+    if job.reason is None:
+        return ""
+    cause = f" ({job.cause.name})" if job.cause is not None and job.cause.name else ""
+    return " ".join(f"{job.reason.code}{cause}: {job.reason.message}".split())

@@ -81,6 +81,12 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         notes="EPILOG",
     ),
     "submit": _Command("mrs_relay.cli.submit", "app", _USE),
+    "wait": _Command(
+        "mrs_relay.cli.wait_command",
+        "wait_for",
+        _USE,
+        ("mrs-relay wait nightly-7 --timeout 10m", "mrs-relay wait nightly-7 nightly-8 --since 3d --json"),
+    ),
     "events": _Command(
         "mrs_relay.cli.events",
         "events",
@@ -193,6 +199,7 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         own_help=True,  # it depends on the operation named
     ),
     "topics": _Command("mrs_relay.cli.topics", "app", _LOOK_UP),
+    "ledger": _Command("mrs_relay.cli.ledger_files", "app", _LOOK_UP),
     "check": _Command(
         "mrs_relay.cli.check", "check", _LOOK_UP, ("mrs-relay check", "mrs-relay check --config relay.toml --json")
     ),

@@ -90,6 +90,10 @@ def _events() -> Iterator[str]:
     )
 
     yield from _table(("state", "subjects", "meaning"), states)
+    yield "One type reports no new state; its `repeated` is true:"
+    yield ""
+    notices = ((f"`{kind}`", f"`{state}`", meaning) for kind, (state, meaning) in events.NOTICES.items())
+    yield from _table(("type", "state", "meaning"), notices)
     yield "The fields of every event's data; where something went wrong there always is a `reason`:"
     yield ""
     data, definitions = schema.body(events.EventData, "serialization")

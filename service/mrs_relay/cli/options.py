@@ -18,6 +18,7 @@ from mrs_relay.common import clock
 
 _CONNECTION: Final = "Connection"
 _OUTPUT: Final = "Output"
+_WAITING: Final = "Waiting"
 
 Config = Annotated[
     pathlib.Path | None,
@@ -65,6 +66,16 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="For programs: one JSON text a line, nothing else.", rich_help_panel=_OUTPUT)
 ]
 
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        metavar="DURATION",
+        help="Wait at most this long, such as 90s or 10m, then exit 1.",
+        rich_help_panel=_WAITING,
+    ),
+]
+
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _LONGEST_S: Final = 100 * 365 * 86_400.0
 """The longest duration: a clock cannot represent moments much further away."""
@@ -79,6 +90,21 @@ def seconds(text: str) -> float | None:
         return None
     found = sum(float(number) * _SECONDS[unit] for number, unit in pieces)
     return found if found <= _LONGEST_S else None
+
+
+def timeout_s(text: str | None) -> float | None:
+    """
+    Read the value of `--timeout`, a duration or a number of seconds; None without one.
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    if text is None:
+        return None
+    found = seconds(text) if not text.isdecimal() else float(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 10m or 1h30m", param_hint="--timeout")
+    return found
 
 
 def require_one(named: object, where: str | None, *, dry_run: bool = False) -> None:

@@ -38,6 +38,7 @@ class Row:
         changed_ms: time of the latest event, epoch milliseconds.
         reason: the reason of a bad end, as one line, or "".
         result: its result, or None.
+        detail: the end of the job's log, of several lines, or "".
     """
 
     key: RequestKey
@@ -52,6 +53,7 @@ class Row:
     changed_ms: int
     reason: str
     result: events.Result | None
+    detail: str = ""
 
     @property
     def ended(self) -> bool:
@@ -116,6 +118,7 @@ def _row(key: RequestKey, event: event_reader.ReadEvent, before: Row | None) -> 
         changed_ms=at_ms,
         reason=reason_line(data) or "",
         result=data.result,
+        detail=(data.reason.detail if data.reason else None) or "",
     )
 
 
@@ -125,12 +128,13 @@ def kind_of(event: event_reader.ReadEvent) -> str:
 
 
 def reason_line(data: events.EventData) -> str | None:
-    """Format the reason as one line, the code in front; None without a reason."""
+    """Format the reason as one line, the code and the cause in front; None without a reason."""
     if data.reason is None:
         return None
     request_id = data.reason.mrs_request_id
     support = f" (MRS request id {request_id})" if request_id and request_id not in data.reason.message else ""
-    return f"{data.reason.code}: {' '.join(data.reason.message.split())}{support}"
+    cause = f" ({data.reason.cause})" if data.reason.cause else ""
+    return f"{data.reason.code}{cause}: {' '.join(data.reason.message.split())}{support}"
 
 
 def time_ms(event: event_reader.ReadEvent) -> int:

@@ -31,7 +31,7 @@ class Code(enum.IntEnum):
 
 CODES: Final = (
     "Exit codes: 0 done; 1 a job failed, was rejected or is unknown, or a check found problems; "
-    "2 wrong usage, settings or request, nothing was sent; 3 Kafka or MRS cannot be reached."
+    "2 wrong usage, settings or request, nothing was sent; 3 Kafka, MRS or OBS cannot be reached."
 )
 
 
@@ -68,9 +68,11 @@ def loop(work: Coroutine[Any, Any, T]) -> T:
 def code_of(error: errors.RelayError) -> Code:
     """Return the exit code for the kind of `error`."""
     match error:
-        case errors.SettingsError() | errors.BadMessage():
+        case errors.SettingsError() | errors.BadMessage() | errors.BadFile():
             return Code.USAGE
         case errors.StreamDown() | errors.MrsUntouched() | errors.MrsAmbiguous() | errors.MrsThrottled():
+            return Code.UNREACHABLE
+        case errors.ObsDown():
             return Code.UNREACHABLE
         case _:
             return Code.FAILED

@@ -15,7 +15,7 @@ import typer
 
 from mrs_relay import errors
 from mrs_relay.cli import options, registration, run, view
-from mrs_relay.messages import asyncapi, checking, codec, events, examples, export, registry, schema
+from mrs_relay.messages import asyncapi, checking, codec, examples, export, registry, schema
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -100,7 +100,7 @@ def list_() -> None:
     for kind, model in sorted(registry.REQUESTS.items()):
         table.add_row(kind, "request", view.plain(_first_line(model)))
     for kind in registry.EVENTS:
-        table.add_row(kind, "event", view.plain(events.STATES[schema.state_of(kind)]))
+        table.add_row(kind, "event", view.plain(registry.meaning(kind)))
     view.out().print(table)
 
 

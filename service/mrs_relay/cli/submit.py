@@ -11,13 +11,13 @@ import dataclasses
 import pathlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from mrs_relay import errors
-from mrs_relay.cli import complete, compose, connect, options, run, view, wait
+from mrs_relay.cli import complete, compose, connect, options, run, uploading, view, wait
 from mrs_relay.common import clock
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 _MESSAGE = "Message"
 _WAITING = "Waiting"
+_ROWS = "Rows"
 
 Cluster = Annotated[
     str,
@@ -74,21 +75,13 @@ NoValidate = Annotated[
     bool, typer.Option("--no-validate", help="Send even what the relay will reject.", rich_help_panel=_MESSAGE)
 ]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Follow until the last event.", rich_help_panel=_WAITING)]
-Timeout = Annotated[
-    str | None,
-    typer.Option(
-        "--timeout",
-        metavar="DURATION",
-        help="Wait at most this long, such as 90s or 10m, then exit 1.",
-        rich_help_panel=_WAITING,
-    ),
-]
 
 
 @app.command(
     epilog=run.epilog(
         "mrs-relay submit job --cluster C --type SparkSubmit --name pi --arg obs://b/pi.py --arg 100 --wait",
         "mrs-relay submit job --cluster C --type MapReduce --arg wordcount --property mapreduce.job.priority=HIGH",
+        "mrs-relay submit job --cluster C --type SparkSubmit --upload app.jar -a --class -a org.App -a '{app.jar}'",
     )
 )
 def job(
@@ -101,6 +94,15 @@ def job(
     ] = None,
     prop: Annotated[
         list[str] | None, typer.Option("--property", "-p", metavar="NAME=VALUE", help="One MRS property; repeat.")
+    ] = None,
+    upload: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(
+            "--upload",
+            metavar="FILE",
+            help="Put a file into OBS, unless it is there, and its path where an argument, property or field says "
+            "{NAME}, else first among the arguments; repeat.",
+        ),
     ] = None,
     api: Annotated[
         str | None, typer.Option("--api", metavar="API", help="v1.1 for clusters that are too old for v2.")
@@ -119,7 +121,7 @@ def job(
     not_before: NotBefore = None,
     no_validate: NoValidate = False,
     wait_for_end: Wait = False,
-    timeout: Timeout = None,
+    timeout: options.Timeout = None,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -133,17 +135,20 @@ def job(
         "properties": options.pairs(prop, option="--property"),
         **options.pairs(field, option="--field"),
     }
+    files = uploading.looked_at(upload, config, tenant)
+    body = uploading.placed(body, files, old=api is not None)
     old = {} if api is None else {"api": api}
     on = {"cluster": compose.cluster(cluster), **old}
     data = {**on, "job": _without_empty(body), **_common(priority, label, not_before)}
     how = _how(wait.How(config, bootstrap, tenant, as_json=as_json), timeout, wait_for_end=wait_for_end)
-    _send([_request("mrs.job.submit", request_id, data)], compose.Defaults(source, key, not no_validate), how)
+    defaults = compose.Defaults(source, key, not no_validate)
+    _send([_request("mrs.job.submit", request_id, data)], defaults, how, first=files.send)
 
 
 @app.command(
     epilog=run.epilog(
         'mrs-relay submit sql --cluster C --engine spark --statement "SELECT count(*) FROM orders" --wait',
-        "mrs-relay submit sql --cluster C --engine presto --file report.sql --archive-path obs://b/out --timeout 10m",
+        "mrs-relay submit sql --cluster C --engine presto --file report.sql --deliver both --timeout 10m",
     )
 )
 def sql(
@@ -164,6 +169,25 @@ def sql(
     archive_path: Annotated[
         str | None, typer.Option("--archive-path", metavar="OBS", help="obs:// folder for a Presto SELECT's rows.")
     ] = None,
+    deliver: Annotated[
+        str | None,
+        typer.Option(
+            "--deliver",
+            metavar="HOW",
+            help="How rows that lie in OBS come back: inline, location or both. See docs/results.md.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="Of these rows: rows or csv.", rich_help_panel=_ROWS),
+    ] = None,
+    max_rows: Annotated[
+        int | None, typer.Option("--max-rows", min=0, help="Most rows in the event.", rich_help_panel=_ROWS)
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option("--max-bytes", min=0, help="Most bytes of rows in the event.", rich_help_panel=_ROWS)
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name on MRS (spark, hive).")] = None,
     request_id: Id = None,
     source: Source = compose.SOURCE,
@@ -173,7 +197,7 @@ def sql(
     not_before: NotBefore = None,
     no_validate: NoValidate = False,
     wait_for_end: Wait = False,
-    timeout: Timeout = None,
+    timeout: options.Timeout = None,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -186,6 +210,9 @@ def sql(
         "statement": _statement(statement, file),
         "database": database,
         "archive_path": archive_path,
+        "result": _without_empty(
+            {"deliver": deliver, "format": form, "max_rows": max_rows, "max_bytes": max_bytes},
+        ),
         "job_name": name,
     }
     data = {**_without_empty(body), **_common(priority, label, not_before)}
@@ -204,7 +231,7 @@ def whole(
     key: Key = None,
     no_validate: NoValidate = False,
     wait_for_end: Wait = False,
-    timeout: Timeout = None,
+    timeout: options.Timeout = None,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
@@ -220,16 +247,31 @@ def whole(
 
 
 def _how(how: wait.How, timeout: str | None, *, wait_for_end: bool) -> wait.How:
-    timeout_s = _timeout(timeout)
+    timeout_s = options.timeout_s(timeout)
     return dataclasses.replace(how, wait=wait_for_end or timeout_s is not None, timeout_s=timeout_s)
 
 
-def _send(documents: Sequence[dict[str, Any]], defaults: compose.Defaults, how: wait.How) -> None:
+async def _nothing() -> None:
+    """Do nothing before the messages are sent."""
+
+
+def _send(
+    documents: Sequence[dict[str, Any]],
+    defaults: compose.Defaults,
+    how: wait.How,
+    first: Callable[[], Awaitable[None]] = _nothing,
+) -> None:
     messages = [_numbered(number, document, defaults, len(documents)) for number, document in enumerate(documents, 1)]
     if not messages:
         raise errors.BadMessage("missing_field", "there is no message in it")
+    kafka = connect.kafka(how.config, how.bootstrap, how.tenant)
+
+    async def work() -> run.Code:
+        await first()
+        return await wait.deliver(messages, kafka, how)
+
     try:
-        code = run.loop(wait.deliver(messages, connect.kafka(how.config, how.bootstrap, how.tenant), how))
+        code = run.loop(work())
     except KeyboardInterrupt:
         names = " ".join(f"--id {shlex.quote(message.id)}" for message in messages[:5])
         hint = f"The requests that were sent continue; to follow them: mrs-relay watch --from 1h {names}"
@@ -268,15 +310,6 @@ def _moment(text: str | None) -> str | None:
     if text is None or (from_now_s := options.seconds(text)) is None:
         return text
     return clock.rfc3339(clock.SystemClock().now_ms() + round(from_now_s * 1000))
-
-
-def _timeout(text: str | None) -> float | None:
-    if text is None:
-        return None
-    found = options.seconds(text) if not text.isdecimal() else float(text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 10m or 1h30m", param_hint="--timeout")
-    return found
 
 
 def _statement(statement: str | None, path: pathlib.Path | None) -> str:

@@ -6,7 +6,9 @@ Text from messages or from MRS is never read as rich markup.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -166,25 +168,48 @@ def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[conso
     """Draw the rows of every statement, the location of stored rows, or the reason why there are none."""
     for number, statement in enumerate(found.statements, start=1):
         of = f", statement {number} of {len(found.statements)}" if len(found.statements) > 1 else ""
-        yield rows_table(statement.rows, title=f"{name}{of}", row_count=statement.row_count, most=most)
+        names, rows = _read_rows(statement)
+        yield rows_table(rows, title=f"{name}{of}", row_count=statement.row_count, most=most, names=names)
     if found.truncated:
         yield text.Text("Rows were left out of the event: the result is larger than the inline limit.", style="yellow")
     if found.location:
         yield text.Text.assemble("Rows: ", plain(found.location, "bold"))
+    if found.url:
+        yield text.Text.assemble(f"Until {found.url_expires_at}, without keys: ", plain(found.url))
     if found.unavailable:
         yield text.Text.assemble("No rows: ", plain(found.unavailable, "yellow"))
 
 
-def rows_table(rows: Sequence[Any], *, title: str, row_count: int | None = None, most: int = 20) -> console.Group:
-    """Draw the rows of a statement (objects or lists) as a table; numbers are aligned right."""
+def _read_rows(statement: events.StatementResult) -> tuple[Sequence[str], Sequence[Any]]:
+    """Return the names of the columns, none where the rows have them, and the rows, also of a result in CSV."""
+    names = [column.name for column in statement.columns]
+    if statement.csv is None:
+        return names, statement.rows
+    lines = list(csv.reader(io.StringIO(statement.csv)))
+    return (names, lines[1:]) if names else ((), lines)
+
+
+def rows_table(
+    rows: Sequence[Any], *, title: str, row_count: int | None = None, most: int = 20, names: Sequence[str] = ()
+) -> console.Group:
+    """
+    Draw the rows of a statement (objects or lists) as a table; numbers are aligned right.
+
+    Args:
+        rows: of the statement.
+        title: above them.
+        row_count: of all rows; None: these are all.
+        most: rows that are drawn.
+        names: of the columns of rows that are lists; without them the columns are numbered.
+    """
     total = len(rows) if row_count is None else row_count
     made = grid()
-    names = _names(rows)
-    for position, name in enumerate(names):
+    heads = names or _names(rows)
+    for position, name in enumerate(heads):
         numeric = all(_is_number(_cell(row, name, position)) for row in rows) and bool(rows)
         made.add_column(plain(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows[:most]:
-        made.add_row(*(plain(_short(_cell(row, name, position))) for position, name in enumerate(names)))
+        made.add_row(*(plain(_short(_cell(row, name, position))) for position, name in enumerate(heads)))
     shown = min(len(rows), most)
     footer = f"{total} row{'' if total == 1 else 's'}" + (f", the first {shown} shown" if shown < total else "")
     return titled(title, made, footer)

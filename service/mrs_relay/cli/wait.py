@@ -1,15 +1,17 @@
 """
-Send messages and follow their requests to the last event.
+Send messages and follow their requests to the last event, or follow requests that were sent before.
 
 `deliver` opens the reader of the events before it sends, so that no event is missed, however fast the relay is.
-Neighbours: `submit` chooses the messages, `request_table` keeps the state of their requests, `view` draws it.
+Neighbours: `submit` chooses the messages, `wait_command` the requests of before, `request_table` keeps the state of
+their requests, `view` draws it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import typer
@@ -18,14 +20,20 @@ from mrs_relay.cli import compose, connect, follow, request_table, run, screen, 
 from mrs_relay.common import clock
 from mrs_relay.kafka import records, topic_io
 from mrs_relay.kafka import settings as kafka_settings
-from mrs_relay.messages import codec
+from mrs_relay.messages import codec, event_reader
 
 _REDRAW_S: Final = 0.5
 _WISHES: Final = frozenset({"mrs.job.cancel", "mrs.job.resolve"})
 """Types that are answered by events of the request that they name; only a rejection has their own id."""
 
 _SILENCE_S: Final = 15.0
-"""Seconds without any event after which a hint says that perhaps no relay runs."""
+"""Seconds without any event after which a hint says what may be wrong."""
+
+_NO_RELAY: Final = "does a relay serve this Kafka?"
+_NOT_FOUND: Final = "is the id right, and --since early enough?"
+
+Name = tuple[str | None, str]
+"""Source and id of a request; None: of any source."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,7 +80,23 @@ async def deliver(messages: Sequence[compose.Message], kafka: kafka_settings.Kaf
     async with topic_io.tail(broker, kafka.topics.events, topic_io.NOW) as tail:
         await topic_io.send(broker, outgoing)
         _print_sent(messages, how)
-        return await _follow(tail, followed, how)
+        return await _follow(tail, [(message.source, message.id) for message in followed], how, _NO_RELAY)
+
+
+async def attach(
+    names: Sequence[Name], start: topic_io.Start, kafka: kafka_settings.KafkaSettings, how: How
+) -> run.Code:
+    """
+    Follow requests that were sent before, from `start` on, to their last events.
+
+    Returns:
+        OK, or FAILED if a request did not succeed in time.
+
+    Raises:
+        StreamDown: Kafka cannot be reached.
+    """
+    async with topic_io.tail(connect.broker(kafka), kafka.topics.events, start) as tail:
+        return await _follow(tail, names, how, _NOT_FOUND)
 
 
 def _print_sent(messages: Sequence[compose.Message], how: How) -> None:
@@ -85,46 +109,80 @@ def _print_sent(messages: Sequence[compose.Message], how: How) -> None:
             typer.echo(message.id)
 
 
-async def _follow(tail: topic_io.Tail, messages: Sequence[compose.Message], how: How) -> run.Code:
-    wanted = {(message.source, message.id) for message in messages}
-    seen = request_table.RequestTable(most=len(wanted) + 1)
+class _Followed:
+    """The requests that are followed, with what is known of them."""
+
+    def __init__(self, names: Sequence[Name]) -> None:
+        self._keys: dict[Name, list[request_table.RequestKey]] = {name: [] for name in names}
+        self.table = request_table.RequestTable(most=sys.maxsize)
+
+    def see(self, event: event_reader.ReadEvent) -> request_table.Row | None:
+        """Take one event of them; returns the row that it changed."""
+        key = (event.data.request.source, event.data.request.id)
+        for name in (key, (None, key[1])):
+            if (keys := self._keys.get(name)) is not None and key not in keys:
+                keys.append(key)
+        return self.table.see(event)
+
+    def has(self, event: event_reader.ReadEvent) -> bool:
+        """Whether an event is of one of them."""
+        request = event.data.request
+        return (request.source, request.id) in self._keys or (None, request.id) in self._keys
+
+    def rows(self) -> Iterable[tuple[Name, request_table.Row | None]]:
+        """Yield each request with its present row; None: there is no event of it."""
+        for name, keys in self._keys.items():
+            if not keys:
+                yield name, None
+            for key in keys:
+                yield name, self.table.get(key)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of them have had their last event."""
+        return all(row is not None and row.ended for _, row in self.rows())
+
+
+async def _follow(tail: topic_io.Tail, names: Sequence[Name], how: How, doubt: str) -> run.Code:
+    followed = _Followed(names)
     time = clock.SystemClock()
     start_s = time.monotonic_s()
     warned = how.as_json
 
-    with screen.opened("requests", as_json=how.as_json, table=len(wanted) > 1) as shown:
-        while not all((row := seen.get(key)) and row.ended for key in wanted):
+    with screen.opened("requests", as_json=how.as_json, table=len(names) > 1) as shown:
+        while not followed.ended:
             waited_s = time.monotonic_s() - start_s
             if how.timeout_s is not None and waited_s >= how.timeout_s:
                 break
 
-            if not warned and waited_s > _SILENCE_S and not seen.rows():
-                shown.hint(f"No event after {_SILENCE_S:.0f} s: does a relay serve this Kafka? Still waiting.")
+            if not warned and waited_s > _SILENCE_S and not followed.table.rows():
+                shown.hint(f"No event after {_SILENCE_S:.0f} s: {doubt} Still waiting.")
                 warned = True
 
             for event in follow.events_of(await tail.take(_REDRAW_S)):
-                if (event.data.request.source, event.data.request.id) in wanted:
-                    shown.show(event, seen.see(event))
-            shown.draw(seen, time.now_ms())
+                if followed.has(event):
+                    shown.show(event, followed.see(event))
+            shown.draw(followed.table, time.now_ms())
 
-    return _conclude(seen, messages, how)
+    return _conclude(followed, how)
 
 
-def _conclude(seen: request_table.RequestTable, messages: Sequence[compose.Message], how: How) -> run.Code:
+def _conclude(followed: _Followed, how: How) -> run.Code:
     code = run.Code.OK
 
-    for message in messages:
-        row = seen.get((message.source, message.id))
+    for (_, request_id), row in followed.rows():
         if row is None or not row.ended:
             state = f"still {row.state}" if row else "no event at all"
             limit = f" within {how.timeout_s:g} s" if how.timeout_s is not None else ""
-            view.err().print(view.plain(f"{message.id}: not ended{limit} ({state})", "red"), soft_wrap=True)
+            view.err().print(view.plain(f"{request_id}: not ended{limit} ({state})", "red"), soft_wrap=True)
         elif row.state == "succeeded":
             if row.result is not None and not how.as_json:
-                view.out().print(*view.result(row.result, name=message.id), sep="\n")
+                view.out().print(*view.result(row.result, name=request_id), sep="\n")
             continue  # the only end that leaves the exit code as it is
         else:
-            view.err().print(view.plain(f"{message.id}: {row.state}: {row.reason}", "red"), soft_wrap=True)
+            view.err().print(view.plain(f"{request_id}: {row.state}: {row.reason}", "red"), soft_wrap=True)
+            for line in row.detail.splitlines():
+                view.err().print(view.plain(f"  {line}"), soft_wrap=True)
         code = run.Code.FAILED
 
     return code

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RequestFailed,
         RequestRejected,
         RequestUnknown,
+        RowsMissing,
     )
     from mrs_relay.client.handle import Handle
     from mrs_relay.client.relay import RelayClient
@@ -42,6 +43,7 @@ __all__ = [
     "RequestFailed",
     "RequestRejected",
     "RequestUnknown",
+    "RowsMissing",
     "job",
     "sql",
 ]

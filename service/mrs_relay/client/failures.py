@@ -4,6 +4,7 @@ Errors that a handle raises; all are `errors.RelayError`.
     ClientClosed          the client was closed, or its reader ended; the request itself continues
     EventsMissing         events of the request were not seen; the stream can be read on behind the gap
     NotAcknowledged       Kafka did not acknowledge the message; a StreamError
+    RowsMissing           the result has no rows, or not all of them can be read
     RequestEnded          the request did not succeed; carries the last event's data
     ├─ RequestRejected    never carried out
     ├─ RequestFailed      refused by MRS, or ended badly
@@ -41,6 +42,10 @@ class EventsMissing(errors.RelayError):
         self.found = found
 
 
+class RowsMissing(errors.RelayError):
+    """The result has no rows, or not all of them can be read; the text says why."""
+
+
 class NotAcknowledged(errors.StreamError):
     """
     Kafka did not acknowledge the message: it may have been written, or not.
@@ -59,12 +64,13 @@ class RequestEnded(errors.RelayError):
     The request ended without success.
 
     Attributes:
-        data: of its last event; `data.reason` says why.
+        data: of its last event; `data.reason` says why, `data.reason.cause` and `.detail` what the job's log shows.
     """
 
     def __init__(self, data: events.EventData) -> None:
         reason = data.reason
-        why = f"{reason.kind}/{reason.code}: {reason.message}" if reason else "no reason given"
+        cause = f" ({reason.cause})" if reason and reason.cause else ""
+        why = f"{reason.kind}/{reason.code}{cause}: {reason.message}" if reason else "no reason given"
         super().__init__(f"request {data.request.id!r} {data.state}: {why}")
         self.data = data
 

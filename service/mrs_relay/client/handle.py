@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mrs_relay import errors
 from mrs_relay.client import failures
+from mrs_relay.client import rows as results
 from mrs_relay.messages import event_reader
 from mrs_relay.messages import events as message_events
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]  # ships no types
+    import pyarrow as pa  # type: ignore[import-untyped]  # the same
 
 _CONFLICT: Final = "conflict"
 _UNLIMITED: Final = contextlib.nullcontext()
@@ -36,6 +41,7 @@ class Handle:
         source: see above.
         id: the request's id.
         key: see above.
+        fetch: for the client: yields the chunks that an event names.
     """
 
     __slots__ = (
@@ -45,10 +51,12 @@ class Handle:
         "_held",
         "_last",
         "_lost",
+        "_rows",
         "_seen",
         "_sequence",
         "_state",
         "_waiters",
+        "fetch",
         "id",
         "key",
         "source",
@@ -69,12 +77,14 @@ class Handle:
         self.key = key
         self._first = first
         self._cancel = cancel
+        self.fetch: results.Fetch = _nothing
         self._held: list[message_events.EventData] | None = [] if attached else None
         self._seen: list[bytes] = []
         self._sequence = 0
         self._state = "no event yet"
         self._answered = attached
         self._last: message_events.EventData | None = None
+        self._rows: message_events.EventData | None = None
         self._lost: errors.RelayError | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -83,8 +93,13 @@ class Handle:
 
     @property
     def ended(self) -> bool:
-        """Whether the last event has arrived and the client has dropped the handle."""
+        """Whether the last event has arrived; rows may still come late, see `full_result`."""
         return self._last is not None
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the client still passes events in: until the last one, or until rows that come late are here."""
+        return self._last is None or self._rows is None
 
     async def accepted(self, timeout_s: float | None = None) -> message_events.EventData:
         """
@@ -120,6 +135,55 @@ class Handle:
         if (error := failures.BY_STATE.get(last.state)) is not None:
             raise error(last)
         return last
+
+    async def full_result(self, timeout_s: float | None = None) -> message_events.EventData:
+        """
+        Wait for the end, and for rows that come after it; like `result` where there are none.
+
+        Returns the data of `succeeded`, or that of `mrs.sql.result`, which brings the rows that `succeeded` had to come
+        without, or says why there are none for good (`result.unavailable`).
+
+        Raises:
+            RequestFailed and so on, ClientClosed, TimeoutError: as `result` does.
+        """
+        async with _limit(timeout_s):
+            last = await self.result()
+            while (late := self._rows) is None:
+                await self._news()
+        return late if late.sequence > last.sequence else last
+
+    async def rows(self, timeout_s: float | None = None) -> AsyncIterator[results.Row]:
+        """
+        Yield the rows of the result, from its event or from the results topic: lists of text, of Spark objects.
+
+        Memory holds one chunk. `timeout_s` is for the wait for the result, see `full_result`.
+
+        Raises:
+            RowsMissing: there are none, or not all of them; rows that came before are right, and an incomplete
+            beginning. RequestFailed and so on, ClientClosed, TimeoutError: as `result` does. StreamDown, SettingsError:
+            the results topic cannot be read.
+        """
+        data = await self.full_result(timeout_s)
+        async for row in results.of(data, self.fetch):
+            yield row
+
+    async def to_arrow(self, timeout_s: float | None = None) -> pa.Table:
+        """
+        Return the rows as an Arrow table, with text in all columns of Presto (extra `arrow`).
+
+        Raises:
+            RowsMissing and so on: as `rows` does. ImportError: pyarrow is not installed.
+        """
+        return await results.as_arrow(await self.full_result(timeout_s), self.fetch)
+
+    async def to_pandas(self, timeout_s: float | None = None) -> pd.DataFrame:
+        """
+        Return the rows as a pandas frame (extra `arrow`).
+
+        Raises:
+            RowsMissing and so on: as `rows` does. ImportError: pyarrow or pandas is not installed.
+        """
+        return (await self.to_arrow(timeout_s)).to_pandas()
 
     async def events(self, after: int | None = None) -> AsyncIterator[message_events.EventData]:
         """
@@ -163,7 +227,10 @@ class Handle:
         if self._held is not None:
             self._held.append(data)
             return
-        if self._last is not None or data.sequence <= self._sequence:
+        if self._last is not None:
+            self._take_rows(data)
+            return
+        if data.sequence <= self._sequence:
             return
 
         # NB: a conflict after the answer to our own message concerns another sender, whose payload differs.
@@ -174,7 +241,15 @@ class Handle:
         self._seen.append(_kept(data))
         if data.state in message_events.LAST and not idle:
             self._last = data
+            self._rows = None if data.result is not None and data.result.late_until is not None else data
         self._wake()
+
+    def _take_rows(self, data: message_events.EventData) -> None:
+        """Record rows that come late; an answer to another message has none, and no reason why it has none."""
+        result = data.result
+        if self._rows is None and data.repeated and result is not None and _brings_rows(result):
+            self._rows = data
+            self._wake()
 
     def release(self, past: Sequence[message_events.EventData]) -> None:
         """For the client: add the past that was read; the events that arrived meanwhile follow it."""
@@ -184,7 +259,7 @@ class Handle:
 
     def lose(self, error: errors.RelayError) -> None:
         """For the client: record that no more events will arrive."""
-        if self._last is None:
+        if self.is_followed:
             self._lost = error
             self._wake()
 
@@ -211,6 +286,14 @@ class Handle:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _brings_rows(result: message_events.Result) -> bool:
+    return bool(result.statements or result.unavailable or result.chunks)
+
+
+def _nothing(_data: message_events.EventData) -> AsyncIterator[bytes]:
+    raise failures.RowsMissing("this handle has no client to read the results topic with")
 
 
 def _limit(timeout_s: float | None) -> AbstractAsyncContextManager[object]:

@@ -50,13 +50,13 @@ class Register:
         self._by_id.clear()
 
     def take(self, record: records.Record) -> None:
-        """Pass a record of the events topic to the handle that it concerns, if any; drop a handle that has ended."""
+        """Pass a record of the events topic to the handle that it concerns, if any; drop one that awaits no more."""
         if not self._by_id or not _may_concern(self._by_id, record) or (data := _read(record)) is None:
             return
         one = self._by_id.get(data.request.id, {}).get(data.request.source)
         if one is not None:
             one.take(data)
-            if one.ended:
+            if not one.is_followed:
                 self.drop(one)
 
 

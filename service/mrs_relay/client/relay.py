@@ -8,17 +8,19 @@ handle of `handle.py`.
 from __future__ import annotations
 
 import contextlib
+import pathlib
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, Self
 
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.client import failures, handle, reading, register, sending, wording
+from mrs_relay.client import failures, files, handle, reading, register, rows, sending, wording
 from mrs_relay.common import tasks
 from mrs_relay.kafka import records, settings, topic_io
 from mrs_relay.kafka.adapter import client as kafka_client
-from mrs_relay.messages import requests
+from mrs_relay.messages import events, requests
 
 _POLL_S: Final = 0.5
 _WISHES: Final[frozenset[type[object]]] = frozenset({requests.JobCancel, requests.JobResolve})
@@ -35,6 +37,7 @@ class RelayClient:
         bootstrap_servers: wins over the settings.
         source: CloudEvents source of all requests; with the id it names a request, so give each service its own.
         broker: replaces Kafka in tests; None: the real one.
+        uploads: puts files where jobs find them, such as `obs.uploads.opened(…)`; None: nothing can be uploaded.
 
     Raises:
         SettingsError: a certificate or key cannot be used.
@@ -47,12 +50,14 @@ class RelayClient:
         bootstrap_servers: str | None = None,
         source: str = "/mrs-relay/client",
         broker: topic_io.TopicClient | None = None,
+        uploads: files.Files | None = None,
     ) -> None:
         given = dict(kafka or settings.KafkaSettings())
         if bootstrap_servers is not None:
             given["bootstrap_servers"] = bootstrap_servers
         self._kafka = settings.KafkaSettings.model_validate(given)
         self._source = source
+        self._uploads = uploads
         self._broker = broker if broker is not None else kafka_client.KafkaBroker(self._kafka)
         self._sender = sending.Sender(self._broker)
         self._followed = register.Register()
@@ -61,7 +66,7 @@ class RelayClient:
 
     @property
     def following(self) -> int:
-        """The number of followed requests; ended ones are dropped."""
+        """The number of followed requests; ended ones are dropped, unless their rows may come late."""
         return len(self._followed)
 
     async def __aenter__(self) -> Self:
@@ -85,6 +90,24 @@ class RelayClient:
     ) -> None:
         self._lose(failures.ClientClosed("the client was closed; the request continues, `attach` follows it again"))
         await self._stack.aclose()
+
+    async def upload(self, path: str | pathlib.Path, progress: files.Progress | None = None) -> str:
+        """
+        Put a file of this machine where jobs find it; returns its path, for the arguments of `job`.
+
+        Nothing of it passes through Kafka. A content that is there already is not sent again.
+
+        Args:
+            path: of the file.
+            progress: called with the bytes handed over so far, and with those of the whole file.
+
+        Raises:
+            BadFile: it cannot be read, is too large, or has a name that jobs cannot take. ObsRefused: final.
+            ObsDown: try again. SettingsError: this client has nothing that uploads.
+        """
+        if self._uploads is None:
+            raise errors.SettingsError("this client uploads no files: give RelayClient(uploads=…), see docs/uploads.md")
+        return await self._uploads.upload(path, progress)
 
     async def submit(
         self, request: requests.Work, *, request_id: str | None = None, key: bytes | None = None
@@ -147,7 +170,11 @@ class RelayClient:
             BadMessage: this client follows it already. ClientClosed.
         """
         found = handle.Handle(
-            source or self._source, request_id, key=key or request_id.encode(), attached=True, cancel=self._cancel
+            source or self._source,
+            request_id,
+            key=key or request_id.encode(),
+            attached=True,
+            cancel=self._cancel,
         )
         self._follow(found)
         try:
@@ -157,14 +184,18 @@ class RelayClient:
             self._followed.drop(found)
             raise
         found.release(past)
-        if found.ended:
+        if not found.is_followed:
             self._followed.drop(found)
         return found
 
     def _follow(self, one: handle.Handle) -> None:
+        one.fetch = self._fetch
         if self._closed is not None:
             raise failures.ClientClosed(str(self._closed)) from self._closed
         self._followed.add(one)
+
+    def _fetch(self, data: events.EventData) -> AsyncIterator[bytes]:
+        return rows.fetched(self._broker, data)
 
     async def _cancel(self, target: handle.Handle) -> None:
         if target.ended:

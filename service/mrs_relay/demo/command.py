@@ -45,6 +45,7 @@ def demo(
     timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds the requests may take in all.")] = 100.0,
     kafka_port: Annotated[int, typer.Option("--kafka-port", help="Of the embedded broker; 0: a free one.")] = 0,
     mrs_port: Annotated[int, typer.Option("--mrs-port", help="Of the emulator; 0: a free one.")] = 0,
+    obs_port: Annotated[int, typer.Option("--obs-port", help="Of the emulator's OBS; 0: a free one.")] = 0,
     web_port: Annotated[int, typer.Option("--web-port", help="Of the relay's health and metrics; 0: a free one.")] = 0,
     dashboard_port: Annotated[int, typer.Option("--dashboard-port", help="Of the dashboard; 0: a free one.")] = 0,
     open_: Annotated[bool, typer.Option("--open", help="Open the dashboard in a browser.")] = False,
@@ -57,6 +58,7 @@ def demo(
     given = {
         "--kafka-port": kafka_port,
         "--mrs-port": mrs_port,
+        "--obs-port": obs_port,
         "--web-port": web_port,
         "--dashboard-port": dashboard_port,
     }
@@ -137,11 +139,17 @@ async def _play(stage: demo_stage.Stage, timeout_s: float) -> run.Code:
     ended = story.ended()
     out.print()
     out.print(demo_view.outcomes(ended, out.width))
-    for answer in demo_view.answers(ended, stage.obs):
+    for answer in demo_view.answers(ended):
         out.print()
         out.print(answer)
 
-    found = [*story.checks(), await _dead_letter(stage), await _effects(stage, ended)]
+    found = [
+        *story.checks(),
+        demo_view.with_rows(ended),
+        demo_view.with_cause(ended),
+        await _dead_letter(stage),
+        await _effects(stage, ended),
+    ]
     out.print()
     out.print(demo_view.checks(found))
     return run.Code.OK if all(check.holds for check in found) else run.Code.FAILED

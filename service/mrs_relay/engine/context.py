@@ -9,7 +9,7 @@ import msgspec
 from mrs_relay.common import clock
 from mrs_relay.engine import held_jobs, tracing, views
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.execution import cluster_selector, submitter
+from mrs_relay.engine.execution import chunk_sink, cluster_selector, submitter
 from mrs_relay.engine.lineage import recorder
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import controls, lanes, quota, scheduler
@@ -54,6 +54,7 @@ class TenantContext:
         lineage: where run events are written; None: none are.
         ledger_format: of the jobs that are written.
         traces: observe commits.
+        chunks: takes rows in chunks; None: there is no topic for them.
     """
 
     settings: engine_settings.EngineSettings
@@ -74,6 +75,7 @@ class TenantContext:
     lineage: recorder.Target | None = None
     ledger_format: int = formats.FORMAT
     traces: tracing.Traces = tracing.OFF
+    chunks: chunk_sink.ChunkSink | None = None
 
 
 class FactNotice(msgspec.Struct, frozen=True, gc=False):

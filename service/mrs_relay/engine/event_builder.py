@@ -19,6 +19,9 @@ _CODE_LENGTH: Final = 64
 _MRS_SAYS: Final[frozenset[reasons.ReasonClass]] = frozenset({"refused", "job_failed", "unresolved"})
 """Classes of reasons whose texts may quote MRS."""
 
+_OF_RUNS: Final[frozenset[reasons.ReasonClass]] = frozenset({"job_failed", "job_killed"})
+"""Classes of reasons of a job that ran, whose cause its log may show."""
+
 
 def end(
     job: jobs.Job,
@@ -32,27 +35,29 @@ def end(
     """Publish the last event and shrink the job to the fields that its idempotency key still needs."""
     if reason is not None:
         reason = from_mrs(job, reason)
-    if result is not None and result.unavailable:
-        says = redaction.redact(result.unavailable, kinds.of(job).asked(job))[: reasons.MAX_MESSAGE]
-        result = result.model_copy(update={"unavailable": says})
-
+    result = bounded(job, result)
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     updated, event = build_event(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     if state is jobs.State.REJECTED:
         return decisions.Decision(rejected(updated, now_ms, config), (event,), commands.Command.RELEASE)
-    expires_ms = now_ms + config.remember_ms
-    shrunk = _replace(
-        updated,
-        work=None,
-        doubt=None,
-        traceparent=None,
-        tracestate=None,
-        sender=None,
-        asked_sender=None,
-        expires_ms=expires_ms,
-    )
-    return decisions.Decision(shrunk, (event,), commands.Command.RELEASE)
+    kept = _replace(updated, work=None, doubt=None, expires_ms=now_ms + config.remember_ms)
+    if job.late_until_ms:  # one more event follows
+        return decisions.Decision(kept, (event,), commands.Command.COLLECT_LATE)
+    return decisions.Decision(without_sender(kept), (event,), commands.Command.RELEASE)
+
+
+def without_sender(job: jobs.Job) -> jobs.Job:
+    """Return a job without what only further events need: the trace, and who sent its messages."""
+    return _replace(job, traceparent=None, tracestate=None, sender=None, asked_sender=None)
+
+
+def bounded(job: jobs.Job, result: events.Result | None) -> events.Result | None:
+    """Return a result whose text is within its limits, and without the request's values."""
+    if result is None or not result.unavailable:
+        return result
+    says = redaction.redact(result.unavailable, kinds.of(job).asked(job))[: reasons.MAX_MESSAGE]
+    return result.model_copy(update={"unavailable": says})
 
 
 def rejected(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> jobs.Job:
@@ -109,7 +114,7 @@ def build_event(
     is_granted = reason is not None and job.stop is not None and reason.kind == job.stop.kind
     if repeated:
         reason = reason or job.reason
-        result = events.Result(location=job.location) if job.location else None
+        result = result or _named(job)
 
     kind = kinds.of(job)
     data = events.EventBody(
@@ -122,7 +127,7 @@ def build_event(
         operation=(kind.operation(job) or None) if kind.traits.names_operation else None,
         mrs=_mrs_view(job),
         result=result,
-        reason=_reason(reason) if reason else None,
+        reason=_reason(reason, job.cause) if reason else None,
         labels=job.labels,
         repeated=repeated,
     )
@@ -139,6 +144,13 @@ def build_event(
         sender=job.asked_sender if is_granted and not repeated else job.sender,
     )
     return updated, event
+
+
+def _named(job: jobs.Job) -> events.Result | None:
+    """Return the result of a job that has ended, as far as the ledger has it."""
+    if job.location is None:
+        return None
+    return events.Result(location=job.location, late_until=_moment(job.late_until_ms))
 
 
 def _mrs_view(job: jobs.Job) -> events.BodyMrs | None:
@@ -170,6 +182,13 @@ def _moment(epoch_ms: int) -> str | None:
     return clock.rfc3339(epoch_ms) if clock.is_moment(epoch_ms) else None
 
 
-def _reason(reason: jobs.Reason) -> reasons.Reason:
+def _reason(reason: jobs.Reason, cause: jobs.Cause | None) -> reasons.Reason:
     fields: dict[str, Any] = {name: getattr(reason, name) for name in reason.__struct_fields__}
+    if cause is not None and reason.kind in _OF_RUNS:
+        fields |= {
+            "cause": cause.name or None,
+            "detail": cause.detail or None,
+            "log_location": cause.log or None,
+            "detail_unavailable": cause.unavailable or None,
+        }
     return reasons.Reason(**fields)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import structlog
 
@@ -35,7 +34,6 @@ _LOOK_AGAIN_MS = 1000
 """Wait before a queued job checks again whether the partition may act."""
 
 _DUE = facts.DeadlineReached()
-_NOT_FOLLOWED: Final = frozenset({jobs.State.QUEUED, jobs.State.REJECTED})
 
 
 class CommandExecutor:
@@ -100,33 +98,29 @@ class CommandExecutor:
             self._lease.inbox.hold_records()  # a new request and a repeated one look the same
             self._others.start(self._await_index(self._lease.cold, restored), name="await the index")
         now_ms = self._context.time.now_ms()
-        self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
-        held = list(restored.items())  # a live view looks each job up, and this walks over all of them several times
-        async for key, job in tasks.in_slices(held):
-            if jobs.TRAITS[job.state].holds_slot:
-                try:
-                    self._context.scheduler.occupy(key, job, self)
-                except Exception as error:  # noqa: BLE001 - as in `execute`
-                    self._failed(key, job, "occupy", error)
-
-        # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
-        waiting = [item for item in held if item[1].state is jobs.State.QUEUED]
-        waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
-        followed = (item for item in held if item[1].state not in _NOT_FOLLOWED)
-        async for key, job in tasks.in_slices(itertools.chain(followed, waiting)):
-            try:
-                owed = transitions.recover(job)
-                if isinstance(owed, commands.Command):
-                    self.execute(key, job, owed, self._lease.act_epoch)
-                else:
-                    self.report(key, owed)
-            except Exception as error:  # noqa: BLE001 - as in `execute`
-                self._failed(key, job, "recover", error)
+        held = restored.all_at_once()
+        self._context.quota.recall((now_ms - job.intent_ms) / 1000 for _, job in held)
+        async for part in tasks.slices(resting_jobs.in_order(held)):
+            for key, job in part:
+                self._resume(key, job)
 
         cold = len(self._lease.cold or ())
         if held or cold:
             under_way = sum(not jobs.TRAITS[job.state].last for _, job in held)
             _log.info("jobs_restored", under_way=under_way, remembered=len(held) - under_way + cold)
+
+    def _resume(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        """Take a restored job's slot, and run what its state requires."""
+        try:
+            if jobs.holds_slot(job):
+                self._context.scheduler.occupy(key, job, self)
+            owed = transitions.recover(job)
+            if isinstance(owed, commands.Command):
+                self._run_command(key, job, owed, self._lease.act_epoch)
+            else:
+                self.report(key, owed)
+        except Exception as error:  # noqa: BLE001 - as in `execute`
+            self._failed(key, job, "recover", error)
 
     def rest(self, held: resting_jobs.RestingJobs) -> None:
         """Keep the jobs small to which nothing happens."""
@@ -205,7 +199,7 @@ class CommandExecutor:
         self._stopper.stop_duplicates(key, job)
 
         # NB: a job that stops duplicates may have just been admitted: nothing else of it has changed.
-        if command is not commands.Command.STOP_DUPLICATES and not jobs.TRAITS[job.state].holds_slot:
+        if command is not commands.Command.STOP_DUPLICATES and not jobs.holds_slot(job):
             self._context.scheduler.release(key, job, self)
 
         match command:
@@ -231,12 +225,14 @@ class CommandExecutor:
             case commands.Command.AWAIT_REQUEST:
                 waits = expiry.Kind.PASSED_CANCEL if job.came_from < 0 else expiry.Kind.CANCEL
                 self._due_at(key, job.expires_ms, waits)
-            case commands.Command.COLLECT:
+            case commands.Command.COLLECT | commands.Command.READ_LOG:
                 self._due_at(key, 0)
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
-                self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}", context=about(job))
-            case commands.Command.RELEASE:
+                self._others.start(
+                    self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}", context=about(job)
+                )
+            case commands.Command.RELEASE | commands.Command.COLLECT_LATE:
                 self._due_at(key, 0)
                 self._forget_later(key)
                 self._activities.stop_choosing(key)
@@ -244,10 +240,12 @@ class CommandExecutor:
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
                 self._context.cluster_tracker.unfollow(job)
-                self._forget_in_time(key, job)
+                self._finish(key, job)
 
-    def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        if job.state is jobs.State.REJECTED:
+    def _finish(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        if job.late_until_ms:
+            self._others.start(self._read(key, job, commands.Command.COLLECT_LATE), name=f"late rows of {job.id}")
+        elif job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
         elif self._lease.cold is not None and key not in self._held.in_memory:
             self._cold_expiry.look_in_time()
@@ -266,7 +264,6 @@ class CommandExecutor:
         now = self._activities.get(key)
         if when_ms == (0 if now is None else now.deadline_ms):
             return
-
         now = self._activities.of(key)
         if now.deadline is not None:
             self._timers.drop(now.deadline)
@@ -388,9 +385,11 @@ class CommandExecutor:
             except Exception as error:  # noqa: BLE001 - the first look has settled the job
                 self._note(job, "look_again", error)
 
-    async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        with self._alone(key, job, "collect"):
-            self.report(key, await self._context.submitter.collect(job))
+    async def _read(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command) -> None:
+        reader, logs, chunks = self._context.submitter, self._context.config.logs, self._context.chunks
+        with self._alone(key, job, command.name.lower()):
+            is_log = command is commands.Command.READ_LOG
+            self.report(key, await (reader.read_log(job, logs) if is_log else reader.collect(job, chunks)))
 
     def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         """Put a fact into the partition's inbox."""

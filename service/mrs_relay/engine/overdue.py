@@ -51,7 +51,12 @@ def due_ms(job: jobs.Job) -> int:
     That is its deadline, or the beginning of a time in which MRS does not show it, or shows an end without an outcome.
     A job that is being stopped has no deadline any more.
     """
+    if job.ending is not None and jobs.is_ending(job):
+        return job.ending.until_ms
+    deadline_ms = 0 if job.state is jobs.State.CANCELLING else job.run_deadline_ms
+    if job.missing is None and job.unsettled is None:
+        return deadline_ms
     moments = [span.since_ms for span in (job.missing, job.unsettled) if span is not None]
-    if job.run_deadline_ms and job.state is not jobs.State.CANCELLING:
-        moments.append(job.run_deadline_ms)
-    return min(moments, default=0)
+    if deadline_ms:
+        moments.append(deadline_ms)
+    return min(moments)

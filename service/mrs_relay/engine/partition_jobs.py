@@ -35,6 +35,7 @@ class Jobs(resting_jobs.RestingJobs):
     Attributes:
         awaited: number of cancels that wait for their request.
         queued: number of jobs that wait for their submission.
+        late: number of jobs whose rows come late.
         rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first.
     """
 
@@ -49,6 +50,7 @@ class Jobs(resting_jobs.RestingJobs):
         self._without_record: set[jobs.LedgerKey] = set()
         self.awaited = 0
         self.queued = 0
+        self.late = 0
         self.rejected = {key: job.expires_ms for key, job in self.items() if _is_rejected(job)}
 
     def clear(self) -> None:
@@ -91,7 +93,7 @@ class Jobs(resting_jobs.RestingJobs):
             if record is None:
                 self._without_record.add(key)  # another key has the same fingerprint
             else:
-                self[key] = _decoded(record.value or b"")
+                self[key] = _read(record.value or b"")
                 self._recalled[key] = record.offset
 
     def is_recalled(self, key: jobs.LedgerKey) -> bool:
@@ -134,16 +136,22 @@ async def load(
     """
     restored = lease.restored
     loaded = Jobs(cold=lease.cold)
+    read: list[tuple[jobs.LedgerKey, jobs.Job]] = []
     rejected: list[tuple[int, int, jobs.LedgerKey]] = []
-    async for key in tasks.in_slices(list(restored)):
-        job = _decoded(restored.pop(key))
-        if _is_rejected(job):
-            until_ms = min(job.expires_ms, job.arrived_ms + config.remember_rejected_ms)
-            job = msgspec.structs.replace(event_builder.rejected(job, 0, config), expires_ms=until_ms)
-            rejected.append((until_ms, job.order, jobs.LedgerKey(key)))
-        loaded[jobs.LedgerKey(key)] = job
-        loaded.awaited += job.state is jobs.State.PENDING_CANCEL
-        loaded.queued += job.state in WAITING
+    async for keys in tasks.slices(list(restored)):
+        for key in map(jobs.LedgerKey, keys):
+            value = restored.pop(key)
+            job = _read(value)
+            if job.state is jobs.State.REJECTED:
+                until_ms = min(job.expires_ms, job.arrived_ms + config.remember_rejected_ms)
+                loaded[key] = msgspec.structs.replace(event_builder.rejected(job, 0, config), expires_ms=until_ms)
+                rejected.append((until_ms, job.order, key))
+                continue
+            loaded.restore(key, job, value)
+            read.append((key, job))
+            loaded.awaited += job.state is jobs.State.PENDING_CANCEL
+            loaded.queued += job.state in WAITING
+            loaded.late += is_late(job)
 
     # Only the newest rejections are kept; the others are due now.
     rejected.sort()
@@ -151,11 +159,18 @@ async def load(
         loaded[key] = msgspec.structs.replace(loaded[key], expires_ms=0)
     for _, _, key in rejected:
         loaded.note_rejected(key, loaded[key])
+        read.append((key, loaded[key]))
+    loaded.keep_read(read)
     return loaded
 
 
-def _decoded(value: bytes) -> jobs.Job:
-    job = job_records.decode(value)
+def is_late(job: jobs.Job | None) -> bool:
+    """Whether the rows of a job come late."""
+    return job is not None and job.late_until_ms > 0
+
+
+def _read(value: bytes) -> jobs.Job:
+    job = job_records.read(value)
     if job.kind:
         kinds.of(job)  # refuses a kind that only a later version knows
     return job

@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+import structlog
+
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import partition_jobs
 from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import records
+
+_log = structlog.get_logger(__name__)
+
+_ADVICE: Final = "raise max.message.bytes of the ledger's topic; until the job ends, a restart reads more of the ledger"
 
 _MOST: Final = 64
 """
@@ -56,9 +62,14 @@ def changes(
 
         value = job_records.encode(job, ledger)
         size_bytes = records.size_bytes(key, value)
-        fits = size_bytes <= lease.limit_bytes(None)
-        if not fits or (again and size_bytes > bytes_left):
-            tail.leave(key)  # what does not fit at all keeps the tail where it is
+        if size_bytes > (limit_bytes := lease.limit_bytes(None)):
+            most -= 1  # it took as long as one that is written
+            if tail.keep_in_place(key):
+                sizes = {"size_bytes": size_bytes, "limit_bytes": limit_bytes}
+                _log.warning("job_too_large", request=job.id, partition=lease.partition, **sizes, advice=_ADVICE)
+            continue
+        if again and size_bytes > bytes_left:
+            tail.leave(key)
             break
         bytes_left -= size_bytes
         again.append(records.Change(key, value))

@@ -151,6 +151,19 @@ class EngineSettings(pydantic.BaseModel):
     is reported without them. Longer delays successes whose rows cannot be read; shorter loses rows to a short failure.
     """
 
+    late_rows_s: Annotated[float, pydantic.Field(ge=0, le=86_400)] = 3600.0
+    """
+    Seconds after such a success for which rows that OBS has not given out are read further, restarts included; they
+    come in an event of their own, which otherwise says that they have not come. 0: they are not read, and `succeeded`
+    is the last word. Longer outlasts longer outages of OBS; each such request stays in memory until then.
+    """
+
+    max_late_rows: Annotated[int, pydantic.Field(ge=0)] = 1000
+    """
+    Requests of one partition whose rows come late, at the same time; each takes about 4 KiB of memory. A further one
+    whose rows OBS has not given out succeeds without them for good, and says so.
+    """
+
     result_job_types: frozenset[str] = frozenset({"SparkSql", "SparkScript"})
     """Job types whose rows are read after success. MRS documents the call for these two only."""
 
@@ -201,12 +214,15 @@ class EngineSettings(pydantic.BaseModel):
     batch_records: Annotated[int, pydantic.Field(ge=1)] = 500
     """Messages and facts decided in one commit at most."""
 
-    def decisions(self, spark_parent: str | None = None) -> decisions.DecisionConfig:
+    def decisions(
+        self, spark_parent: str | None = None, logs: decisions.LogRules | None = None
+    ) -> decisions.DecisionConfig:
         """
         Return what decisions need to know of these settings.
 
         Args:
             spark_parent: see `DecisionConfig`.
+            logs: the same.
         """
         return decisions.DecisionConfig(
             remember_ms=round(self.remember_s * 1000),
@@ -216,6 +232,8 @@ class EngineSettings(pydantic.BaseModel):
             resubmit_attempts=self.resubmit_attempts,
             repeat_backoff_ms=round(self.repeat_backoff_s * 1000),
             collect_within_ms=round(self.collect_within_s * 1000),
+            late_rows_ms=round(self.late_rows_s * 1000),
             remember_rejected_ms=round(self.remember_rejected_s * 1000),
             spark_parent=spark_parent,
+            logs=logs,
         )

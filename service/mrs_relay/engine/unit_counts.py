@@ -1,4 +1,4 @@
-"""Count what a unit of work changes in the numbers that have limits: waiting cancels, queued jobs, rejections."""
+"""Count what a unit of work changes in numbers with limits: waiting cancels, queued jobs, late rows, rejections."""
 
 from __future__ import annotations
 
@@ -37,11 +37,13 @@ class UnitCounts:
         self._lease = lease
         self._awaited = base.awaited
         self._queued = base.queued
+        self._late = base.late
         self.rejected = len(base.rejected)
         context.quota.queue(lease, base.queued)
 
     def note(self, before: jobs.Job | None, after: jobs.Job | None) -> None:
         """Count a job's change of state."""
+        self._late += partition_jobs.is_late(after) - partition_jobs.is_late(before)
         was = None if before is None else before.state
         now = None if after is None else after.state
         if was is now:
@@ -53,9 +55,15 @@ class UnitCounts:
             self._context.quota.plan(self._lease, self._queued)
 
     def config(self) -> decisions.DecisionConfig:
-        """Return the constants of the next decision: while too many cancels wait, each waits for a short time."""
-        config = self._context.config
-        if self._awaited < self._context.settings.max_waiting_cancels:
+        """
+        Return the constants of the next decision.
+
+        While too many cancels wait, each waits for a short time; while too many rows are late, no further ones are.
+        """
+        config, settings = self._context.config, self._context.settings
+        if self._late >= settings.max_late_rows:
+            config = msgspec.structs.replace(config, late_rows_ms=0)
+        if self._awaited < settings.max_waiting_cancels:
             return config
         return msgspec.structs.replace(config, cancel_wait_ms=min(config.cancel_wait_ms, _CROWDED_WAIT_MS))
 
@@ -73,4 +81,5 @@ class UnitCounts:
         """Change the partition's numbers after the commit."""
         self._base.awaited = self._awaited
         self._base.queued = self._queued
+        self._base.late = self._late
         self._context.quota.queue(self._lease, self._queued)

@@ -41,6 +41,7 @@ _TOKEN_BYTES: Final = 64
 
 _NO_KEY: Final = jobs.LedgerKey(b"")
 _ADMITTED: Final = facts.Admitted()
+_UNDER_CONTROLS: Final = (facts.Admitted, facts.RejectionDue)
 
 
 class _Step(NamedTuple):
@@ -221,7 +222,7 @@ class UnitOfWork:
         before = self._changed[key] if key in self._changed else self._base.get(key)
         if before is None:
             fact = self._context.traces.started(fact)
-        if isinstance(fact, facts.Admitted | facts.RejectionDue) and before is not None:
+        if isinstance(fact, _UNDER_CONTROLS) and before is not None:
             fact = self._context.controls.applied(fact, before, self._context.quota.policy.tenant)
         decision = transitions.decide(before, fact, self._now_ms, self._counts.config())
         if decision is None:
@@ -368,7 +369,7 @@ class UnitOfWork:
         """Apply the changes to the partition's jobs after the commit; yields the commands to carry out now."""
         counts = self._context.counts
         counts.commits += 1
-        counts.events.update((event.subject, event.data.state) for event in self._events)
+        counts.events.update((event.subject, event.word) for event in self._events)
         counts.dead_letters.update(letter.code for letter in self._dead_letters)
         traces, partition = self._context.traces, self._lease.partition
         traces.committed(partition, self._now_ms, self._changed, self._base, self._events)

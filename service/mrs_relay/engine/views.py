@@ -23,7 +23,7 @@ class Counts:
     Counts since the process started; raised after the commit, except those of internal errors.
 
     Attributes:
-        events: published events by subject and state.
+        events: published events by subject and the last word of their type, which is a state or that of a notice.
         dead_letters: by reason code.
         commits: commits of all partitions.
         internal_errors: failures of the relay itself on one message or job, by step and class of error; raised at once.
@@ -31,7 +31,7 @@ class Counts:
         runs: from a request's last submission to its end, by subject and last state.
     """
 
-    events: Counter[tuple[published.Subject, published.State]] = field(default_factory=Counter)
+    events: Counter[tuple[published.Subject, str]] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     commits: int = 0
     internal_errors: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -252,11 +252,7 @@ class GroupConsumer(Protocol):
         """Return the offset that the group has committed, or None. Raises StreamDown."""
 
     async def is_mirror(self, position: records.Position) -> bool:
-        """
-        Return whether this service, in any process, wrote the offset that the group has committed.
-
-        False where the broker keeps no notes beside offsets. Raises StreamDown.
-        """
+        """Whether this service, in any process, wrote the group's offset; False without notes. Raises StreamDown."""
 
     async def commit(
         self,
@@ -323,8 +319,11 @@ class LogReader(Protocol):
     def part(self) -> float:
         """Part of the offsets readable at the start that `read` has passed, from 0 to 1; for people."""
 
-    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+    async def read_stored(self, timeout_s: float) -> Sequence[records.Stored]:
         """Return the next records, or none after `timeout_s` seconds. Raises StreamDown, BatchUnreadable."""
+
+    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+        """Do the same, with more of each record."""
 
     def seek(self, offset: int) -> None:
         """Read on from an offset, or from the first record behind it."""

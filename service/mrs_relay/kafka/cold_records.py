@@ -10,6 +10,7 @@ away: the records that are read decide, the newest of each key counts. So no ans
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ _AGAIN_MS: Final = 600_000
 
 log = structlog.get_logger(__name__)
 
+Written = tuple[bytes, bytes | None, int]
+"""Key, value and offset of a committed record."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColdRule:
@@ -41,12 +45,13 @@ class ColdRule:
     Which values of a ledger are cold.
 
     Attributes:
-        due_ms: returns when the key of a cold value is due, epoch milliseconds; None: the value is not cold.
+        due_ms: returns for each value when its key is due, epoch milliseconds; None: the value is not cold, or it is
+            None, a tombstone.
         unit_ms: accuracy of these times, milliseconds.
         fingerprint: returns the fingerprint of a key, see `cold_index`.
     """
 
-    due_ms: Callable[[bytes], int | None]
+    due_ms: Callable[[Sequence[bytes | None]], Sequence[int | None]]
     unit_ms: int
     fingerprint: Callable[[bytes], int] = hash
 
@@ -100,7 +105,7 @@ class ColdRecords:
     # What the tail of the ledger does not have
 
     def expect_older(self) -> None:
-        """Begin with the tail of the ledger alone; records before it follow by `older`, in order, up to `complete`."""
+        """Begin with the tail of the ledger alone; records before it follow by `add_older`, up to `complete`."""
         self._known = set()
         self._completed.clear()
 
@@ -113,16 +118,36 @@ class ColdRecords:
         """Wait until every cold record is indexed, for `most_s` seconds at most."""
         await tasks.sleep_until(self._completed, most_s)
 
-    def older(self, key: bytes, value: bytes | None, offset: int) -> bool:
-        """Index a record before the tail, unless the tail has another of its key; returns whether memory needs none."""
-        if self._known is not None and key in self._known:
-            return True
-        due_ms = None if value is None else self._rule.due_ms(value)
-        if due_ms is not None:
-            self._index.put(self._fingerprint(key), offset, due_ms)
-            return True
-        self._replaced(key, offset)
-        return value is None
+    def add_older(self, newest: Mapping[bytes, records.Stored]) -> list[bytes]:
+        """
+        Index records before the tail, unless the tail has others of their keys; for one part after the other, in order.
+
+        Args:
+            newest: the newest record of each key in this part.
+
+        Returns:
+            Keys of values that memory must hold.
+        """
+        known = self._known
+        if known and not known.isdisjoint(newest):
+            newest = {key: record for key, record in newest.items() if key not in known}
+        due_ms = self._rule.due_ms([record.value for record in newest.values()])
+        live: list[bytes] = []
+        if None in due_ms:
+            for (key, record), moment_ms in zip(newest.items(), due_ms, strict=True):
+                if moment_ms is None:
+                    self._replaced(key, record.offset)
+                    if record.value is not None:
+                        live.append(key)
+            is_cold = [moment_ms is not None for moment_ms in due_ms]
+            newest = dict(itertools.compress(newest.items(), is_cold))
+
+        offsets = [record.offset for record in newest.values()]
+        cold_ms = [moment_ms for moment_ms in due_ms if moment_ms is not None]
+        self._index.put_all(list(map(self._fingerprint, newest)), offsets, cold_ms)
+        if self.older_part:
+            self._index.expect(int(len(self._index) / self.older_part))
+        return live
 
     def is_newer(self, key: bytes, end: int) -> bool:
         """Whether the key has a record behind an offset, or has had one."""
@@ -142,15 +167,25 @@ class ColdRecords:
 
     # What is written
 
-    def replayed(self, key: bytes, value: bytes | None, offset: int) -> bool:
-        """Index a committed record that a restore has read, if it is cold; returns whether it is."""
-        due_ms = None if value is None else self._rule.due_ms(value)
-        if due_ms is not None:
-            self._index.put(self._fingerprint(key), offset, due_ms)
-            return True
-        self._note_known(key)
-        self._replaced(key, offset)
-        return False
+    def replayed(self, read: Sequence[Written]) -> list[bool]:
+        """Index the records of a commit that a restore has read, if they are cold; returns for each whether it is."""
+        due_ms = self._rule.due_ms([value for _, value, _ in read])
+        cold: list[tuple[int, int, int]] = []
+        for (key, _, offset), moment_ms in zip(read, due_ms, strict=True):
+            if moment_ms is not None:
+                cold.append((self._fingerprint(key), offset, moment_ms))
+            else:
+                self._put_all(cold)
+                self._note_known(key)
+                self._replaced(key, offset)
+        self._put_all(cold)
+        return [moment_ms is not None for moment_ms in due_ms]
+
+    def _put_all(self, cold: list[tuple[int, int, int]]) -> None:
+        """Index records of which fingerprint, offset and time are given; empties the list."""
+        if cold:
+            self._index.put_all(*zip(*cold, strict=True))
+            cold.clear()
 
     def stored(self, changes: Sequence[records.Change], blocks: Sequence[records.Block]) -> None:
         """Note where the changes of a commit are stored; for the ledger. The first records of the blocks are these."""
@@ -174,12 +209,12 @@ class ColdRecords:
 
     def _replaced(self, key: bytes, offset: int) -> None:
         fingerprint = self._fingerprint(key)
-        if fingerprint in self._index:
+        if len(self._index) and fingerprint in self._index:
             self._index.put_replacement(fingerprint, offset)
 
     # What is read back
 
-    async def take(self, keys: Collection[bytes]) -> dict[bytes, records.Record]:
+    async def take(self, keys: Collection[bytes]) -> dict[bytes, records.Stored]:
         """
         Read the cold records of keys; they leave the index, so the caller keeps them. Keys without one are missing.
 
@@ -187,7 +222,7 @@ class ColdRecords:
             StreamDown: Kafka does not answer, or a record is gone: restore from the ledger.
         """
         read = await self._read(entry.offset for key in keys for entry in self._index.entries(self._fingerprint(key)))
-        found: dict[bytes, records.Record] = {}
+        found: dict[bytes, records.Stored] = {}
         for key in keys:
             fingerprint = self._fingerprint(key)
             record = self._newest(fingerprint, read).get(key)
@@ -221,14 +256,14 @@ class ColdRecords:
         keys: list[bytes] = []
         for fingerprint in fingerprints:
             for key, record in self._newest(fingerprint, read).items():
-                due_ms = self._rule.due_ms(record.value or b"")
+                (due_ms,) = self._rule.due_ms([record.value])
                 if due_ms is None or due_ms <= now_ms:
                     keys.append(key)
                 else:
                     self._index.note_due(fingerprint, due_ms)
         return keys
 
-    def _newest(self, fingerprint: int, read: Mapping[int, records.Record | None]) -> dict[bytes, records.Record]:
+    def _newest(self, fingerprint: int, read: Mapping[int, records.Stored | None]) -> dict[bytes, records.Stored]:
         """
         Return the newest record of each key with a fingerprint, if it is cold; drops entries of older records.
 
@@ -237,7 +272,7 @@ class ColdRecords:
         Raises:
             StreamDown: the newest record is gone, or a record has a key with another fingerprint.
         """
-        newest: dict[bytes, records.Record] = {}
+        newest: dict[bytes, records.Stored] = {}
         known: set[bytes | None] = set()
         for number, entry in enumerate(self._index.entries(fingerprint)):
             if entry.offset not in read:
@@ -260,14 +295,14 @@ class ColdRecords:
                 known.add(record.key)
         return newest
 
-    async def _read(self, offsets: Iterable[int]) -> dict[int, records.Record | None]:
+    async def _read(self, offsets: Iterable[int]) -> dict[int, records.Stored | None]:
         """
         Read the records at some offsets; None for each that is gone.
 
         An outage that a commit survives ends no lease here either: the read is tried again while its time lasts.
         """
         wanted = deque(sorted(set(offsets)))
-        found: dict[int, records.Record | None] = dict.fromkeys(wanted)
+        found: dict[int, records.Stored | None] = dict.fromkeys(wanted)
         failures = 0
         try:
             async with asyncio.timeout(self._timeout_s) as limit:
@@ -285,7 +320,7 @@ class ColdRecords:
         return found
 
     async def _read_on(
-        self, wanted: deque[int], found: dict[int, records.Record | None], limit: asyncio.Timeout
+        self, wanted: deque[int], found: dict[int, records.Stored | None], limit: asyncio.Timeout
     ) -> None:
         """Read with one connection; moves offsets from `wanted` to `found`, and the limit of time on with them."""
         loop = asyncio.get_running_loop()

@@ -345,15 +345,12 @@ class Ledger:
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
 
     async def _catch_up(self, reader: brokers.LogReader, replay: ledger_format.Replay) -> None:
-        """Read to the present end; several empty reads in a row count as the end where the reader does not say so."""
-        empty_reads = 0
-        while not reader.caught_up and empty_reads < log_reading.EMPTY_READS:
-            read = await reader.read(log_reading.READ_S)
-            empty_reads = 0 if read else empty_reads + 1
+        """Read to the present end."""
+        async for read in log_reading.to_end(reader):
             replay.add(read)
             self.read_part = reader.part
 
-    async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
+    async def _read(self, reader: brokers.LogReader) -> Sequence[records.Stored]:
         return await log_reading.next_records(reader, self._input, self._options.restore_timeout_s)
 
     def _settle_in(self, claim_offset: int) -> None:

@@ -8,7 +8,8 @@ Keys that begin with a zero byte belong to the ledger itself, all others are sta
                   format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
                   `b` where it began, if its owner was set to accept that records were deleted, `i` Kafka's id of the
                   input topic to which the offset belongs, if it is known, `l` the offset at which the records of all
-                  values begin that memory holds, see `live_tail`; without it that is the beginning of the log
+                  values begin that memory holds, see `live_tail`; without it that is the beginning of the log.
+                  While an import fills the ledger the names in the value are no topics, see `import_marks`
     \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions; the next commit
                   deletes those that it does not overwrite
 
@@ -25,12 +26,14 @@ does not read it refuses the log. So a ledger has its lower format again when no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.kafka import cold_records, records
+from mrs_relay.kafka import cold_records, import_marks, records
 
 NAMED = 1
 """The first format: a value is a JSON object, so it begins with a brace."""
@@ -112,7 +115,7 @@ def format_header(mark: int) -> records.Headers:
     return ((_FORMAT_HEADER, str(mark).encode()),)
 
 
-def topic_id(record: records.Record) -> str | None:
+def topic_id(record: records.Stored) -> str | None:
     """Return the id of the input topic from the record that ends a commit; None if it has none."""
     return next((content.decode() for name, content in record.headers if name == _TOPIC_HEADER), None)
 
@@ -122,7 +125,7 @@ def live_header(live_from: int) -> records.Headers:
     return ((_LIVE_HEADER, str(live_from).encode()),) if live_from else ()
 
 
-def live_from(record: records.Record) -> int:
+def live_from(record: records.Stored) -> int:
     """Return the offset at which the values begin that memory holds, from the record that ends a commit; 0: unknown."""
     return _header(record.headers, _LIVE_HEADER) or 0
 
@@ -132,12 +135,12 @@ def token(claim_offset: int) -> records.Headers:
     return ((_TOKEN_HEADER, str(claim_offset).encode()),)
 
 
-def written_under(record: records.Record) -> int | None:
+def written_under(record: records.Stored) -> int | None:
     """Return the offset of the claim under which a record was written; None: it was written in a transaction."""
     return _header(record.headers, _TOKEN_HEADER)
 
 
-def require_known_format(position: records.Position, record: records.Record) -> None:
+def require_known_format(position: records.Position, record: records.Stored) -> None:
     """Raise NewerFormat, or StateUnreadable, for a claim or the end of a commit that this version does not read."""
     try:
         if record.key == CLAIM:
@@ -174,11 +177,21 @@ def require_format(position: records.Position, found: int) -> None:
         )
 
 
-def unreadable(position: records.Position, record: records.Record, error: Exception) -> errors.StateUnreadable:
+def unreadable(position: records.Position, record: records.Stored, error: Exception) -> errors.StateUnreadable:
     """Return the error for a record that is not one of a ledger."""
     return errors.StateUnreadable(
         f"the ledger of {position} contains an unreadable record at offset {record.offset}: {error}"
     )
+
+
+class Values(Protocol):
+    """Keeps the values of a replay; a dictionary does."""
+
+    def __setitem__(self, key: bytes, value: bytes, /) -> None:
+        """Keep a value."""
+
+    def pop(self, key: bytes, default: None, /) -> object:
+        """Note that a key has no value any more."""
 
 
 class Replay:
@@ -192,6 +205,7 @@ class Replay:
         cold: gets the values that need not be held in memory; None: all are held.
         live_from: offset of the first record to replay, if that is not the ledger's first one: its writer had read
             everything before it, so tokens of earlier claims are old.
+        values: gets the values instead of `state`.
 
     Attributes:
         state: ledger key -> value so far, without those in `cold`.
@@ -200,6 +214,7 @@ class Replay:
         stale_keys: keys of ignored records, whose right value must be written again.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
         values_format: the highest format of a value that is still in the log, overwritten or not.
+        offsets: content of the last offset record.
     """
 
     def __init__(
@@ -209,22 +224,25 @@ class Replay:
         previous_claim: int | None = None,
         cold: cold_records.ColdRecords | None = None,
         live_from: int = 0,
+        values: Values | None = None,
     ) -> None:
         self.state: dict[bytes, bytes] = {}
+        self._values: Values = self.state if values is None else values
         self.claim_offset: int | None = None
         self.foreign_claims = 0
         self.stale_keys: set[bytes] = set()
         self.topic_id: str | None = None
         self.values_format = NAMED
+        self.offsets: Mapping[str, int] = {}
         self._position = position
         self._nonce = nonce
         self._previous_claim = previous_claim
         self._cold = cold
         self._newest_claim = live_from or -1
-        self._tentative: list[tuple[bytes, bytes | None, int]] = []
+        self._tentative: list[cold_records.Written] = []
+        self._tentative_outbox: list[cold_records.Written] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
-        self._next_offset: int | None = None
         self._holds_state = False
         self._is_another = False
         self._known_beginning = 0
@@ -242,12 +260,18 @@ class Replay:
         Raises:
             StateUnreadable: there is state without an offset, although the very first commit writes an offset alone.
         """
-        if self._next_offset is None and self._holds_state:
+        next_offset = self.offsets.get(self._position.topic)
+        if (unfinished := import_marks.unfinished(self.offsets)) is not None:
+            raise errors.StateUnreadable(
+                f"the ledger of {self._position} is incomplete: an import of file {unfinished.file_id} has not ended; "
+                "stop the relays and run `mrs-relay ledger import` with that file again"
+            )
+        if next_offset is None and self._holds_state:
             raise errors.StateUnreadable(
                 f"the ledger of {self._position} holds state but no offset of the topic {self._position.topic}: "
                 "was it written for another topic, or cut?"
             )
-        return self._next_offset
+        return next_offset
 
     @property
     def unsent(self) -> list[records.Outgoing]:
@@ -279,7 +303,7 @@ class Replay:
             )
         return None
 
-    def add(self, read: Sequence[records.Record]) -> None:
+    def add(self, read: Sequence[records.Stored]) -> None:
         """
         Replay the next records, in order; records after the reader's claim are ignored.
 
@@ -302,7 +326,7 @@ class Replay:
             if self.done:
                 return
 
-    def _add(self, record: records.Record) -> None:
+    def _add(self, record: records.Stored) -> None:
         key = record.key
         if key is None:
             return
@@ -322,20 +346,21 @@ class Replay:
         elif key == OFFSETS:
             self._committed(record)
         elif key.startswith(_OUTBOX):
-            self._tentative.append((key, record.value, record.offset))
+            self._tentative_outbox.append((key, record.value, record.offset))
 
-    def _outdated(self, record: records.Record) -> bool:
+    def _outdated(self, record: records.Stored) -> bool:
         written_under = _header(record.headers, _TOKEN_HEADER)
         return written_under is not None and written_under < self._newest_claim
 
-    def _claimed(self, record: records.Record) -> None:
+    def _claimed(self, record: records.Stored) -> None:
         claimed = _claim_decoder.decode(record.value or b"{}")
         require_format(self._position, claimed.format)
         self._newest_claim = record.offset
         if claimed.nonce == self._nonce:
             self.claim_offset = record.offset
-            self.stale_keys.update(key for key, _, _ in self._tentative)
+            self.stale_keys.update(key for key, _, _ in [*self._tentative, *self._tentative_outbox])
             self._tentative.clear()
+            self._tentative_outbox.clear()
         elif self._previous_claim is not None and record.offset > self._previous_claim:
             self.foreign_claims += self._is_foreign(claimed.nonce)
 
@@ -343,25 +368,30 @@ class Replay:
         """Whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
-    def _committed(self, record: records.Record) -> None:
+    def _committed(self, record: records.Stored) -> None:
         require_format(self._position, _header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
-        for key, value, offset in self._tentative:
-            is_outbox = key.startswith(_OUTBOX)
-            target = self._outbox if is_outbox else self.state
-            is_cold = self._cold is not None and not is_outbox and self._cold.replayed(key, value, offset)
+        values, read = self._values, self._tentative
+        are_cold = itertools.repeat(False, len(read)) if self._cold is None else self._cold.replayed(read)
+        for (key, value, _), is_cold in zip(read, are_cold, strict=True):
             if value is None or is_cold:
-                target.pop(key, None)
+                values.pop(key, None)
             else:
-                target[key] = value
+                values[key] = value
+        for key, value, _ in self._tentative_outbox:
+            if value is None:
+                self._outbox.pop(key, None)
+            else:
+                self._outbox[key] = value
         self._tentative.clear()
+        self._tentative_outbox.clear()
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
         self.topic_id = topic_id(record)
-        self._next_offset = _offsets_decoder.decode(record.value or b"{}").get(self._position.topic)
+        self.offsets = _offsets_decoder.decode(record.value or b"{}")
 
 
-def _header(headers: records.Headers, name: str) -> int | None:
+def _header(headers: Sequence[tuple[str, bytes]], name: str) -> int | None:
     for found, content in headers:
         if found == name:
             return int(content)

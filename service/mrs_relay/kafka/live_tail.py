@@ -53,6 +53,7 @@ class LiveTail:
         self._marked = 0
         self._marked_s = 0.0
         self._behind: set[bytes] | None = None
+        self._stuck: set[bytes] = set()
         self._is_long = False
 
     def plan(self, held: Collection[bytes], changed: Iterable[bytes], now_s: float) -> None:
@@ -68,10 +69,13 @@ class LiveTail:
         if self._behind is None:
             if end - self.noted >= length // 2:
                 self._marked, self._marked_s, self._behind = end, now_s, set(held)
-        elif not self._behind and now_s - self._marked_s >= AGE_S:
+        elif not self._behind and not self._stuck and now_s - self._marked_s >= AGE_S:
             self.noted, self._behind = self._marked, None
         if self._behind:
             self._behind.difference_update(changed)
+        if self._stuck:
+            self._stuck.difference_update(changed)
+            self._stuck.intersection_update(held)
         self._is_long = end - self.noted >= length
 
     def next_behind(self) -> bytes | None:
@@ -82,6 +86,15 @@ class LiveTail:
         """Note that a key from `next_behind` is not written with this commit."""
         if self._behind is not None:
             self._behind.add(key)
+
+    def keep_in_place(self, key: bytes) -> bool:
+        """
+        Note that a key from `next_behind` cannot be written again: the tail begins before its record.
+
+        Returns whether it is the only such key so far.
+        """
+        self._stuck.add(key)
+        return len(self._stuck) == 1
 
 
 async def go_to(tail: LiveTail | None, cold: cold_records.ColdRecords | None, reader: brokers.LogReader) -> int:
@@ -106,7 +119,7 @@ async def find(reader: brokers.LogReader) -> int:
     reader.seek(max(reader.beginning, reader.end - LOOK_BACK))
     found = empty_reads = 0
     while not reader.caught_up and empty_reads < (1 if found else log_reading.EMPTY_READS):
-        read = await reader.read(log_reading.READ_S)
+        read = await reader.read_stored(log_reading.READ_S)
         empty_reads = 0 if read else empty_reads + 1
         for record in read:
             if record.key == ledger_format.OFFSETS and (noted := ledger_format.live_from(record)):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -22,6 +22,9 @@ from mrs_relay.kafka import cold_records, ledger_format, log_reading, records
 from mrs_relay.kafka import lease as leases
 
 T = TypeVar("T")
+
+_STATE: Final = b"\1"
+"""Keys of values are not below this: those of the ledger itself begin with a zero byte."""
 
 log = structlog.get_logger(__name__)
 
@@ -54,39 +57,50 @@ class OlderReplay:
         self._cold = cold
         self._newest_claim = -1
 
-    def add(self, read: Sequence[records.Record]) -> None:
+    def add(self, read: Sequence[records.Stored]) -> None:
         """
         Index the next records, in order. All are committed: owners of the tail have read and repaired them.
 
         Raises:
             NewerFormat: a newer version of the software has written here.
         """
-        older, live, stale = self._cold.older, self.live, self.stale
-        for record in read:
-            if record.offset >= self._end:
-                self.done = True
-                return
-            key = record.key
-            if key is None:
-                continue
-            if key[:1] == b"\0":
-                ledger_format.require_known_format(self._position, record)
-                if key == ledger_format.CLAIM:
-                    self._newest_claim = record.offset
-                continue
-            if record.headers and self._outdated(record):
-                stale.add(key)
-                continue
-            if stale:  # its right value is here, as a later owner has written it
-                stale.discard(key)
-            if older(key, record.value, record.offset):
-                live.discard(key)
-            else:
-                live.add(key)
+        if read and read[-1].offset >= self._end:
+            self.done = True
+            read = [record for record in read if record.offset < self._end]
 
-    def _outdated(self, record: records.Record) -> bool:
+        newest = {record.key: record for record in read}
+        special = [record for record in read if record.headers or record.key is None or record.key < _STATE]
+        outdated = {record.offset for record in special if self._is_outdated(record)}
+        if outdated:
+            newest.clear()
+            for record in read:
+                if record.offset in outdated and record.key is not None:
+                    self._index(newest)
+                    newest.clear()
+                    self.stale.add(record.key)
+                elif record.key is not None and record.key >= _STATE:
+                    newest[record.key] = record
+        for record in special:
+            if record.key is None or record.key < _STATE:
+                newest.pop(record.key, None)
+        self._index(newest)
+
+    def _is_outdated(self, record: records.Stored) -> bool:
+        """Whether to ignore a record, since its writer had been replaced; looks at those of the ledger itself."""
+        key = record.key
+        if key is not None and key < _STATE:
+            ledger_format.require_known_format(self._position, record)
+            if key == ledger_format.CLAIM:
+                self._newest_claim = record.offset
+            return False
         written_under = ledger_format.written_under(record)
         return written_under is not None and written_under < self._newest_claim
+
+    def _index(self, newest: Mapping[Any, records.Stored]) -> None:
+        """Index the newest records of some keys, each later than all that were indexed before."""
+        self.stale -= newest.keys()  # the right value is here, as a later owner has written it
+        self.live -= newest.keys()
+        self.live.update(self._cold.add_older(newest))
 
 
 @dataclass(frozen=True, slots=True)

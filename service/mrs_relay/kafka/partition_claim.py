@@ -83,7 +83,10 @@ class PartitionClaim(Generic[T]):
 
         # Reading comes before fencing and may take long, so the membership is confirmed between the two.
         last, self._last_lease = self._last_lease, None  # its index is as large as the one that is read now
-        self._reads_whole |= last is not None and isinstance(last.death, older_records.OlderDiffers)
+        if last is not None and isinstance(last.death, older_records.OlderDiffers):
+            self._reads_whole = True
+        elif last is not None and last.tail is not None and last.tail.noted:
+            self._reads_whole = False  # it has noted a tail of its own since the whole was read
         del last
         ledger.reads_whole = self._reads_whole
         try:

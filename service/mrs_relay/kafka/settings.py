@@ -54,6 +54,12 @@ class Topics(group.Group):
     none. It costs two records for each attempt of a job.
     """
 
+    results: str | None = Field(default=None, pattern=_TOPIC_NAME)
+    """
+    Where rows of SQL are written in chunks for requests that want them so, such as mrs.results. None writes none, and
+    such requests are rejected. Its retention is for how long the rows can be read.
+    """
+
     control: str = Field(default="mrs.control", pattern=_TOPIC_NAME)
     """
     Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. Deployments
@@ -316,7 +322,7 @@ class KafkaSettings(group.Group):
 
     def _topics_differ(self) -> bool:
         topics = self.topics
-        optional = [name for name in (topics.latest, topics.lineage, topics.status) if name is not None]
+        optional = [name for name in (topics.latest, topics.lineage, topics.results, topics.status) if name is not None]
         names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional]
         names += [topics.control, topics.audit]
         return len(set(names)) == len(names)

@@ -13,7 +13,7 @@ import json
 from typing import Any, Final
 
 import mrs_relay
-from mrs_relay.messages import envelope, events, examples, registry, schema
+from mrs_relay.messages import chunks, envelope, events, examples, registry, schema
 
 _JSON: Final = "application/json"
 _BINDING: Final = "0.5.0"
@@ -96,6 +96,14 @@ def _channels(messages: _Node) -> _Node:
             "messages": on("lineage"),
             "bindings": _topic("mrs.lineage"),
         },
+        "results": {
+            "address": "mrs.results",
+            "title": "Results",
+            "description": "Where the setting kafka.topics.results names it: rows of SQL in chunks, in order, under "
+            "the key of the request. The event that names them follows.",
+            "messages": on("rows"),
+            "bindings": _topic("mrs.results"),
+        },
         "deadLetters": {
             "address": "mrs.dead-letters",
             "title": "Dead letters",
@@ -140,6 +148,7 @@ def _operations() -> _Node:
         "tellEvents": ("send", "events", "Tells every change of a request."),
         "tellLatest": ("send", "latest", "Keeps the last event of each request, if a setting asks for it."),
         "writeLineage": ("send", "lineage", "Writes what ran and what it read and wrote, if a setting asks for it."),
+        "writeResults": ("send", "results", "Writes rows in chunks, for requests that want them so."),
         "keepDeadLetters": ("send", "deadLetters", "Keeps what no event can answer."),
         "keepLedger": ("send", "ledger", "Keeps the service's state."),
         "publishStatus": ("send", "status", "Publishes queues, slots, budgets and the state of partitions."),
@@ -187,6 +196,7 @@ def _messages() -> _Node:
         "contentType": "application/json",
         "payload": {"description": "As https://openlineage.io/spec/2-0-2/OpenLineage.json says."},
     }
+    made["rowsChunk"] = _rows_chunk()
     made["ledgerRecord"] = {
         "name": "ledgerRecord",
         "title": "Record of the ledger (private)",
@@ -250,12 +260,11 @@ def _binary_request(kind: str, about: str) -> _Node:
 
 
 def _event(kind: str) -> _Node:
-    state = schema.state_of(kind)
-    promised = _moved(schema.narrowed(state))
+    promised = _moved(schema.narrowed(kind))
     return {
         "name": kind,
         "title": kind,
-        "summary": events.STATES[state],
+        "summary": registry.meaning(kind),
         "traits": [{"$ref": "#/components/messageTraits/event"}],
         "payload": {"allOf": [{"$ref": "#/components/schemas/EventData"}, {"type": "object", **promised}]},
     }
@@ -299,6 +308,33 @@ def _traits() -> _Node:
             "headers": headers,
             "bindings": {"kafka": {"key": _KEY, "bindingVersion": _BINDING}},
         }
+    }
+
+
+def _rows_chunk() -> _Node:
+    described = {
+        "ce_specversion": {"const": "1.0"},
+        "ce_id": {**_TEXT, "description": "Of request, attempt and number: the same when it is written again."},
+        "ce_source": {**_TEXT, "description": "The setting `event_source` of the deployment."},
+        "ce_type": {"const": chunks.TYPE},
+        "ce_subject": {**_TEXT, "description": "Id of the request."},
+        "ce_requestsource": {**_TEXT, "description": "Its source."},
+        "ce_time": {**_TEXT, "format": "date-time"},
+        "ce_attempt": {**_TEXT, "description": "Attempt of the request whose result it is."},
+        "ce_sequence": {**_TEXT, "pattern": r"^\d{10}$", "description": "1, 2, 3 … within the result."},
+        "ce_digest": {**_TEXT, "description": "sha-256: and the hexadecimal digest of the value."},
+    }
+    headers = {"type": "object", "required": list(described), "properties": described}
+    return {
+        "name": "rowsChunk",
+        "title": "Rows in a chunk",
+        "contentType": "text/csv",
+        "headers": headers,
+        "payload": {
+            "type": "string",
+            "description": "Consecutive rows as MRS wrote them; a row is never cut, unless it is longer than a chunk.",
+        },
+        "bindings": {"kafka": {"key": _KEY, "bindingVersion": _BINDING}},
     }
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import pydantic
 
 from mrs_relay.common import clock
-from mrs_relay.messages import codec, envelope, reasons
+from mrs_relay.messages import codec, envelope, reasons, results
 
 Subject = Literal["job", "sql", "cluster", "call"]
 State = Literal[
@@ -55,22 +55,29 @@ SUBJECTS: Final[dict[Subject, tuple[State, ...]]] = {
 }
 """The states of the events of each kind of request."""
 
+LATE_ROWS: Final = "mrs.sql.result"
+"""Type of the event with the rows of a statement that succeeded before they could be read; its state is `succeeded`."""
+
+NOTICES: Final[dict[str, tuple[State, str]]] = {
+    LATE_ROWS: (
+        "succeeded",
+        "rows without which `succeeded` had to come, or why there are none for good; once, if it has `late_until`",
+    )
+}
+"""Types that report no new state, with the state in their data and what they say."""
+
 LAST: Final[frozenset[str]] = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
 """States after which no event of the same request follows (except the answer to a repeated request)."""
 
 
-class _Model(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
-
-
-class RequestRef(_Model):
+class RequestRef(results.Model):
     """Which request this is about."""
 
     id: str
     source: str
 
 
-class MrsView(_Model):
+class MrsView(results.Model):
     """The last status of the job on MRS; times are RFC 3339 in UTC."""
 
     job_id: Annotated[str | None, pydantic.Field(description="MRS job id, or id of the SQL statement.")] = None
@@ -85,60 +92,13 @@ class MrsView(_Model):
     finished_at: str | None = None
 
 
-class Column(_Model):
-    """A column of rows that are lists."""
-
-    name: str
-    type: Annotated[
-        str | None, pydantic.Field(description="In the engine's words; absent where it is not known, as for presto.")
-    ] = None
+Column = results.Column
+StatementResult = results.StatementResult
+ChunkedRows = results.ChunkedRows
+Result = results.Result
 
 
-class StatementResult(_Model):
-    """The rows of one statement, in the order of the statements."""
-
-    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark) or lists of text (presto).")]
-    row_count: Annotated[int, pydantic.Field(ge=0, description="Rows that MRS returned, also those cut off here.")]
-    columns: Annotated[
-        list[Column], pydantic.Field(description="Of rows that are lists, as far as they are known.")
-    ] = pydantic.Field(default_factory=list)
-    csv: Annotated[
-        str | None,
-        pydantic.Field(description="The rows as MRS wrote them, names of columns first, where the request asks so."),
-    ] = None
-
-
-class Result(_Model):
-    """The result of the job, as far as MRS gives it out."""
-
-    statements: list[StatementResult] = pydantic.Field(default_factory=list)
-    truncated: Annotated[bool, pydantic.Field(description="Rows were left out because of the inline cap.")] = False
-    location: Annotated[
-        str | None,
-        pydantic.Field(description="Path of what was written: a Presto SELECT's rows, or a V1.1 job's output."),
-    ] = None
-    url: Annotated[
-        str | None,
-        pydantic.Field(description="Reads what lies at `location` without keys, for everyone who has it, for a while."),
-    ] = None
-    url_expires_at: Annotated[str | None, pydantic.Field(description="Until when `url` works at most (RFC 3339).")] = (
-        None
-    )
-    log_location: Annotated[
-        str | None, pydantic.Field(description="Path of a V1.1 job's log, where it was given one.")
-    ] = None
-    unavailable: Annotated[str | None, pydantic.Field(description="Why there are no rows although it succeeded.")] = (
-        None
-    )
-    reply: Annotated[
-        dict[str, Any] | None,
-        pydantic.Field(
-            description="MRS's reply to a call, in the API's own names; arguments, SQL text and secrets are left out."
-        ),
-    ] = None
-
-
-class EventData(_Model):
+class EventData(results.Model):
     """The data of every event."""
 
     request: RequestRef
@@ -162,7 +122,8 @@ class EventData(_Model):
     repeated: Annotated[
         bool,
         pydantic.Field(
-            description="The state has not changed: the answer to a message, or a notice whose reason says what is new."
+            description="The state has not changed: the answer to a message, rows that came late, or a notice whose "
+            "reason says what is new."
         ),
     ] = False
 
@@ -239,6 +200,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         traceparent: W3C trace context of the request, passed on.
         tracestate: the same.
         sender: who sent the message that caused it; None: it does not say so.
+        late_rows: it has the type `LATE_ROWS`.
     """
 
     subject: Subject
@@ -251,6 +213,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     traceparent: str | None = None
     tracestate: str | None = None
     sender: envelope.Sender | None = None
+    late_rows: bool = False
+
+    @property
+    def word(self) -> str:
+        """The last word of its type: its state, or the word of a notice."""
+        return LATE_ROWS.rpartition(".")[2] if self.late_rows else self.data.state
 
     @property
     def changes_state(self) -> bool:
@@ -290,8 +258,8 @@ _encoder = msgspec.json.Encoder(enc_hook=_of_model)
 
 
 @functools.cache
-def _type_header(subject: Subject, state: State) -> tuple[str, bytes]:
-    return ("ce_type", f"mrs.{subject}.{state}".encode())
+def _type_header(subject: Subject, word: str) -> tuple[str, bytes]:
+    return ("ce_type", f"mrs.{subject}.{word}".encode())
 
 
 @functools.lru_cache(maxsize=64)
@@ -331,7 +299,7 @@ def _binary(event: Event, event_source: str) -> list[tuple[str, bytes]]:
         _VERSION,
         ("ce_id", event.event_id.encode()),
         _source_header(event_source),
-        _type_header(event.subject, data.state),
+        _type_header(event.subject, event.word),
         ("ce_subject", request_id),
         _time_header(event.time_ms),
         ("ce_sequence", b"%010d" % data.sequence),

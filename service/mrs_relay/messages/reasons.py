@@ -63,6 +63,7 @@ CODES: Final[dict[str, str]] = {
     "job_type_not_allowed": "the tenant does not allow jobs of this type",
     "cluster_not_allowed": "the tenant does not allow this cluster",
     "results_not_read": "the request asks for rows, and the relay has no folder from which it may read them",
+    "logs_not_read": "the request is to be repeated after a cause, and the relay does not read the logs that show it",
     "path_not_allowed": "the request names an OBS folder outside of the tenant's",
     "deadline_too_long": "the request asks for a longer deadline than the tenant allows",
     "too_many_queued": "as many requests of the tenant wait as may",
@@ -91,6 +92,30 @@ CODES: Final[dict[str, str]] = {
 MAX_MESSAGE: Final = 2_000
 """The most characters of a foreign message; the rest is cut off."""
 
+MAX_DETAIL: Final = 4_000
+"""The most characters of the end of a log."""
+
+Cause = Literal[
+    "out_of_memory",
+    "class_not_found",
+    "table_not_found",
+    "permission",
+    "preempted",
+    "quota",
+    "disk",
+]
+
+CAUSES: Final[dict[Cause, str]] = {
+    "out_of_memory": "a process of the job had too little memory, or its container was ended for taking too much",
+    "class_not_found": "a class or module of the program was not found",
+    "table_not_found": "a table or view was not found",
+    "permission": "the job was not permitted to do what it did",
+    "preempted": "the scheduler of the cluster took the job's container back for another job",
+    "quota": "a quota of files, space or applications was used up",
+    "disk": "a disk had no space left",
+}
+"""What the log of a job can show clearly; requests name them in `retry.on`."""
+
 
 class Reason(pydantic.BaseModel):
     """The reason for a bad end, for programs (class, code) and for people (message)."""
@@ -105,3 +130,15 @@ class Reason(pydantic.BaseModel):
         None
     )
     retryable: Annotated[bool, pydantic.Field(description="Whether the same request, sent again, may succeed.")] = False
+    cause: Annotated[
+        Cause | None,
+        pydantic.Field(description="What the job's log shows as the cause; absent where it shows none clearly."),
+    ] = None
+    detail: Annotated[
+        str | None,
+        pydantic.Field(description="The end of the job's log, without secrets and the request's own values."),
+    ] = None
+    log_location: Annotated[str | None, pydantic.Field(description="Path of the log in OBS that was read.")] = None
+    detail_unavailable: Annotated[
+        str | None, pydantic.Field(description="Why there is no detail although the relay reads logs.")
+    ] = None

@@ -55,8 +55,7 @@ def request(kind: str) -> Schema:
 def event(kind: str) -> Schema:
     """Make the schema of the data of events of type `kind`, complete in itself."""
     data, definitions = body(registry.EVENTS[kind], "serialization")
-    state = state_of(kind)
-    promised = narrowed(state)
+    promised = narrowed(kind)
     return {
         "$schema": DIALECT,
         **_naming(kind),
@@ -71,7 +70,7 @@ def event(kind: str) -> Schema:
 def any_event() -> Schema:
     """Make the schema that the data of every event satisfies."""
     data, definitions = body(events.EventData, "serialization")
-    types = (f"{kind}: {events.STATES[state_of(kind)]}" for kind in registry.EVENTS)
+    types = (f"{kind}: {registry.meaning(kind)}" for kind in registry.EVENTS)
     return {
         "$schema": DIALECT,
         "$id": _ANY_EVENT_ID,
@@ -92,7 +91,7 @@ def event_bundle() -> Schema:
     shared = any_event()
     types: dict[str, Schema] = {}
     for kind in registry.EVENTS:
-        promised = narrowed(state_of(kind))
+        promised = narrowed(kind)
         types[kind] = {"description": _naming(kind)["description"], "$ref": "#", "type": "object", **promised}
     return {**shared, "$defs": {**shared["$defs"], **types}}
 
@@ -127,7 +126,7 @@ def _naming(kind: str) -> Schema:
     return {
         "$id": f"urn:mrs-relay:events:{kind}:{VERSION}",
         "title": kind,
-        "description": f"Data of the event {kind}: {events.STATES[state_of(kind)].rstrip('.')}.",
+        "description": f"Data of the event {kind}: {registry.meaning(kind).rstrip('.')}.",
     }
 
 
@@ -179,13 +178,12 @@ def attributes(kind: str) -> dict[str, Schema]:
     }
 
 
-def state_of(kind: str) -> events.State:
-    """Return the state that events of this type report."""
-    return next(state for state in events.STATES if kind.endswith(f".{state}"))
-
-
-def narrowed(state: events.State) -> Schema:
-    """Return the promises about the events of one state beyond those about all events."""
+def narrowed(kind: str) -> Schema:
+    """Return the promises about the events of one type beyond those about all events."""
+    state = registry.state_of(kind)
+    if kind in events.NOTICES:
+        promised = {"state": {"const": state}, "repeated": {"const": True}, "result": {"$ref": "#/$defs/Result"}}
+        return {"properties": promised, "required": list(promised)}
     reason = ["reason"] if state in _REASONED else []
     properties: dict[str, Schema] = {"state": {"const": state}}
     if reason:

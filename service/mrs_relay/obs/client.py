@@ -8,20 +8,42 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final, NamedTuple, TypeVar
 
 from mrs_relay import errors
+from mrs_relay.common import tasks
 from mrs_relay.obs import paths, settings, transport
 
 _TAKE_BYTES: Final = 16 * 1024
 """Bytes that are handed on at once: 16,000 rows at most, which take some 30 ms; other tasks have a turn after them."""
+
+_PART_BYTES: Final = 4 * 1024 * 1024
+"""What is asked for at once of an object that is streamed: a part that fails is short."""
+
+_PIECE_BYTES: Final = 256 * 1024
+"""What is handed on at once of such an object, which only needs to be cut and hashed: a millisecond."""
+
+T = TypeVar("T")
 
 GetKeys = Callable[[], transport.Keys | None]
 """Returns the key pair of the moment; None: there is none, or not yet."""
 
 MakeTransport = Callable[[settings.ObsSettings], transport.Transport]
 """Makes the way to OBS; raises SettingsError."""
+
+
+class Tail(NamedTuple):
+    """
+    The end of an object.
+
+    Attributes:
+        content: its last bytes.
+        is_whole: they are all of the object.
+    """
+
+    content: bytes
+    is_whole: bool
 
 
 class Client:
@@ -39,6 +61,7 @@ class Client:
         self._door = door
         self._keys = keys
         self._places = asyncio.Semaphore(group.max_reads)
+        self._streams = asyncio.Semaphore(group.max_streams)
 
     async def read(self, place: paths.Place, take: Callable[[bytes], None]) -> int:
         """
@@ -61,6 +84,48 @@ class Client:
             text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
             raise errors.ObsDown(text) from error
 
+    async def stream(self, place: paths.Place) -> AsyncGenerator[bytes, None]:
+        """
+        Yield an object of any length piece by piece, while the reader takes its time.
+
+        Only each part of 4 MiB has a deadline, `read_timeout_s`; while it is handed on the next one is read.
+
+        Raises:
+            ObsMissing, ObsRefused, ObsDown: as `read` does.
+        """
+        async with self._streams:
+            head = await self._in_time(place, self._door.head(place, self._present_keys()))
+            most = self.group.max_stream_bytes
+            if head.size > most:
+                text = f"{place} has {head.size} bytes; at most {most} are written in chunks (obs.max_stream_bytes)"
+                raise errors.ObsRefused(text)
+
+            spans = [(at, min(at + _PART_BYTES, head.size)) for at in range(0, head.size, _PART_BYTES)]
+            async with tasks.TaskSupervisor(_awaited) as reading:
+                ahead = reading.start(self._part(place, head, spans[0]), name=f"read {place}") if spans else None
+                for following in [*spans[1:], None]:
+                    if ahead is None:
+                        return
+                    part = await ahead
+                    ahead = following and reading.start(self._part(place, head, following), name=f"read {place}")
+                    for start in range(0, len(part), _PIECE_BYTES):
+                        yield part[start : start + _PIECE_BYTES]
+                        await asyncio.sleep(0)
+
+    async def _part(self, place: paths.Place, head: transport.Head, span: tuple[int, int]) -> bytes:
+        part = await self._in_time(place, self._door.part(place, self._present_keys(), head, span))
+        if len(part) != span[1] - span[0]:
+            raise errors.ObsDown(f"{place} ended after {span[0] + len(part)} of {head.size} bytes")
+        return part
+
+    async def _in_time(self, place: paths.Place, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self.group.read_timeout_s):
+                return await answer
+        except TimeoutError as error:
+            text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
+            raise errors.ObsDown(text) from error
+
     async def sign(self, place: paths.Place, life_s: int) -> str:
         """
         Return an address at which the object can be read without keys for so many seconds; nothing is sent.
@@ -69,6 +134,27 @@ class Client:
             ObsError: there are no keys, or no address can be made.
         """
         return await self._door.sign(place, self._present_keys(), life_s)
+
+    async def read_tail(self, place: paths.Place, most_bytes: int) -> Tail:
+        """
+        Read the end of an object.
+
+        Args:
+            place: of the object, checked by the caller.
+            most_bytes: how much of it is read.
+
+        Raises:
+            ObsMissing: it is not there, or not yet. ObsRefused: final. ObsDown: no answer in time; try again.
+        """
+        try:
+            async with asyncio.timeout(self.group.read_timeout_s), self._places:
+                content, size = await self._door.tail(place, self._present_keys(), most_bytes)
+        except TimeoutError as error:
+            text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
+            raise errors.ObsDown(text) from error
+        if len(content) != min(size, most_bytes):
+            raise errors.ObsDown(f"the end of {place} has {len(content)} of {min(size, most_bytes)} bytes")
+        return Tail(content, is_whole=len(content) == size)
 
     async def _read(self, place: paths.Place, take: Callable[[bytes], None]) -> int:
         found = await self._door.open(place, self._present_keys())
@@ -94,6 +180,10 @@ class Client:
                 "connection to MRS"
             )
         return keys
+
+
+def _awaited(_name: str, _error: BaseException) -> None:
+    """Do nothing: who awaits the part gets its error."""
 
 
 def opened(group: settings.ObsSettings, region: str | None, keys: GetKeys, make: MakeTransport) -> Client:
@@ -123,10 +213,11 @@ def over_network(group: settings.ObsSettings) -> transport.Transport:
     Raises:
         SettingsError: it is not installed, or there is no address.
     """
+    needing = "results.path and causes.path need"
     if importlib.util.find_spec("obstore") is None:
-        raise errors.SettingsError("results.path needs obstore: install mrs-relay[obs], or leave results.path out")
+        raise errors.SettingsError(f"{needing} obstore: install mrs-relay[obs], or leave them out")
     if group.endpoint is None:
-        raise errors.SettingsError("results.path needs the address of OBS: set obs.endpoint or obs.region")
+        raise errors.SettingsError(f"{needing} the address of OBS: set obs.endpoint or obs.region")
     from mrs_relay.obs import obstore_transport  # noqa: PLC0415 - 10 MB that only those load who read OBS
 
     return obstore_transport.ObstoreTransport(group)

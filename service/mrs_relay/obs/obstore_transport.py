@@ -1,17 +1,19 @@
 """
 Speak with OBS through obstore, the only module that imports it.
 
-obstore's errors become ours here. It repeats nothing: a read that failed is repeated by who waits for it. Keys come
+obstore's errors become ours here. It repeats no read: one that failed is repeated by who waits for it. Keys come
 with each call, because temporary ones change, and never from the environment, which obstore would read otherwise.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
 import pathlib
 import re
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Final, Self
 
 import obstore
 from obstore import exceptions, store
@@ -20,6 +22,7 @@ from mrs_relay import errors
 from mrs_relay.obs import paths, settings, transport
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ClientConfig, S3Credential
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -27,6 +30,12 @@ _CHUNK_BYTES: Final = 256 * 1024
 
 _MOST_STORES: Final = 16
 """Buckets whose connections are kept; a further one replaces the one that was opened first."""
+
+_PARTS_AT_ONCE: Final = 4
+"""Parts of an object that are sent at the same time; memory holds so many, and one more."""
+
+_STOP_S: Final = 10.0
+"""Longest wait, in seconds, until the parts of a stopped upload are removed."""
 
 _MOST_WORDS: Final = 300
 
@@ -59,16 +68,34 @@ class _Opened:
             raise _ours(error, self._place) from error
 
 
+class _Stoppable:
+    """Pieces of an object to write; after `stopped` the next one is an error, and obstore removes the parts sent."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes]) -> None:
+        self._pieces = pieces
+        self.stopped = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.stopped:
+            raise errors.ObsDown("the upload was stopped")
+        return await anext(self._pieces)
+
+
 class ObstoreTransport:
     """
     The way to OBS.
 
     Args:
         group: where it is, and how long to wait; with endpoint and region.
+        repeats: how often a request that got no answer is sent again; only for what has the same effect every time.
     """
 
-    def __init__(self, group: settings.ObsSettings) -> None:
+    def __init__(self, group: settings.ObsSettings, repeats: int = 0) -> None:
         self._group = group
+        self._repeats = repeats
         self._options = _options(group)
         self._stores: dict[str, tuple[transport.Keys, store.S3Store]] = {}
 
@@ -79,6 +106,45 @@ class ObstoreTransport:
         except (exceptions.BaseError, OSError) as error:
             raise _ours(error, place) from error
 
+    async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
+        """Return what OBS says of an object."""
+        try:
+            found = await obstore.head_async(self._store(place, keys), place.key)
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
+        return transport.Head(found["size"], found["e_tag"])
+
+    async def part(
+        self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
+    ) -> bytes:
+        """Read a part of an object, if it is still the same."""
+        options: GetOptions = {"range": span}
+        if head.tag is not None:
+            options["if_match"] = head.tag
+        try:
+            found = await obstore.get_async(self._store(place, keys), place.key, options=options)
+            return bytes(await found.bytes_async())
+        except exceptions.PreconditionError as error:
+            raise errors.ObsDown(f"{place} was replaced while it was read") from error
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
+
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """
+        Read the last bytes of an object.
+
+        The size is asked for first: OBS documents ranges with a beginning alone. Source: GetObject, header Range.
+        """
+        bucket = self._store(place, keys)
+        try:
+            size = (await obstore.head_async(bucket, place.key))["size"]
+            if not size:
+                return b"", 0
+            begin = max(0, size - most_bytes)
+            return bytes(await obstore.get_range_async(bucket, place.key, start=begin, end=size)), size
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
+
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """Return an address at which the object can be read without keys."""
         life = dt.timedelta(seconds=life_s)
@@ -86,6 +152,43 @@ class ObstoreTransport:
             return await obstore.sign_async(self._store(place, keys), "GET", place.key, life)
         except (exceptions.BaseError, OSError) as error:
             raise _ours(error, place) from error
+
+    async def size(self, place: paths.Place, keys: transport.Keys) -> int:
+        """Return the bytes of an object, without its content."""
+        try:
+            return (await obstore.head_async(self._store(place, keys), place.key))["size"]
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place) from error
+
+    async def put(
+        self, place: paths.Place, keys: transport.Keys, pieces: AsyncGenerator[bytes], part_bytes: int
+    ) -> None:
+        """
+        Write an object in parts, so that it is there whole or not at all.
+
+        An error of `pieces` ends it, and removes the parts at OBS, as a cancel of the caller does.
+        """
+        source = _Stoppable(pieces)
+        ended = asyncio.Event()
+
+        async def write() -> None:
+            try:
+                await obstore.put_async(
+                    self._store(place, keys), place.key, source, chunk_size=part_bytes, max_concurrency=_PARTS_AT_ONCE
+                )
+            except (exceptions.BaseError, OSError) as error:
+                raise _ours(error, place, "write") from error
+            finally:
+                ended.set()
+
+        try:
+            await asyncio.shield(write())
+        except asyncio.CancelledError:
+            source.stopped = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_S):
+                    await ended.wait()
+            raise
 
     def _store(self, place: paths.Place, keys: transport.Keys) -> store.S3Store:
         """Return the store of a bucket, with these keys."""
@@ -124,7 +227,7 @@ class ObstoreTransport:
                 "skip_signature": False,
             },
             client_options=self._options,
-            retry_config={"max_retries": 0},
+            retry_config={"max_retries": self._repeats},
             credential_provider=pair,
         )
 
@@ -149,13 +252,13 @@ def _authorities(path: pathlib.Path) -> bytes:
         raise errors.SettingsError(f"obs.ca_file {path} cannot be read: {error.strerror}") from error
 
 
-def _ours(error: Exception, place: paths.Place) -> errors.ObsError:
+def _ours(error: Exception, place: paths.Place, asked: str = "read") -> errors.ObsError:
     """Return our error for one of obstore's, without what may hold a signature or a key."""
     if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
         return errors.ObsMissing(f"OBS has no object {place}")
     if isinstance(error, (*_REFUSED, PermissionError)):
-        return errors.ObsRefused(f"OBS does not let us read {place}: {_kind(error)}")
-    return errors.ObsDown(f"OBS did not answer the read of {place} as expected: {_kind(error)}")
+        return errors.ObsRefused(f"OBS does not let us {asked} {place}: {_kind(error)}")
+    return errors.ObsDown(f"OBS did not answer as expected, asked to {asked} {place}: {_kind(error)}")
 
 
 def _kind(error: Exception) -> str:

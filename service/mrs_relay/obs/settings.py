@@ -8,13 +8,11 @@ from urllib.parse import urlsplit
 
 import pydantic
 
-from mrs_relay.common import addresses
-
 _DOMAIN = "myhuaweicloud.com"
 
 
 class ObsSettings(pydantic.BaseModel):
-    """OBS, which rows of results are read from; used only where `results.path` is set."""
+    """OBS: rows and logs are read from it (`results.path`, `causes.path`), and senders upload files to it."""
 
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
@@ -86,6 +84,18 @@ class ObsSettings(pydantic.BaseModel):
     an event takes. Too big: reading takes longer than `engine.collect_within_s`.
     """
 
+    max_streams: Annotated[int, pydantic.Field(ge=1)] = 2
+    """
+    Objects that this process writes to the results topic at the same time for one connection; each takes about 20 MiB
+    of memory meanwhile.
+    """
+
+    max_stream_bytes: Annotated[int, pydantic.Field(ge=1024)] = 4 * 1024 * 1024 * 1024
+    """
+    Largest object that is written to the results topic, in bytes; of a larger one an event has the location alone.
+    Default 4 GiB. Too big: one result fills the topic.
+    """
+
     csv_header: bool = True
     """Whether the first line of the rows that Presto writes holds the names of the columns."""
 
@@ -97,7 +107,7 @@ class ObsSettings(pydantic.BaseModel):
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise ValueError("must be an http:// or https:// address of scheme, host and port alone")
-        return addresses.without_login(f"{parts.scheme}://{parts.netloc}")
+        return f"{parts.scheme}://{parts.netloc}"
 
     @pydantic.model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -47,12 +47,45 @@ class OpenObject(Protocol):
         """Yield its content in pieces; raises ObsError as `Transport.open` does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """
+    What OBS says of an object.
+
+    Attributes:
+        size: bytes of the whole object.
+        tag: names its content; None: OBS does not say it.
+    """
+
+    size: int
+    tag: str | None = None
+
+
 class Transport(Protocol):
     """Speak with OBS, once for each call; a deadline is the caller's."""
 
     async def open(self, place: paths.Place, keys: Keys) -> OpenObject:
         """
         Begin to read an object.
+
+        Raises:
+            ObsMissing: there is no such object. ObsRefused: final. ObsDown: try again.
+        """
+
+    async def head(self, place: paths.Place, keys: Keys) -> Head:
+        """Return what OBS says of an object; raises as `open` does."""
+
+    async def part(self, place: paths.Place, keys: Keys, head: Head, span: tuple[int, int]) -> bytes:
+        """
+        Read a part of an object, from one offset to another, if it is still the one of `head`.
+
+        Raises:
+            ObsMissing, ObsRefused, ObsDown: as `open` does; ObsDown: it has been replaced.
+        """
+
+    async def tail(self, place: paths.Place, keys: Keys, most_bytes: int) -> tuple[bytes, int]:
+        """
+        Read the last bytes of an object; return them, and the bytes of the whole object.
 
         Raises:
             ObsMissing: there is no such object. ObsRefused: final. ObsDown: try again.

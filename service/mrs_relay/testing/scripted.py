@@ -6,14 +6,17 @@ It reads and writes the real messages on a broker in memory and answers with set
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import hashlib
+import pathlib
 from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
 from mrs_relay import errors
-from mrs_relay.client import relay
+from mrs_relay.client import files, relay
 from mrs_relay.common import clock, tasks
 from mrs_relay.kafka import records, settings, topic_io
 from mrs_relay.kafka.memory import memory_broker, memory_topic_io
@@ -47,6 +50,7 @@ class Relay:
 
     Attributes:
         received: the valid requests, in order, without cancels.
+        uploaded: the content of each file that was uploaded, by the path that the client got for it.
         kafka: the broker in memory, for faults such as `go_down`.
     """
 
@@ -54,6 +58,7 @@ class Relay:
         self._settings = settings.KafkaSettings()
         self.kafka = memory_broker.MemoryBroker(self._settings)
         self.received: list[requests.Work] = []
+        self.uploaded: dict[str, bytes] = {}
         self._topic_client = memory_topic_io.MemoryTopicClient(self.kafka)
         self._outcomes: deque[_Outcome] = deque()
         self._accepted: dict[tuple[str, str], _Accepted] = {}
@@ -81,7 +86,20 @@ class Relay:
 
     def client(self, source: str = "/tests") -> relay.RelayClient:
         """Return a client of this relay, to be entered with `async with`."""
-        return relay.RelayClient(self._settings, source=source, broker=self._topic_client)
+        return relay.RelayClient(self._settings, source=source, broker=self._topic_client, uploads=self)
+
+    async def upload(self, path: str | pathlib.Path, progress: files.Progress | None = None) -> str:
+        """Keep a file of a client in memory."""
+        local = pathlib.Path(path)
+        try:
+            content = await asyncio.to_thread(local.read_bytes)
+        except OSError as error:
+            raise errors.BadFile(f"{local} cannot be read: {error.strerror}") from error
+        place = f"obs://tests/{hashlib.sha256(content).hexdigest()}/{local.name}"
+        self.uploaded[place] = content
+        if progress is not None:
+            progress(len(content), len(content))
+        return place
 
     def will_succeed(self, *rows: Any) -> None:  # noqa: ANN401 - JSON
         """Let the next request succeed, with these rows as the result of one statement."""

@@ -16,8 +16,8 @@ from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine import tracing
-from mrs_relay.engine.execution import submitter
-from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.execution import chunk_sink, submitter
+from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import pauses
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import operation
@@ -142,9 +142,13 @@ class TracedSubmitter(submitter.Submitter):
         """See `Submitter`."""
         return self._steps.of("look up", job, super().look_up(job))
 
-    def collect(self, job: jobs.Job) -> Work[facts.ResultCollected]:
+    def collect(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None = None) -> Work[facts.ResultCollected]:
         """See `Submitter`."""
-        return self._steps.of("collect", job, super().collect(job))
+        return self._steps.of("collect", job, super().collect(job, sink))
+
+    def read_log(self, job: jobs.Job, rules: decisions.LogRules | None) -> Work[facts.LogRead]:
+        """See `Submitter`."""
+        return self._steps.of("read log", job, super().read_log(job, rules))
 
     def stop(self, job: jobs.Job) -> Work[None]:
         """See `Submitter`."""

@@ -84,6 +84,16 @@ FIGURES: dict[str, dict[str, Any]] = {
         "pages_ms_ended": {"first page": (0.5, 0.8)},
         "memory_mb": 212.0,
     },
+    "results": {
+        "rows": 1_000_000,
+        "obstore_mib_per_s": 200.0,
+        "ratio": 0.9,
+        "longest_ms": 9.0,
+        "grown_mib": 20.0,
+        "kafka_mib_per_s": 60.0,
+        "kafka_longest_ms": 12.0,
+        "kafka_grown_mib": 40.0,
+    },
     "readmodel": {
         "events_per_s": 25_000,
         "events_per_cpu_s": 23_000,

@@ -124,3 +124,31 @@ def test_a_time_of_day_is_left_out_where_there_is_none(epoch_ms: int) -> None:
     """What is no moment has no time of day, and breaks no line."""
     assert view.clock_time(epoch_ms) == ""
     assert "running" in view.event_line(_row(changed_ms=epoch_ms)).plain
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"rows": [["7", "apple"], ["12", "a,b"]], "columns": [{"name": "id"}, {"name": "fruit"}]},
+        {"rows": [], "columns": [{"name": "id"}, {"name": "fruit"}], "csv": 'id,fruit\n7,apple\n12,"a,b"\n'},
+    ],
+)
+def test_rows_of_lists_and_of_csv_have_the_names_of_their_columns(statement: dict[str, object]) -> None:
+    """As Presto's rows come; the numbers are on the right."""
+    found = events.Result.model_validate({"statements": [{**statement, "row_count": 2}]})
+    lines = [line.rstrip() for line in _shown(*view.result(found, name="q")).splitlines()]
+    assert lines[0] == "q"
+    assert lines[1].split() == ["id", "fruit"]
+    assert lines[3:] == [" 7   apple", "12   a,b", "2 rows"]
+
+
+def test_csv_without_names_has_numbered_columns() -> None:
+    """Presto may be set to write none."""
+    found = events.Result.model_validate({"statements": [{"rows": [], "csv": "7,apple\n", "row_count": 1}]})
+    assert _shown(*view.result(found, name="q")).splitlines()[1].split() == ["1", "2"]
+
+
+def test_address_of_rows_is_shown_with_its_end() -> None:
+    """For who asked for it."""
+    found = events.Result(location="obs://a/b.csv", url="https://a/b.csv?x=1", url_expires_at="2026-11-30T08:00:00Z")
+    assert "Until 2026-11-30T08:00:00Z, without keys: https://a/b.csv?x=1" in _shown(*view.result(found, name="q"))

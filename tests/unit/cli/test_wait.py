@@ -9,7 +9,7 @@ from tests.unit.cli import fakes
 
 from mrs_relay import errors
 from mrs_relay.cli import compose, connect, run, wait
-from mrs_relay.kafka import settings
+from mrs_relay.kafka import settings, topic_io
 from mrs_relay.messages import envelope, events
 
 _SETTINGS = settings.KafkaSettings()
@@ -118,3 +118,41 @@ async def test_nothing_is_sent_when_the_events_cannot_be_read(monkeypatch: pytes
     with pytest.raises(errors.SettingsError, match=r"mrs\.events"):
         await wait.deliver(_messages("a"), _SETTINGS, wait.How(wait=True))
     assert kafka.logs["mrs.requests"] == []
+
+
+async def test_request_that_was_sent_before_is_shown_with_its_rows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of whatever source, once it is named; an id that has no event is waited for."""
+    _kafka(monkeypatch, _succeed)
+    await wait.deliver(_messages("a", "b"), _SETTINGS, wait.How())
+    capsys.readouterr()
+    how = wait.How(wait=True, timeout_s=5)
+    assert await wait.attach([(None, "a")], topic_io.BEGINNING, _SETTINGS, how) is run.Code.OK
+    shown = capsys.readouterr().out
+    assert shown.count("1 row") == 1
+    assert "b" not in [line.strip() for line in shown.splitlines()]
+
+    how = wait.How(wait=True, timeout_s=0.1)
+    assert await wait.attach([("/other", "a")], topic_io.BEGINNING, _SETTINGS, how) is run.Code.FAILED
+    assert "a: not ended within 0.1 s (no event at all)" in capsys.readouterr().err
+
+
+async def test_several_requests_of_one_id_are_all_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two senders use it, and one of the requests failed."""
+
+    def answer(request: envelope.Envelope) -> list[events.EventData]:
+        return fakes.reported(request, "failed", reason=_BAD) if request.source == "/b" else _succeed(request)
+
+    _kafka(monkeypatch, answer)
+    data = {"cluster": "c", "engine": "spark", "statement": "SELECT 1"}
+    message = {"id": "same", "type": "mrs.sql.submit", "data": data}
+    both = [compose.message({**message, "source": source}, compose.Defaults()) for source in ("/a", "/b")]
+    await wait.deliver(both, _SETTINGS, wait.How())
+    how = wait.How(wait=True, timeout_s=5)
+    assert await wait.attach([(None, "same")], topic_io.BEGINNING, _SETTINGS, how) is run.Code.FAILED
+    captured = capsys.readouterr()
+    assert captured.out.count("1 row") == 1
+    assert "same: failed" in captured.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -62,6 +63,13 @@ def test_the_example_without_this_package_is_short_and_independent() -> None:
     code = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith('"""')]
     assert len(code) <= 20
     assert "mrs_relay" not in text
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    """They would be another run's, and change with each; `tests/e2e/test_notebook.py` runs it."""
+    cells = json.loads((_EXAMPLES / "plot_sql.ipynb").read_text())["cells"]
+    kept = [one for one in cells if one["cell_type"] == "code" and (one["outputs"] or one["execution_count"])]
+    assert kept == []
 
 
 @pytest.mark.parametrize("block", _BLOCKS, ids=range(len(_BLOCKS)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pathlib
 from typing import Any
 
 import pytest
@@ -41,6 +42,24 @@ async def test_a_request_that_succeeds_gives_its_rows_and_is_forgotten() -> None
         assert [event.state async for event in handle.events()] == ["accepted", "submitted", "running", "succeeded"]
         assert client.following == 0
         assert relay.received == [SQL]
+
+
+async def test_file_is_put_beside_kafka_and_named_in_the_request(tmp_path: pathlib.Path) -> None:
+    """The request has the path alone; a client without a place for files says what it needs."""
+    (tmp_path / "app.jar").write_bytes(b"code")
+    shown: list[tuple[int, int]] = []
+    async with scripted.Relay() as relay, relay.client() as client:
+        path = await client.upload(tmp_path / "app.jar", lambda given, total: shown.append((given, total)))
+        await (await client.submit(relay_client.job("c-1", "SparkSubmit", arguments=[path]))).result(10)
+        [received] = relay.received
+        assert isinstance(received, requests.JobSubmit)
+        assert relay.uploaded == {received.job.arguments[0]: b"code"}
+        assert shown == [(4, 4)]
+        with pytest.raises(errors.BadFile):
+            await client.upload(tmp_path / "gone.jar")
+        bare = relay_client.RelayClient(broker=memory_topic_io.MemoryTopicClient(relay.kafka))
+        with pytest.raises(errors.SettingsError, match=r"RelayClient\(uploads="):
+            await bare.upload(tmp_path / "app.jar")
 
 
 async def test_each_bad_end_raises_its_own_error_with_the_reason() -> None:
@@ -192,6 +211,43 @@ async def test_repeats_are_dropped_and_a_gap_is_reported() -> None:
     assert got == [1, 2]
     assert [data.sequence async for data in handle.events(after=missing.value.found - 1)] == [4, 5]
     assert (await handle.result()).sequence == 5
+
+
+async def test_rows_that_come_late_are_awaited_by_who_wants_them() -> None:
+    """`result` returns the success, `full_result` the rows; the client follows the request until they are here."""
+    handle = handles.Handle("/s", "r", key=b"k", cancel=_no_cancel)
+    named = {"location": "obs://b/k", "late_until": "2026-11-30T08:00:00.000Z"}
+    handle.take(_event(2, "succeeded", result={**named, "unavailable": "no answer"}))
+    assert (await handle.result()).sequence == 2
+    assert (handle.ended, handle.is_followed) == (True, True)
+    handle.take(_event(3, "succeeded", repeated=True, result=named))  # the answer to a repetition
+    with pytest.raises(TimeoutError):
+        await handle.full_result(1)
+    rows = {"statements": [{"rows": [["1"]], "row_count": 1}]}
+    handle.take(_event(4, "succeeded", repeated=True, result=rows))
+    handle.take(_event(5, "succeeded", repeated=True, result={"unavailable": "of something else"}))
+    data = await handle.full_result()
+    assert (data.sequence, data.result and data.result.statements[0].rows) == (4, [["1"]])
+    assert not handle.is_followed
+
+
+async def test_full_result_is_the_last_event_where_nothing_is_late() -> None:
+    """A success with rows, and a failure, end at once; closing the client ends the wait for rows."""
+    for state in ("succeeded", "failed"):
+        handle = handles.Handle("/s", "r", key=b"k", cancel=_no_cancel)
+        reason = None if state == "succeeded" else {"class": "job_failed", "code": "c", "message": "m"}
+        handle.take(_event(1, state, reason=reason))
+        assert not handle.is_followed
+        if reason is None:
+            assert (await handle.full_result(1)).sequence == 1
+        else:
+            with pytest.raises(relay_client.RequestFailed):
+                await handle.full_result(1)
+    waiting = handles.Handle("/s", "r", key=b"k", cancel=_no_cancel)
+    waiting.take(_event(1, "succeeded", result={"late_until": "2026-11-30T08:00:00.000Z"}))
+    waiting.lose(errors.StreamDown("gone"))
+    with pytest.raises(relay_client.ClientClosed):
+        await waiting.full_result()
 
 
 async def test_a_first_event_that_is_not_the_first_is_a_gap() -> None:

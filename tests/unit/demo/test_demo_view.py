@@ -1,9 +1,9 @@
-"""What the demo says at the end: what is not as planned stands out, rows are read from where events say."""
+"""What the demo says at the end: what is not as planned stands out, rows are those of the events."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
-import pathlib
 
 from rich import console
 
@@ -62,16 +62,29 @@ def test_failures_and_rejections_that_were_planned_are_good() -> None:
     assert _ended("misspelt", "rejected").as_expected
 
 
-def test_rows_come_from_the_event_or_from_the_place_it_names(tmp_path: pathlib.Path) -> None:
-    """Spark's rows are inside, Presto's lie in the folder that plays OBS."""
-    (tmp_path / "demo").mkdir()
-    (tmp_path / "demo" / "q4.csv").write_text("o_orderpriority,order_count\n1-URGENT,93\n")
-    inside = events.Result(statements=[events.StatementResult(rows=[{"n_name": "CHINA"}], row_count=1)])
-    outside = events.Result(location="obs://demo/q4.csv")
-    ended = [_ended("tpch-q05", "succeeded", result=inside), _ended("tpch-q04", "succeeded", result=outside)]
-    shown = _shown(*demo_view.answers(ended, tmp_path))
-    assert "CHINA" in shown
-    assert "1-URGENT" in shown
+def test_rows_of_each_engine_are_shown_and_checked() -> None:
+    """As they are in the events: objects of Spark, lists of the others with the names beside them."""
+    objects = events.StatementResult(rows=[{"n_name": "CHINA"}], row_count=1)
+    names = [events.Column(name="o_orderpriority"), events.Column(name="order_count")]
+    lists = events.StatementResult(rows=[["1-URGENT", "93"]], row_count=1, columns=names)
+    found = {"tpch-q05": objects, **dict.fromkeys(demo_view._ANSWERS.keys() - {"tpch-q05"}, lists)}
+    ended = [_ended(one, "succeeded", result=events.Result(statements=[rows])) for one, rows in found.items()]
+    shown = _shown(*demo_view.answers(ended))
+    assert all(word in shown for word in ("CHINA", "order_count", "1-URGENT"))
+    assert demo_view.with_rows(ended).holds
+    assert not demo_view.with_rows([*ended[1:], _ended("tpch-q05", "succeeded", result=events.Result())]).holds
+
+
+def test_cause_of_the_failure_is_checked_and_its_log_shown() -> None:
+    """The reason names it; without it the demo did not end well."""
+    name = demo_requests.OUT_OF_MEMORY
+    bad = _ended(name, "failed")
+    assert bad.row is not None
+    row = dataclasses.replace(bad.row, reason="job_result (out_of_memory): failed", detail="at Main\nOutOfMemoryError")
+    good = demo_view.Ended(_PLANNED[name], row, 1.0)
+    assert demo_view.with_cause([good]).holds
+    assert not demo_view.with_cause([bad]).holds
+    assert "  OutOfMemoryError" in _shown(*demo_view.answers([good]))
 
 
 def test_checks_that_do_not_hold_are_marked() -> None:
@@ -94,7 +107,7 @@ def test_the_live_table_fits_the_terminal_and_keeps_work_on_top() -> None:
 
 def test_how_to_send_holds_the_real_addresses() -> None:
     """What is printed can be pasted."""
-    shown = demo_view.how_to_send("127.0.0.1:29092", demo_stage.Ports(29092, 8082, 8081, 8090), "mrs-relay")
+    shown = demo_view.how_to_send("127.0.0.1:29092", demo_stage.Ports(29092, 8082, 8182, 8081, 8090), "mrs-relay")
     assert shown.count("127.0.0.1:29092") == 6
     assert "http://127.0.0.1:8081/metrics" in shown
     assert "http://127.0.0.1:8090" in shown

@@ -149,3 +149,16 @@ def test_states_only_move_forward(moments: list[int], killed_at: int | None, out
     assert all(one == ended[0] for one in ended)
     assert all((one.finished_ms == 0) == (one.result == life.UNDEFINED) for one in seen)
     assert [one.elapsed_ms for one in seen] == sorted(one.elapsed_ms for one in seen)
+
+
+def test_cause_holds_for_the_first_jobs_alone_where_their_number_is_said() -> None:
+    """So that a retry can succeed; without the number all jobs fail for it."""
+    ordered = {"emulator.cause": "preempted", "emulator.cause_times": "2"}
+    results = [rules.plan(wanted(properties=ordered), PACE, 0, earlier).ending for earlier in range(4)]
+    assert [ending and ending.result for ending in results] == ["FAILED", "FAILED", "SUCCEEDED", "SUCCEEDED"]
+    always = rules.plan(wanted(properties={"emulator.cause": "preempted"}), PACE, 0, 9).ending
+    assert always is not None
+    assert always.result == "FAILED"
+    for wrong in ("x", "-1", "1" * 9):
+        with pytest.raises(refusals.Refusal, match="12000002"):
+            rules.plan(wanted(properties={**ordered, "emulator.cause_times": wrong}), PACE, 0)

@@ -38,6 +38,12 @@ LOST: Final = jobs.Doubt(1, is_open=True, message="no reply within 30 s")
 SEARCHED: Final = jobs.Doubt(1, message="no reply within 30 s")
 FAULT: Final = jobs.Reason("invalid", "missing_field", "`data.cluster`: is required", field="data.cluster")
 
+LOGS: Final = decisions.LogRules("obs://lake/logs/")
+LOG_RULES: Final = decisions.DecisionConfig(logs=LOGS)
+LOG: Final = f"obs://lake/logs/{CLUSTER}/{JOB_ID}/stderr"
+FAILED: Final = jobs.Reason("job_failed", "job_result", "the job failed on MRS (job_result FAILED)")
+ENDING: Final = jobs.Ending(1, "failed", FAILED, (LOG,), NOW_MS + 30_000)
+
 _replace = msgspec.structs.replace
 
 
@@ -164,6 +170,14 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "running, the last attempt": _job(_S.RUNNING, attempt=2, retry=jobs.Retry(2, 30.0, ("job_failed",))),
     "running, with rows": _job(_S.RUNNING, SPARK_SQL),
     "running, a statement": _job(_S.RUNNING, READ),
+    "running, its log is read": _replace(_job(_S.RUNNING, ending=ENDING), work=BATCH),
+    "running, its log is read, it was killed": _job(_S.RUNNING, ending=_replace(ENDING, state="cancelled")),
+    "running, its log is read, for a retry after a cause": _replace(
+        _job(_S.RUNNING, ending=ENDING, retry=jobs.Retry(2, 30.0, ("preempted",))), work=BATCH
+    ),
+    "running, its log is read, to be cancelled": _stopped(_S.RUNNING, ending=ENDING),
+    "running, a log of an earlier attempt": _job(_S.RUNNING, attempt=2, ending=ENDING),
+    "submitted, its log is read": _job(_S.SUBMITTED, ending=ENDING),
     "collecting": _job(_S.COLLECTING, SPARK_SQL),
     "collecting, to be cancelled": _stopped(_S.COLLECTING, SPARK_SQL),
     "cancelling": _stopped(_S.CANCELLING),
@@ -261,6 +275,9 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "vanished": facts.JobLost("not shown for 300 s"),
     "missing": facts.WaitsNoted(JOB_ID, missing=jobs.Span(NOW_MS - 9000, NOW_MS)),
     "collected": facts.ResultCollected(ROWS),
+    "log read": facts.LogRead(1, "preempted", "Container preempted by scheduler", log=LOG),
+    "log not read": facts.LogRead(1, unavailable="OBS has no such object"),
+    "log of another attempt": facts.LogRead(3, "disk", "No space left on device", log=LOG),
     "the relay fails": facts.InternalFailure("RecursionError"),
     "expired": facts.Expired(),
 }

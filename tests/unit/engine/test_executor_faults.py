@@ -169,7 +169,7 @@ def test_many_jobs_are_loaded_and_resumed_with_pauses_for_other_work() -> None:
             assert others.count >= 3
             others.count = 0
             await bench.executor.resume(loaded)
-            assert others.count >= 2 * 3
+            assert others.count >= 3
         assert bench.mrs.watched >= {job.id for job in several}
 
     executor_bench.run(live)

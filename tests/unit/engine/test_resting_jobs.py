@@ -49,6 +49,40 @@ def test_jobs_that_rest_are_the_same_and_small() -> None:
     assert [held[key] for key in several] == list(several.values())
 
 
+def test_restored_job_rests_as_its_record_until_it_is_compressed() -> None:
+    """It is not decoded again for its resumption; one that waits is held as it is."""
+    key, value = memory.ledger_record(1)
+    job, name = job_records.decode(value), jobs.LedgerKey(key)
+    waits = msgspec.structs.replace(job, id="waits", state=jobs.State.QUEUED)
+    held = partition_jobs.Jobs()
+    held.restore(name, job_records.read(value), value)
+    held.restore(waits.ledger_key, waits, job_records.encode(waits))
+    held.keep_read([(name, job), (waits.ledger_key, waits)])
+    assert held.all_at_once()[0][1] is job
+    assert dict(held.all_at_once()) == {name: job, waits.ledger_key: waits}
+    assert held.glance(waits.ledger_key) is waits
+    for _ in range(2):
+        assert held.glance(name) == resting_jobs.Resting(jobs.State.RUNNING, 0)
+        assert held[name] == held.get(name) == job
+        for number in range(2, 7):
+            held[jobs.LedgerKey(b"/a %d" % number)] = _running(number)
+        _rest(held)
+        held.restore(name, job, value)
+    held.restore(name, msgspec.structs.replace(job, run_deadline_ms=77), value)
+    assert held.glance(name) == resting_jobs.Resting(jobs.State.RUNNING, 77)
+
+
+def test_restored_jobs_with_slots_come_first_and_those_that_wait_last() -> None:
+    """So no turn is given before all slots of a partition are known; rejections have a timer of their own."""
+    states = [jobs.State.QUEUED, jobs.State.COLLECTING, jobs.State.REJECTED, jobs.State.RUNNING, jobs.State.QUEUED]
+    several = [
+        msgspec.structs.replace(_running(number), state=state, arrived_ms=-number)
+        for number, state in enumerate(states)
+    ]
+    ordered = resting_jobs.in_order([(job.ledger_key, job) for job in several])
+    assert [job for _, job in ordered] == [several[3], several[1], several[4], several[0]]
+
+
 @pytest.mark.parametrize(
     "change",
     [

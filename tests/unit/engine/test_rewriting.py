@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from tests.unit.engine import fakes, samples
 
 from mrs_relay.engine import context as contexts
@@ -90,6 +91,28 @@ def test_job_that_fits_no_longer_keeps_the_tail_where_it_is() -> None:
         assert _again(lease, base) == []
     lease.tail.plan([], [], 10_000.0)  # type: ignore[union-attr]
     assert lease.tail.noted == 0  # type: ignore[union-attr]
+
+
+def test_job_that_fits_no_longer_keeps_no_other_from_being_written() -> None:
+    """It is named once, and the tail is noted again once the job has ended."""
+    small = records.size_bytes(b"/a r-0", job_records.encode(samples.job("running")))
+    lease, end = _lease(limit_bytes=small + 50)
+    base = _jobs(3)
+    base[jobs.LedgerKey(b"/a big")] = samples.job("running", id="big", tracestate="x" * 200)
+    with structlog.testing.capture_logs() as logs:
+        assert {change.key for change in _again(lease, base)} == {b"/a r-0", b"/a r-1", b"/a r-2"}
+        for _ in range(3):
+            assert _again(lease, base) == []
+    assert [(one["event"], one["request"]) for one in logs] == [("job_too_large", "big")]
+
+    tail = lease.tail
+    assert tail is not None
+    tail.plan(base.keys(), [], 10_000.0)
+    assert tail.noted == 0
+    del base[jobs.LedgerKey(b"/a big")]
+    tail.plan(base.keys(), [], 10_000.0)
+    tail.plan(base.keys(), [], 10_000.0)
+    assert tail.noted == end.at
 
 
 def test_without_transactions_nothing_is_written_again() -> None:

@@ -12,15 +12,17 @@ _KAFKA = settings.KafkaSettings()
 
 
 @pytest.mark.parametrize("role", ["relay", "web"])
-@pytest.mark.parametrize(("latest", "lineage"), [(None, None), ("mrs.latest", "mrs.lineage")])
+@pytest.mark.parametrize(
+    ("latest", "lineage", "results"), [(None, None, None), ("mrs.latest", "mrs.lineage", "mrs.results")]
+)
 def test_each_topic_of_a_role_is_there_once_and_no_other(
-    role: acl_plan.Role, latest: str | None, lineage: str | None
+    role: acl_plan.Role, latest: str | None, lineage: str | None, results: str | None
 ) -> None:
     """The topics are those that `topics create` makes; the ledger is the relay's alone."""
-    kafka = _KAFKA.model_copy(update={"topics": settings.Topics(latest=latest, lineage=lineage)})
+    kafka = _KAFKA.model_copy(update={"topics": settings.Topics(latest=latest, lineage=lineage, results=results)})
     named = [rule.name for rule in acl_plan.acls(kafka, role) if rule.kind == "topic"]
     assert len(named) == len(set(named))
-    not_for_web = {kafka.topics.ledger, latest, lineage}
+    not_for_web = {kafka.topics.ledger, latest, lineage, results}
     assert set(named) == set(topic_setup.names(kafka)) - (not_for_web if role == "web" else set())
 
 
@@ -45,6 +47,9 @@ def test_a_producer_may_write_requests_and_a_subscriber_may_read_events() -> Non
     """Nothing else: the rights on its topic are what authenticates a tenant."""
     assert [(one.name, one.operations) for one in acl_plan.acls(_KAFKA, "producer")] == [("mrs.requests", ("Write",))]
     assert [(one.name, one.operations) for one in acl_plan.acls(_KAFKA, "subscriber")] == [("mrs.events", ("Read",))]
+    chunked = _KAFKA.model_copy(update={"topics": settings.Topics(results="mrs.results")})
+    names = [(one.name, one.operations) for one in acl_plan.acls(chunked, "subscriber")]
+    assert names == [("mrs.events", ("Read",)), ("mrs.results", ("Read",))]
 
 
 def test_a_forwarder_of_lineage_reads_its_topic_in_a_group_of_its_own() -> None:

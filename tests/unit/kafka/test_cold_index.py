@@ -1,4 +1,4 @@
-"""The index of cold records: a sorted multimap in arrays, and the times at which its keys are due."""
+"""The index of cold records: a multimap in buckets of arrays, and the times at which its keys are due."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_entries_are_found_whatever_their_fingerprints(
     fingerprints: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Insertions and removals in any order, through divided and joined arrays, also where all keys collide."""
-    monkeypatch.setattr(cold_index, "_MOST", 64)
-    monkeypatch.setattr(cold_index, "_FEW", 16)
+    monkeypatch.setattr(cold_index, "_MOST", 16)
+    monkeypatch.setattr(cold_index, "_FEW", 4)
     drawn, index = random.Random(fingerprints), _index()  # noqa: S311 - a test's draws
     model: Model = defaultdict(set)
     for offset in range(count):
@@ -53,6 +53,32 @@ def test_entries_are_found_whatever_their_fingerprints(
         model[fingerprint].discard(entry)
     _check(index, model)
     assert 5 not in index
+
+
+@pytest.mark.parametrize("expected", [0, 4000, 1 << 40])
+def test_entries_that_are_put_together_are_found(expected: int) -> None:
+    """Whatever number of them was expected; they are due as if they had been put one by one."""
+    drawn, index, other = random.Random(expected), _index(), _index()  # noqa: S311 - a test's draws
+    model: Model = defaultdict(set)
+    for first in range(0, 3000, 300):
+        fingerprints = [drawn.randrange(1 << 64) - (1 << 63) for _ in range(299)] + [5]
+        offsets, due_ms = range(first, first + 300), [drawn.randrange(20_000) for _ in range(300)]
+        index.put_all(fingerprints, offsets, due_ms)
+        index.expect(expected)
+        for fingerprint, offset, moment_ms in zip(fingerprints, offsets, due_ms, strict=True):
+            model[fingerprint].add((offset, False))
+            other.put(fingerprint, offset, moment_ms)
+    _check(index, model)
+    for now_ms in range(0, 21_000, 1000):
+        assert sorted(index.take_due(now_ms, 9999)) == sorted(other.take_due(now_ms, 9999))
+
+
+def test_expected_entries_take_little_memory_until_they_come() -> None:
+    """A guess may be wrong by any factor."""
+    index = _index()
+    index.put_all(range(1000), range(1000), [1] * 1000)
+    index.expect(1 << 40)
+    assert len(index._fingerprints) < 100
 
 
 def test_dropping_what_is_not_there_changes_nothing() -> None:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
-from tests.support import runtimes
+from tests.support import cold_rules, runtimes
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
@@ -35,7 +35,7 @@ def _broker(guarantee: str = "exactly-once") -> memory_broker.MemoryBroker:
 
 def _ledger(broker: memory_broker.MemoryBroker, fingerprint: Fingerprint = hash) -> ledgers.Ledger:
     kafka = broker.kafka
-    rule = cold_records.ColdRule(_due_ms, 1000, fingerprint)
+    rule = cold_rules.rule(_due_ms, fingerprint=fingerprint)
     options = ledgers.Options(runtimes.LEDGER, kafka.transactional, {}, 1_000_000, 60.0, cold=rule)
     return ledgers.Ledger(_INPUT, options, broker, kafka.transactional_id(0) if kafka.transactional else None)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support import runtimes
+from tests.support import cold_rules, runtimes
 from tests.unit.kafka import ledger_samples
 
-from mrs_relay.kafka import cold_records, ledger_format
 from mrs_relay.kafka import ledger as ledgers
+from mrs_relay.kafka import ledger_format
 from mrs_relay.kafka.memory import memory_broker
 
 _BY_NAME, _BY_PLACE = '{"state":"queued"}', "no object"
@@ -80,7 +80,7 @@ async def test_an_earlier_version_refuses_format_2_and_reads_the_ledger_after_th
 async def test_a_value_that_memory_need_not_hold_counts_as_well(guarantee: str) -> None:
     """A remembered request of format 2 is read when it is repeated, however the owner has restored the ledger."""
     broker = ledger_samples.make_broker(guarantee)
-    rule = cold_records.ColdRule(lambda value: 1 if value == _BY_PLACE.encode() else None, unit_ms=1)
+    rule = cold_rules.rule(lambda value: 1 if value == _BY_PLACE.encode() else None, 1)
 
     async def begun(form: int) -> ledgers.Ledger:
         ledger = ledger_samples.make_ledger(broker, form=form, cold=rule)

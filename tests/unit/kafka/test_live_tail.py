@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from tests.support import runtimes
+from tests.support import cold_rules, runtimes
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
@@ -46,7 +46,7 @@ class _Partition:
         self, broker: memory_broker.MemoryBroker, *, whole: bool = False, form: int = ledger_format.FORMAT
     ) -> None:
         kafka = broker.kafka
-        rule = cold_records.ColdRule(_due_ms, 1000)
+        rule = cold_rules.rule(_due_ms)
         options = ledgers.Options(runtimes.LEDGER, kafka.transactional, {}, 1_000_000, 60.0, cold=rule, format=form)
         transactional_id = kafka.transactional_id(0) if kafka.transactional else None
         self.ledger = ledgers.Ledger(_INPUT, options, broker, transactional_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support import runtimes
+from tests.support import cold_rules, runtimes
 
 from mrs_relay.kafka import cold_records, ledger_format, older_records, records
 
@@ -12,7 +12,7 @@ _INPUT = records.Position(runtimes.IN, 0)
 def _cold() -> cold_records.ColdRecords:
     broker = runtimes.cluster(runtimes.kafka_settings(), partitions=1)
     place = records.Position(runtimes.LEDGER, 0)
-    return cold_records.ColdRecords(_INPUT, place, broker, cold_records.ColdRule(_due_ms, 1000), 60.0)
+    return cold_records.ColdRecords(_INPUT, place, broker, cold_rules.rule(_due_ms), 60.0)
 
 
 def _due_ms(value: bytes) -> int | None:
@@ -33,6 +33,27 @@ def test_ignored_record_that_was_repaired_before_the_tail_needs_no_repair_in_it(
     assert replay.stale == {b"k"}
     replay.add([records.Record(runtimes.LEDGER, 0, 6, 0, b"k", b"cold 7")])
     assert (replay.stale, replay.live) == (set(), set())
+
+
+def test_newest_record_of_a_key_within_a_part_counts() -> None:
+    """A job whose whole life is read at once is remembered, or held, or forgotten by its last record."""
+    cold = _cold()
+    cold.expect_older()
+    replay = older_records.OlderReplay(_INPUT, 10, cold)
+    replay.add([_plain(0, b"a", b"runs"), _plain(1, b"b", b"cold 5"), _plain(2, b"a", b"cold 7"), _claim(3)])
+    assert (replay.live, len(cold)) == (set(), 2)
+    replay.add(
+        [_plain(4, b"b", b"cold 8"), _plain(5, b"b", b"runs"), _plain(6, b"c", b"cold 9"), _plain(7, b"c", None)]
+    )
+    assert (replay.live, replay.done) == ({b"b"}, False)
+    assert cold.next_due_ms == 1000
+    replay.add([_plain(8, b"b", None), _plain(10, b"d", b"cold 9"), _plain(11, b"e", b"cold 9")])
+    assert (replay.live, replay.done) == (set(), True)
+    assert [key in cold for key in (b"a", b"d", b"e")] == [True, False, False]
+
+
+def _plain(offset: int, key: bytes, value: bytes | None) -> records.Record:
+    return records.Record(runtimes.LEDGER, 0, offset, 0, key, value)
 
 
 def _claim(offset: int) -> records.Record:

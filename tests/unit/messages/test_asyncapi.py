@@ -45,7 +45,7 @@ def test_addresses_are_the_topics_of_the_settings() -> None:
     topics = settings.Topics()
     published = {channel["address"] for channel in _DOCUMENT["channels"].values()}
     own = {topics.requests, topics.events, topics.dead_letters, topics.ledger, topics.control, topics.status}
-    assert published == {*own, "mrs.latest", "mrs.lineage"}
+    assert published == {*own, "mrs.latest", "mrs.lineage", "mrs.results"}
 
 
 @pytest.mark.parametrize("kind", _REQUESTS)

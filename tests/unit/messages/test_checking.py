@@ -95,7 +95,7 @@ def test_nothing_is_no_message() -> None:
 
 def test_every_event_state_is_reported_by_some_type() -> None:
     """What the check knows as events is all that is written."""
-    assert {kind.rpartition(".")[2] for kind in registry.EVENTS} == set(events.STATES)
+    assert {kind.rpartition(".")[2] for kind in registry.EVENTS} == {*events.STATES, "result"}
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:

@@ -68,6 +68,7 @@ _events = st.builds(
     correlation_id=_TEXT,
     traceparent=st.none() | st.just(_TRACE),
     tracestate=st.none() | st.just("vendor=1"),
+    late_rows=st.just(value=False),
 )
 
 
@@ -180,6 +181,17 @@ def test_written_event_is_pinned() -> None:
         ("ce_traceparent", _TRACE.encode()),
         ("traceparent", _TRACE.encode()),
     )
+
+
+def test_rows_that_come_late_have_a_type_of_their_own() -> None:
+    """Who reads states alone sees that nothing has changed: the request has succeeded before."""
+    data = events.EventData(
+        request=events.RequestRef(id="q-1", source="/billing"), state="succeeded", sequence=5, attempt=1, repeated=True
+    )
+    event = _event(subject="sql", data=events.body(data), late_rows=True)
+    _, value, headers = events.write(event, _SOURCE)
+    assert dict(headers)["ce_type"] == events.LATE_ROWS.encode() == b"mrs.sql.result"
+    assert (json.loads(value)["state"], event.changes_state) == ("succeeded", False)
 
 
 @given(_events)

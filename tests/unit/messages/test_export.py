@@ -301,10 +301,11 @@ def _shared_faults(kind: str, value: object) -> list[str]:
 def test_the_file_of_a_type_says_what_its_complete_schema_says(kind: str) -> None:
     """The reference into the schema of all events loses nothing: state, reason, and what all events share."""
     name = f"events/{kind}/v1.json"
-    state = schema.state_of(kind)
+    state = registry.state_of(kind)
     reason = reasons.Reason(kind="invalid", code="bad_id", message="m")
     other = "running" if state != "running" else "accepted"
-    values = [_event(state=state, reason=reason), _event(state=state), _event(state=other, reason=reason)]
+    notice = {"repeated": True, "result": events.Result(location="obs://b/k")} if kind in events.NOTICES else {}
+    values = [_event(state=state, reason=reason, **notice), _event(state=state), _event(state=other, reason=reason)]
     values += [{**values[0], "sequence": 0}, {**values[0], "mrs": {"progress": 101}}, {}]
     for value in values:
         assert bool(_shared_faults(kind, value)) == bool(_faults(name, value))

@@ -104,8 +104,8 @@ def stop(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> decisi
         return accepted_and_stopped(job, now_ms, config)
     if job.state is State.QUEUED:
         return doubt.withdrawn(job, now_ms, config)
-    if job.state in _ON_MRS:
+    if job.state in _ON_MRS and not jobs.is_ending(job):
         return decisions.Decision(jobs.moved(job, State.CANCELLING), (), commands.Command.KILL)
 
-    # SUBMITTING, IN_DOUBT: the reply or the look-up decides. COLLECTING: the outcome is known.
+    # SUBMITTING, IN_DOUBT: the reply or the look-up decides. COLLECTING, or ending: the outcome is known.
     return decisions.Decision(job)

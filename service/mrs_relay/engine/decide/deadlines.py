@@ -29,7 +29,7 @@ def deadline_reached(
     job: jobs.Job, now_ms: int, config: decisions.DecisionConfig, why: str = ""
 ) -> decisions.Decision | None:
     """Stop a job that has reached a deadline of its present state; `why` is the reason why it still waits."""
-    if job.stop is not None:
+    if job.stop is not None or jobs.is_ending(job):
         return None
 
     if job.state in _WAITS and 0 < job.queue_deadline_ms <= now_ms:

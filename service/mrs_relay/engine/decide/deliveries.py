@@ -6,10 +6,13 @@ from typing import Final
 
 import msgspec
 
+from mrs_relay.common import clock
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.model import commands, decisions, jobs
+from mrs_relay.engine.model import commands, decisions, facts, jobs
 from mrs_relay.messages import events
 from mrs_relay.obs import paths
+
+_replace = msgspec.structs.replace
 
 _MOST_WAIT_MS: Final = 60_000
 """A success waits for its rows no longer than this, whatever the settings say."""
@@ -32,10 +35,38 @@ def begin(
         return event_builder.end(job, jobs.State.SUCCEEDED, now_ms, config, result=shown)
 
     until_ms = now_ms + min(config.collect_within_ms, _MOST_WAIT_MS)
-    collecting = msgspec.structs.replace(
-        jobs.moved(job, jobs.State.COLLECTING), location=location, run_deadline_ms=until_ms
-    )
+    collecting = _replace(jobs.moved(job, jobs.State.COLLECTING), location=location, run_deadline_ms=until_ms)
     return decisions.Decision(collecting, (), commands.Command.COLLECT)
+
+
+def collected(
+    job: jobs.Job, fact: facts.ResultCollected, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
+    """
+    End a job that has succeeded, with its rows or with the reason why it has none; or publish rows that come late.
+
+    Rows that OBS has not given out in time are read further, if the settings say so: the last event says until when,
+    and one event more brings them or says that they have not come.
+    """
+    if job.state is jobs.State.SUCCEEDED and job.late_until_ms:
+        return _late(job, fact.result, now_ms)
+    if job.state is not jobs.State.COLLECTING:
+        return None
+
+    result, wait_ms = fact.result, min(config.late_rows_ms, config.remember_ms)
+    if fact.may_follow and job.delivery is not None and wait_ms > 0:
+        job = _replace(job, late_until_ms=now_ms + wait_ms)
+        result = result.model_copy(update={"late_until": clock.rfc3339(job.late_until_ms)})
+    return event_builder.end(job, jobs.State.SUCCEEDED, now_ms, config, result=result)
+
+
+def _late(job: jobs.Job, result: events.Result, now_ms: int) -> decisions.Decision:
+    """Publish the rows of a success that was reported without them, or why there are none for good."""
+    done = _replace(job, late_until_ms=0)
+    shown = event_builder.bounded(job, result)
+    updated, event = event_builder.build_event(done, jobs.TRAITS[job.state].shown, now_ms, result=shown, repeated=True)
+    published = _replace(event, late_rows=True)
+    return decisions.Decision(event_builder.without_sender(updated), (published,), commands.Command.RELEASE)
 
 
 def _unreadable(location: str, delivery: jobs.Delivery) -> str | None:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay.engine import event_builder
+from mrs_relay.engine.decide import deliveries
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.messages import events, reasons
 
@@ -28,7 +29,7 @@ def as_doubt(fact: facts.InternalFailure) -> facts.SubmissionInDoubt:
     return facts.SubmissionInDoubt(f"the relay failed while it was submitting ({fact.error})")
 
 
-def ended(
+def ended(  # noqa: PLR0911 - one for each state
     job: jobs.Job, fact: facts.InternalFailure, now_ms: int, config: decisions.DecisionConfig
 ) -> decisions.Decision | None:
     """End a job that the relay failed on; a job that has ended or is being submitted is left alone."""
@@ -44,9 +45,13 @@ def ended(
             return event_builder.end(
                 bare, State.FAILED, now_ms, config, reason=_reason(fact, "refused", "not submitted")
             )
-        case State.COLLECTING:
+        case State.SUBMITTED | State.RUNNING if job.ending is not None and jobs.is_ending(job):
+            cause = jobs.Cause(unavailable=_text(fact, "its log was not read"))
+            known = _replace(bare, ending=None, cause=cause)
+            return event_builder.end(known, State(job.ending.state), now_ms, config, reason=job.ending.reason)
+        case State.COLLECTING | State.SUCCEEDED:
             result = events.Result(unavailable=_text(fact, "its result was not read"), location=job.location)
-            return event_builder.end(bare, State.SUCCEEDED, now_ms, config, result=result)
+            return deliveries.collected(bare, facts.ResultCollected(result), now_ms, config)
         case State.QUEUED:
             reason = _reason(fact, "unresolved", "not sent again; an earlier submission may have had an effect")
             return event_builder.end(bare, State.UNKNOWN, now_ms, config, reason=reason)

@@ -25,10 +25,10 @@ def may_retry(job: jobs.Job) -> bool:
 def ended_badly(
     job: jobs.Job, state: jobs.State, reason: jobs.Reason, now_ms: int, config: decisions.DecisionConfig
 ) -> decisions.Decision:
-    """End the job, or queue its next attempt if the request wants one for this class of reason."""
+    """End the job, or queue its next attempt if the request wants one for this class of reason, or for its cause."""
     wanted = job.retry
     reason = event_builder.from_mrs(job, reason)
-    if wanted is None or not may_retry(job) or reason.kind not in wanted.on or job.work is None:
+    if wanted is None or not may_retry(job) or not _is_wanted(wanted, job, reason) or job.work is None:
         return event_builder.end(job, state, now_ms, config, reason=reason)
 
     first_ms = round(wanted.backoff_s * 1000)
@@ -41,5 +41,10 @@ def ended_badly(
         seen=None,
         run_deadline_ms=0,
         doubt=doubt.of_next_attempt(job.doubt),
+        cause=None,
     )
     return decisions.Decision(deadlines.with_deadlines(again, now_ms), (event,), commands.Command.ENQUEUE)
+
+
+def _is_wanted(wanted: jobs.Retry, job: jobs.Job, reason: jobs.Reason) -> bool:
+    return reason.kind in wanted.on or (job.cause is not None and job.cause.name in wanted.on)

@@ -35,7 +35,7 @@ def observed(
 
     # The reply to a submission carries the first status: publish `submitted` before what follows from the status.
     if job.state is State.SUBMITTING:
-        taken = submission.submitted(job, jobs.MrsStatus(fact.seen.job_id), now_ms)
+        taken = submission.submitted(job, jobs.MrsStatus(fact.seen.job_id), now_ms, config)
         assert taken.job is not None  # noqa: S101 - `submitted` always returns the job
         job, first, command = taken.job, taken.events, taken.command
 

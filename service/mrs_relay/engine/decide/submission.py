@@ -11,7 +11,7 @@ from typing import assert_never
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.decide import cancellation, deadlines, doubt, duplicates, retry
+from mrs_relay.engine.decide import cancellation, causes, deadlines, doubt, duplicates, retry
 from mrs_relay.engine.lineage import spark_parent
 from mrs_relay.engine.model import commands, decisions, facts, jobs
 from mrs_relay.engine.work import kinds
@@ -62,7 +62,7 @@ def replied(
 
     match fact:
         case facts.SubmissionAccepted():
-            return submitted(job, jobs.MrsStatus(fact.job_id), now_ms, fact.target)
+            return submitted(job, jobs.MrsStatus(fact.job_id), now_ms, config, fact.target)
         case facts.CallReplied():
             is_end = kinds.of(job).traits.ends_with_reply
             return event_builder.end(job, State.SUCCEEDED, now_ms, config, result=fact.result) if is_end else None
@@ -84,7 +84,9 @@ def looked_up(
     if job.state is not State.IN_DOUBT:
         return None
     if isinstance(fact, facts.SubmissionFound):
-        return submitted(_replace(job, doubt=None), jobs.MrsStatus(fact.seen.job_id), now_ms, found=fact.duplicates)
+        return submitted(
+            _replace(job, doubt=None), jobs.MrsStatus(fact.seen.job_id), now_ms, config, found=fact.duplicates
+        )
     return doubt.not_found(job, now_ms, config)
 
 
@@ -92,11 +94,12 @@ def submitted(
     job: jobs.Job,
     seen: jobs.MrsStatus,
     now_ms: int,
+    config: decisions.DecisionConfig,
     target: jobs.TargetState | None = None,
     found: tuple[str, ...] = (),
 ) -> decisions.Decision:
     """Publish `submitted` for a job that MRS has, and follow it; or stop it, if that was requested meanwhile."""
-    kept = job.work if retry.may_retry(job) else None
+    kept = job.work if retry.may_retry(job) or causes.needs_work(job, config) else None
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
     moved = _replace(
         jobs.moved(job, State.SUBMITTED),

@@ -11,7 +11,7 @@ from typing import assert_never
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.decide import retry
+from mrs_relay.engine.decide import causes
 from mrs_relay.engine.model import commands, decisions, facts, jobs, verdict
 
 State = jobs.State
@@ -23,7 +23,7 @@ def observed(
 ) -> decisions.Decision | None:
     """Continue or end a job by the status that a poll of MRS has shown."""
     seen, known = fact.seen, fact.outcome
-    if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
+    if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id or jobs.is_ending(job):
         return None
 
     seen = _completed(seen, job.seen)
@@ -86,16 +86,16 @@ def _ended_badly(
         return event_builder.end(job, State.CANCELLED, now_ms, config, reason=job.stop)
     if known is verdict.Verdict.KILLED:
         reason = jobs.Reason("job_killed", "job_result", f"the job was killed on MRS ({says})", retryable=True)
-        return retry.ended_badly(job, State.CANCELLED, reason, now_ms, config)
-    reason = jobs.Reason("job_failed", "job_result", f"the job failed on MRS ({says}); its log there says why")
-    return retry.ended_badly(job, State.FAILED, reason, now_ms, config)
+        return causes.ended_badly(job, State.CANCELLED, reason, now_ms, config)
+    reason = jobs.Reason("job_failed", "job_result", f"the job failed on MRS ({says}){causes.LOG_SAYS}")
+    return causes.ended_badly(job, State.FAILED, reason, now_ms, config)
 
 
 def lost(
     job: jobs.Job, fact: facts.JobLost, now_ms: int, config: decisions.DecisionConfig
 ) -> decisions.Decision | None:
     """End a job as `unknown` that MRS no longer shows, or whose status cannot be read."""
-    if job.state not in jobs.FOLLOWED:
+    if job.state not in jobs.FOLLOWED or jobs.is_ending(job):
         return None
     return event_builder.end(
         job, State.UNKNOWN, now_ms, config, reason=jobs.Reason("unresolved", fact.code, fact.message)
@@ -104,16 +104,7 @@ def lost(
 
 def waits_noted(job: jobs.Job, fact: facts.WaitsNoted) -> decisions.Decision | None:
     """Record how long the job has been missing or unsettled, so that the wait continues after a takeover."""
-    if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != fact.job_id:
+    if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != fact.job_id or jobs.is_ending(job):
         return None
     noted = _replace(job, missing=fact.missing, unsettled=fact.unsettled)
     return decisions.Decision(noted) if noted != job else None
-
-
-def collected(
-    job: jobs.Job, fact: facts.ResultCollected, now_ms: int, config: decisions.DecisionConfig
-) -> decisions.Decision | None:
-    """End a job that has succeeded, with its rows or with the reason why they are missing."""
-    if job.state is not State.COLLECTING:
-        return None
-    return event_builder.end(job, State.SUCCEEDED, now_ms, config, result=fact.result)

@@ -14,8 +14,10 @@ from typing import Final, assert_never
 from mrs_relay.engine.decide import (
     acceptance,
     cancellation,
+    causes,
     cluster_operations,
     deadlines,
+    deliveries,
     duplicates,
     internal_errors,
     resolution,
@@ -99,7 +101,9 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case facts.WaitsNoted():
             return tracking.waits_noted(job, fact)
         case facts.ResultCollected():
-            return tracking.collected(job, fact, now_ms, config)
+            return deliveries.collected(job, fact, now_ms, config)
+        case facts.LogRead():
+            return causes.log_read(job, fact, now_ms, config)
         # The submission may have been sent: only a look-up or a repetition can settle it.
         case facts.InternalFailure() if job.state is State.SUBMITTING:
             return submission.replied(job, internal_errors.as_doubt(fact), now_ms, config)
@@ -117,12 +121,13 @@ def recover(job: jobs.Job) -> facts.Fact | commands.Command:
     """
     Return how to resume a restored job.
 
-    Returns the command of the job's state. The submission of a job in state SUBMITTING may have been sent before the
-    restart. Its command is not run again: the fact that the submission is in doubt is returned instead.
+    Returns the command of the job's state, or that of rows that come late. The submission of a job in state SUBMITTING
+    may have been sent before the restart. Its command is not run again: the fact that the submission is in doubt is
+    returned instead.
     """
     if job.state is State.SUBMITTING:
         return facts.SubmissionInDoubt(
             "the service was restarted or the partition moved while the submission was on its way"
         )
 
-    return commands.FOR_STATE[job.state]
+    return commands.of(job)

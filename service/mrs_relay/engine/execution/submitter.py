@@ -18,8 +18,8 @@ from mrs_relay import errors
 from mrs_relay.common import backoff, clock
 from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.execution import deliveries
-from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.execution import chunk_sink, deliveries, job_logs
+from mrs_relay.engine.model import decisions, facts, jobs, verdict
 from mrs_relay.engine.scheduling import breaker, lanes, pauses
 from mrs_relay.engine.work import adapter, codes, kinds
 from mrs_relay.messages import events
@@ -34,6 +34,9 @@ _ONE_READ_S: Final = 5.0
 """Seconds for reading a result even if its time is up: a replica that took the job over still tries once."""
 
 _UNREADABLE_TRIES: Final = 2
+
+_LATE_PAUSE: Final = backoff.Backoff(first_s=10.0, most_s=300.0)
+"""Pauses between two reads of rows that come late."""
 
 
 class Submitter:
@@ -57,6 +60,7 @@ class Submitter:
         objects: obs_clients.Client | None = None,
     ) -> None:
         self._deliveries = deliveries.Deliveries(objects, settings.inline_result_bytes, time)
+        self._logs = job_logs.JobLogs(objects, time)
         self._calls = kinds.connect(client, settings)
         self._outcomes = outcomes
         self._looking = lanes.InFlight(settings.max_others_in_flight)
@@ -222,46 +226,67 @@ class Submitter:
 
         return False
 
-    async def collect(self, job: jobs.Job) -> facts.ResultCollected:
+    async def collect(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None = None) -> facts.ResultCollected:
         """
         Read the result of a job that has succeeded, or return the reason why there is none.
 
         Ends within `collect_within_s` seconds after the job was observed to have succeeded, by this replica or an
-        earlier one. The result is read once in any case, and not again if MRS reports that it cannot be read.
+        earlier one; rows that come late are read until `late_until_ms`. The result is read once in any case, and not
+        again if MRS reports that it cannot be read.
+
+        Args:
+            job: the job, in state COLLECTING, or SUCCEEDED while its rows are late.
+            sink: takes rows in chunks; None: the tenant has no topic for them.
         """
-        left_s = min(self._settings.collect_within_s, (job.run_deadline_ms - self._time.now_ms()) / 1000)
-        limit_s = max(_ONE_READ_S, left_s if job.run_deadline_ms else self._settings.collect_within_s)
+        limit_s, pause = self._patience(job)
         give_up_s = self._time.monotonic_s() + limit_s
         failures = 0
-        why = f"MRS did not answer within {limit_s:.0f} s"
+        why = f"{'OBS' if job.late_until_ms else 'MRS'} did not answer within {limit_s:.0f} s"
 
         try:
             async with asyncio.timeout(limit_s):
                 while True:
                     try:
-                        return facts.ResultCollected(await self._result_of(job))
+                        return facts.ResultCollected(await self._result_of(job, sink))
                     except (errors.MrsError, errors.ObsError) as error:
                         failures += 1
                         why = _no_result(error)
                         code = getattr(error, "code", None)
                         _log.warning("result_not_read", request=job.id, code=code, error=_error_text(error, job))
-                        wait_s = self._wait_s(failures, error)
-                        if not _may_be_read_later(error, failures) or self._time.monotonic_s() + wait_s > give_up_s:
-                            return await self._without_result(job, why)
+                        wait_s = max(pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
+                        may_follow = _may_be_read_later(error, failures)
+                        if not may_follow or self._time.monotonic_s() + wait_s > give_up_s:
+                            return await self._without_result(job, why, may_follow=may_follow)
                     await asyncio.sleep(wait_s)
         except TimeoutError:
             _log.warning("result_not_read", request=job.id, error=why)
-            return await self._without_result(job, why)
+            return await self._without_result(job, why, may_follow=True)
 
-    async def _result_of(self, job: jobs.Job) -> events.Result:
-        if job.delivery is not None and job.location is not None:
-            return await self._deliveries.read(job.delivery, job.location)
-        return await self._calls_of(job).collect(job)
+    def _patience(self, job: jobs.Job) -> tuple[float, backoff.Backoff]:
+        """Return for how long a result is read, in seconds, and the pauses between two tries."""
+        until_ms = job.late_until_ms or job.run_deadline_ms
+        left_s = (until_ms - self._time.now_ms()) / 1000
+        if job.late_until_ms:
+            return max(_ONE_READ_S, left_s), _LATE_PAUSE
+        most_s = self._settings.collect_within_s
+        return max(_ONE_READ_S, min(most_s, left_s) if until_ms else most_s), self._pause
 
-    async def _without_result(self, job: jobs.Job, why: str) -> facts.ResultCollected:
-        if job.delivery is not None and job.location is not None:
-            return facts.ResultCollected(await self._deliveries.without_rows(job.delivery, job.location, why))
-        return facts.ResultCollected(events.Result(unavailable=why))
+    async def read_log(self, job: jobs.Job, rules: decisions.LogRules | None) -> facts.LogRead:
+        """Read the end of the log of a job that has ended badly; see `job_logs`."""
+        return await self._logs.read(job, rules)
+
+    async def _result_of(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None) -> events.Result:
+        if job.delivery is None or job.location is None:
+            return await self._calls_of(job).collect(job)
+        read = self._deliveries.read_late if job.late_until_ms else self._deliveries.read
+        return await read(job, sink)
+
+    async def _without_result(self, job: jobs.Job, why: str, *, may_follow: bool) -> facts.ResultCollected:
+        if job.delivery is None or job.location is None:
+            return facts.ResultCollected(events.Result(unavailable=why))
+        return facts.ResultCollected(
+            await self._deliveries.without_rows(job.delivery, job.location, why), may_follow=may_follow
+        )
 
 
 _OVER: Final = frozenset(verdict.Verdict) - {verdict.Verdict.WAITING, verdict.Verdict.RUNNING}

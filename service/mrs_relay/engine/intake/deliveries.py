@@ -34,6 +34,10 @@ def settled(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> t
         text = "this relay reads no rows: results.path is not set; leave `result` out, or ask the relay's operator"
         return job, jobs.Reason("not_allowed", "results_not_read", text, field="data.result")
 
+    if asked.deliver == "chunks" and not policy.has_chunks:
+        text = "this relay writes no chunks: kafka.topics.results is not set; choose another `deliver`"
+        return job, jobs.Reason("not_allowed", "results_not_read", text, field="data.result.deliver")
+
     archive = job.work.archive_path
     if archive is not None and not _is_allowed(archive, rules.path):
         text = f"rows are read below {rules.path} alone; name a folder in it, or leave archive_path out"
@@ -41,11 +45,12 @@ def settled(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> t
 
     delivery = jobs.Delivery(
         folder=rules.path,
-        inline=asked.deliver != "location",
-        signed_s=_or(rules.url_life_s, _URL_LIFE_S) if asked.deliver != "inline" else 0,
+        inline=asked.deliver in {"inline", "both"},
+        signed_s=_or(rules.url_life_s, _URL_LIFE_S) if asked.deliver in {"location", "both"} else 0,
         format=asked.format,
         max_rows=_least(asked.max_rows, _or(rules.max_rows, _MOST_ROWS)),
         max_bytes=_least(asked.max_bytes, _or(rules.max_bytes, _MOST_BYTES)),
+        chunks=asked.deliver == "chunks",
     )
     work = job.work if archive is not None else _replace(job.work, archive_path=rules.path.rstrip("/"))
     return _replace(job, delivery=delivery, work=work), None

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import pydantic
 
-from mrs_relay.messages import operations, requests
+from mrs_relay.engine.model import decisions
+from mrs_relay.messages import operations, reasons, requests
 from mrs_relay.obs import paths
 
 PRESTO: Final = "Presto"
@@ -155,7 +156,7 @@ class Results(_Group):
     all tenants. Nothing is removed from it: let a life cycle of the bucket do so.
     """
 
-    deliver: Literal["inline", "location", "both"] | None = None
+    deliver: Literal["inline", "location", "both", "chunks"] | None = None
     """How rows of Presto come back to requests without `result`. Default none: only their path is named."""
 
     format: Literal["rows", "csv"] | None = None
@@ -192,6 +193,80 @@ class Results(_Group):
         return Results.model_validate(given)
 
 
+class Causes(_Group):
+    """
+    Which logs of failed jobs are read for their cause. A tenant's group names what differs from the group `causes`.
+
+    They are logs of batch jobs, SQL of Spark and Hive included; a failed job's log is read once, before `failed`.
+    """
+
+    path: Annotated[str, pydantic.Field(max_length=500)] | None = None
+    """
+    OBS folder, such as obs://lake/logs, below which clusters leave the logs of their jobs, and the only one that logs
+    are read from. Default none: no log is read, and events say that MRS has it.
+    """
+
+    files: Annotated[tuple[str, ...], pydantic.Field(min_length=1, max_length=4)] | None = None
+    """
+    Paths of a job's logs below `path`, with {cluster} and {job} for MRS's ids and {app} for YARN's;
+    {cluster}/{job}/stderr unless it is set. The first that shows a cause counts, else the first that exists.
+    """
+
+    within_s: Annotated[float, pydantic.Field(ge=1, le=300)] | None = None
+    """
+    Seconds that `failed` waits for the log, which is written after the end of the job; 30 unless it is set. Smaller
+    misses logs that come late; larger delays the events of jobs that leave none.
+    """
+
+    detail: Literal["none", "redacted", "full"] | None = None
+    """
+    What events show of the log: "none", the cause alone; "redacted", without the request's SQL, arguments and
+    properties; "full", with them. Passwords, tokens, keys and signatures are removed in any case. redacted unless it is
+    set. A job whose log is to be redacted keeps its work in memory and in the ledger while it runs.
+    """
+
+    max_detail: Annotated[int, pydantic.Field(ge=100, le=reasons.MAX_DETAIL)] | None = None
+    """Characters of the log in an event; 2,000 unless it is set."""
+
+    tail_bytes: Annotated[int, pydantic.Field(ge=1_024, le=262_144)] | None = None
+    """Bytes that are read of a log, from its end; 65,536 unless it is set."""
+
+    @pydantic.field_validator("path")
+    @classmethod
+    def _is_folder(cls, path: str | None) -> str | None:
+        return None if path is None else str(paths.folder(path))
+
+    @pydantic.field_validator("files")
+    @classmethod
+    def _are_paths(cls, files: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for file in files or ():
+            left = file.replace("{cluster}", "c").replace("{job}", "j").replace("{app}", "a")
+            if "{" in left or "}" in left:
+                raise ValueError(f"{file!r}: expected {{cluster}}, {{job}} and {{app}} as its only places")
+            if "{job}" not in file and "{app}" not in file:
+                raise ValueError(f"{file!r}: expected {{job}} or {{app}}, or all jobs would have one log")
+            paths.parse(f"obs://bucket/{left}")
+        return files
+
+    @property
+    def rules(self) -> decisions.LogRules | None:
+        """The rules that decisions follow; None: no log is read."""
+        if self.path is None:
+            return None
+        given: dict[str, Any] = {
+            "files": self.files,
+            "within_ms": None if self.within_s is None else round(self.within_s * 1000),
+            "shows": self.detail,
+            "max_detail": self.max_detail,
+            "tail_bytes": self.tail_bytes,
+        }
+        return decisions.LogRules(self.path, **{name: value for name, value in given.items() if value is not None})
+
+    def over(self, shared: Causes) -> Causes:
+        """Return a tenant's rules: its own, and what it leaves out as for all tenants."""
+        return Causes.model_validate({**shared.model_dump(exclude_none=True), **self.model_dump(exclude_none=True)})
+
+
 class TenantPolicy(_Group):
     """The groups of one tenant that say what it may do."""
 
@@ -206,6 +281,9 @@ class TenantPolicy(_Group):
 
     results: Results = Results()
     """What becomes of the rows of its SQL, where it differs from the group `results`; see the group."""
+
+    causes: Causes = Causes()
+    """Which logs of its failed jobs are read, where it differs from the group `causes`; see the group."""
 
     @pydantic.model_validator(mode="after")
     def _defaults_keep_the_limits(self) -> Self:
@@ -224,6 +302,8 @@ class Policy:
     Attributes:
         tenant: its name; "" where there are no tenants.
         results: what becomes of rows of SQL; without a path nothing is read.
+        causes: which logs of failed jobs are read; without a path none are.
+        has_chunks: there is a topic for rows in chunks.
         deployment: name of the deployment that serves it; "" if that has none of its own.
         filled: values for the fields that a request leaves out, by the requests' names: the defaults, the longest
             deadlines where there is no default, and how rows are delivered.
@@ -235,6 +315,8 @@ class Policy:
     defaults: Defaults = field(default_factory=Defaults)
     deployment: str = ""
     results: Results = field(default_factory=Results)
+    causes: Causes = field(default_factory=Causes)
+    has_chunks: bool = False
     filled: Mapping[str, Any] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from mrs_relay import errors
 from mrs_relay.common import faults
 from mrs_relay.engine.decide import internal_errors
-from mrs_relay.engine.intake import deliveries, job_factory, policy_check
+from mrs_relay.engine.intake import causes, deliveries, job_factory, policy_check
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.model import deployments, facts, job_records, jobs
 from mrs_relay.kafka import records
@@ -166,7 +166,7 @@ def _fact_of(message: envelope.Envelope, request: requests.Request, record: reco
         job, undeliverable = deliveries.settled(job, request, judged.policy)
         if judged.policy.tenant or judged.policy.deployment:
             job, barred = _owned(job, request, judged.policy)
-        barred = undeliverable or barred
+        barred = undeliverable or causes.rejection(job, judged.policy) or barred
         return key, facts.Requested(job_records.share(job), barred, record)
 
     # The rules do not apply to the reply of another partition, which is not a tenant's request.

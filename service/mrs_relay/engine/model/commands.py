@@ -1,7 +1,7 @@
 """
 Define all commands, and the command of each state.
 
-A command follows from a job's committed state and from nothing else. So a fresh decision and a restart give the same
+A command follows from a job as it was committed and from nothing else. So a fresh decision and a restart give the same
 command.
 """
 
@@ -23,6 +23,8 @@ class Command(enum.Enum):
     TRACK = "watch it until it ends"
     KILL = "ask MRS to stop it, and watch it until it ends"
     COLLECT = "read its rows"
+    COLLECT_LATE = "as RELEASE, and read the rows that its last event did not have"
+    READ_LOG = "read the end of its log"
     AWAIT_REQUEST = "wait for the request that a cancel speaks of"
     STOP_DUPLICATES = "ask MRS to stop further jobs with the token"
     RELEASE = "give back its slot and stop watching"
@@ -46,5 +48,13 @@ FOR_STATE: Final[dict[jobs.State, Command]] = {
 }
 """
 The command of each state, also after a restart. Only SUBMIT does harm when it is run twice: see `transitions.recover`.
-STOP_DUPLICATES is run beside it, in any state, while a job has duplicates.
+STOP_DUPLICATES is run beside it, in any state, while a job has duplicates. COLLECT_LATE takes the place of RELEASE for
+a job whose rows come late.
 """
+
+
+def of(job: jobs.Job) -> Command:
+    """Return the command that a job calls for: that of its state, or of the log or late rows that are read for it."""
+    if job.late_until_ms:
+        return Command.COLLECT_LATE
+    return Command.READ_LOG if jobs.is_ending(job) else FOR_STATE[job.state]

@@ -13,7 +13,7 @@ import msgspec
 
 from mrs_relay.engine.model import jobs, verdict
 from mrs_relay.kafka import records
-from mrs_relay.messages import digests, events
+from mrs_relay.messages import digests, events, reasons
 
 INTERNAL_ERROR: Final = "internal_error"
 """Reason code of failures of the relay itself."""
@@ -311,9 +311,37 @@ class WaitsNoted(msgspec.Struct, frozen=True):
 
 
 class ResultCollected(msgspec.Struct, frozen=True):
-    """The rows of a job that succeeded, or the reason why there are none."""
+    """
+    The rows of a job that succeeded, or the reason why there are none.
+
+    Attributes:
+        result: the rows or the reason.
+        may_follow: OBS has not given the rows out in time, and may do so later.
+    """
 
     result: events.Result
+    may_follow: bool = False
+
+
+class LogRead(msgspec.Struct, frozen=True):
+    """
+    The end of the log of a job that has ended badly, or the reason why it was not read.
+
+    Attributes:
+        attempt: whose log it is.
+        cause: what it shows clearly; None: nothing.
+        text: the piece of the log to show, without secrets, see `log_redaction.piece`; "" if it was not read.
+        from_start: that piece counts from its beginning, where the report of the cause is.
+        log: path of the log; "" if it was not read.
+        unavailable: why it was not read; "" if it was.
+    """
+
+    attempt: int
+    cause: reasons.Cause | None = None
+    text: str = ""
+    from_start: bool = False
+    log: str = ""
+    unavailable: str = ""
 
 
 class InternalFailure(msgspec.Struct, frozen=True):
@@ -360,6 +388,7 @@ Fact = (
     | JobLost
     | WaitsNoted
     | ResultCollected
+    | LogRead
     | InternalFailure
     | Expired
 )

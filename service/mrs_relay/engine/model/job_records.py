@@ -67,7 +67,17 @@ def encode_readable(job: jobs.Job, ledger: int = ledger_format.FORMAT) -> bytes:
 
 def decode(value: bytes) -> jobs.Job:
     """
-    Read a ledger record's value, of either format.
+    Read a ledger record's value, of either format, for a job that is to be kept.
+
+    Raises:
+        StateUnreadable: it is not a job of a format this version knows.
+    """
+    return share(read(value))
+
+
+def read(value: bytes) -> jobs.Job:
+    """
+    Read a ledger record's value, of either format, for a job that is not kept; see `share`.
 
     Raises:
         StateUnreadable: it is not a job of a format this version knows.
@@ -76,18 +86,19 @@ def decode(value: bytes) -> jobs.Job:
         job = _decode(value)
         if job.later or job.after:
             job = _placed.known_after(_named.known_later(job))
+        if job.late_until_ms and cold_jobs.has_head(value):  # an earlier version has written it, and has not read them
+            job = msgspec.structs.replace(job, late_until_ms=0)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise errors.StateUnreadable(
             f"a ledger record cannot be read: {error}; if a later version of the relay has written it, run that version"
         ) from error
-    return share(job)
+    return job
 
 
 def _decode(value: bytes) -> jobs.Job:
-    first = value[:1]
-    if first == _PLACES:
+    if value.startswith(_PLACES):
         return _placed.decode(value)
-    return _named.decode(value) if first == b"{" else _placed.decode(cold_jobs.without_head(value))
+    return _named.decode(value) if value.startswith(b"{") else _placed.decode(cold_jobs.without_head(value))
 
 
 def share(job: jobs.Job) -> jobs.Job:

@@ -56,7 +56,7 @@ class Retry(Record, frozen=True, gc=False):
     Attributes:
         attempts: submissions in all, the first included.
         backoff_s: wait before the second attempt, in seconds; doubles for each further one.
-        on: classes of reasons after which to try again.
+        on: classes of reasons and names of causes after which to try again.
     """
 
     attempts: int
@@ -75,6 +75,7 @@ class Delivery(Record, frozen=True, gc=False):
         format: of rows in the event.
         max_rows: in the event.
         max_bytes: of rows in the event.
+        chunks: all rows are written to the results topic.
     """
 
     folder: str
@@ -83,6 +84,43 @@ class Delivery(Record, frozen=True, gc=False):
     format: Literal["rows", "csv"] = "rows"
     max_rows: int = 0
     max_bytes: int = 0
+    chunks: bool = False
+
+
+class Ending(Record, frozen=True, gc=False):
+    """
+    The bad end of an attempt whose log is still being read.
+
+    Attributes:
+        attempt: its number; that of another attempt means nothing.
+        state: "failed" or "cancelled", the job's state after the reading, unless a further attempt follows.
+        reason: as far as MRS shows it.
+        logs: obs:// paths of the log; the first that exists is read.
+        until_ms: when the reading ends, epoch milliseconds.
+    """
+
+    attempt: int
+    state: Literal["failed", "cancelled"]
+    reason: Reason
+    logs: tuple[str, ...]
+    until_ms: int
+
+
+class Cause(Record, frozen=True, gc=False):
+    """
+    What the log of a job shows, as its last event had it.
+
+    Attributes:
+        name: one of `reasons.Cause`; "" if the log shows none clearly.
+        detail: the end of the log, redacted.
+        log: path of the log that was read; "" for none.
+        unavailable: why there is no detail.
+    """
+
+    name: str = ""
+    detail: str = ""
+    log: str = ""
+    unavailable: str = ""
 
 
 class Doubt(Record, frozen=True, gc=False):

@@ -20,6 +20,8 @@ Delivery = job_values.Delivery
 Reason = job_values.Reason
 Retry = job_values.Retry
 Doubt = job_values.Doubt
+Ending = job_values.Ending
+Cause = job_values.Cause
 Span = job_values.Span
 
 LedgerKey = job_names.LedgerKey
@@ -41,6 +43,8 @@ UNLIMITED_S: Final = 0
 
 class State(enum.StrEnum):
     """The states of a job. The values are written to the ledger: never rename one."""
+
+    __hash__ = str.__hash__  # an enum's own is a call of Python, and a state is looked up many times for each fact
 
     REJECTED = "rejected"
     CHOOSING = "choosing"
@@ -288,6 +292,10 @@ class Job(job_values.Record, frozen=True, gc=False):
         delivery: how its rows are delivered, where the request says so.
         later: fields by name that only a later version knows, as its record of format 1 holds them; see `later_fields`.
         after: fields by place, likewise, as its record of format 2 holds them.
+        ending: how the attempt ended whose log is being read, see `is_ending`. An earlier version follows the job on,
+            and reports its end without a cause.
+        cause: what the log shows, once the job has ended.
+        late_until_ms: until when rows are read that a success came without, epoch milliseconds; 0: they are not.
     """
 
     source: str
@@ -340,6 +348,9 @@ class Job(job_values.Record, frozen=True, gc=False):
     delivery: Delivery | None = None
     later: bytes = msgspec.field(default=b"", name="~later")
     after: bytes = msgspec.field(default=b"", name="~after")
+    ending: Ending | None = None
+    cause: Cause | None = None
+    late_until_ms: int = 0
 
     @property
     def ledger_key(self) -> LedgerKey:
@@ -352,6 +363,16 @@ class Job(job_values.Record, frozen=True, gc=False):
         if self.attempt == 0 or not self.name:
             return ""
         return job_names.mrs_name(self.name, self.source, self.id, self.attempt, self.tenant)
+
+
+def is_ending(job: Job) -> bool:
+    """Whether the present attempt has ended badly on MRS, and its log is being read."""
+    return job.ending is not None and job.ending.attempt == job.attempt and job.state in FOLLOWED
+
+
+def holds_slot(job: Job) -> bool:
+    """Whether the job occupies one of its cluster's slots."""
+    return TRAITS[job.state].holds_slot and not is_ending(job)
 
 
 def without_payload(job: Job) -> Job:

@@ -50,7 +50,11 @@ class Slots:
     def take(self, place: entries.Place, holder: entries.Holder) -> None:
         """Give a job a slot, unless the place needs none."""
         if place[1] in jobs.SUBMISSIONS:
-            self._holders.setdefault(_cluster_of(place), set()).add(holder)
+            cluster_id = _cluster_of(place)
+            holders = self._holders.get(cluster_id)
+            if holders is None:
+                holders = self._holders[cluster_id] = set()
+            holders.add(holder)
 
     def give_back(self, place: entries.Place, holder: entries.Holder) -> bool:
         """Take a job's slot back; returns whether it held one."""

@@ -100,14 +100,9 @@ class JobTracker:
         job_id = job.seen.job_id
         if job_id not in cluster.jobs:
             since_ms = max(0, job.intent_ms - _CLOCK_SKEW_MS)
-            cluster.jobs[job_id] = tracked_jobs.TrackedJob(
-                job_id,
-                key,
-                owner,
-                since_ms,
-                missing=tracked_jobs.resumed(job.missing),
-                unsettled=tracked_jobs.resumed(job.unsettled),
-            )
+            tracked = cluster.jobs[job_id] = tracked_jobs.TrackedJob(job_id, key, owner, since_ms)
+            tracked.missing = tracked_jobs.resumed(job.missing)
+            tracked.unsettled = tracked_jobs.resumed(job.unsettled)
 
     def unfollow(self, job: jobs.Job) -> None:
         """Stop following a job."""

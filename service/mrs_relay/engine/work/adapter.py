@@ -94,6 +94,7 @@ class Traits:
         ends_with_reply: the job ends with a reply that leaves nothing to follow.
         status_has_rows: its status contains its rows, or an error text, in the reply to its submission, too.
         names_operation: events name the operation.
+        leaves_log: a job that has ended leaves its driver's log, which may be read.
         lost_effect: the possible effect of a submission without a reply, for people.
         lost_advice: advice against lost replies, for people; "" for none.
     """
@@ -104,6 +105,7 @@ class Traits:
     ends_with_reply: bool = False
     status_has_rows: bool = False
     names_operation: bool = False
+    leaves_log: bool = False
     lost_effect: str = "MRS may have carried out the call"
     lost_advice: str = ""
 

@@ -26,7 +26,7 @@ class BatchV2(adapter.WorkAdapter):
     """Batch jobs and SQL scripts."""
 
     name = "batch_v2"
-    traits = adapter.Traits(is_listed=True)
+    traits = adapter.Traits(is_listed=True, leaves_log=True)
 
     def takes(self, request: requests.Work) -> bool:
         """Whether the request is a job for V2, or SQL for an engine that runs it as a job."""

@@ -27,6 +27,9 @@ _MAX_WORD: Final = 256
 _MAX_URL: Final = 2_048
 """Most characters of a value from MRS that goes into each of the job's events and ledger records."""
 
+_PAGE: Final = re.compile(r"https?://[^\s@/?#\\]+(?:[/?#][^\s\\]*)?")
+"""An address that a browser may open: text of a foreign service, which people click on."""
+
 _PER_CENT: Final = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 
 
@@ -38,7 +41,7 @@ def of_job(detail: job_models.JobDetail) -> jobs.MrsStatus:
         job_result=str(detail.job_result)[:_MAX_WORD],
         progress=min(100.0, max(0.0, detail.job_progress or 0.0)),
         app_id=_within_length(_MAX_WORD, detail.app_id),
-        tracking_url=_within_length(_MAX_URL, detail.tracking_url),
+        tracking_url=_address(detail.tracking_url),
         submitted_ms=_moment_ms(detail.submitted_ms),
         started_ms=_moment_ms(detail.started_ms),
         finished_ms=_moment_ms(detail.finished_ms),
@@ -85,6 +88,11 @@ def of_statement(reply: sql_models.SqlResult, inline_bytes: int) -> facts.Statem
 
     seen = jobs.MrsStatus(reply.id, job_state=reply.status[:_MAX_WORD])
     return facts.StatementObserved(seen, (reply.message or "")[: redaction.MAX_LENGTH + 1], result)
+
+
+def _address(url: str | None) -> str:
+    """Return the address of a page; "" for one that is too long, is of no page, or holds a login."""
+    return url if url is not None and len(url) <= _MAX_URL and _PAGE.fullmatch(url) else ""
 
 
 def _within_length(most: int, text: str | None) -> str:

@@ -93,7 +93,22 @@ def compressed(raw: bytes) -> bool:
     return any(_codec(batch) for batch in _split(raw))
 
 
-def readable(raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, left_bytes: int) -> Readable:
+def are_plain(raw: bytes) -> bool:
+    """Return whether all whole batches are of format v2, uncompressed and undamaged: the library reads these as is."""
+    found, count = memory_records.MemoryRecords(raw), 0
+    try:
+        while (batch := found.next_batch()) is not None:
+            if batch.magic != _V2 or batch.compression_type or not batch.validate_crc():
+                return False
+            count += 1
+    except Exception:  # noqa: BLE001 - `readable` says what is wrong
+        return False
+    return count > 0
+
+
+def readable(
+    raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, left_bytes: int, *, parses: bool = True
+) -> Readable:
     """
     Check and unpack batches up to the first unreadable one, or until no room is left.
 
@@ -102,6 +117,7 @@ def readable(raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, le
         aborted: producer id and first offset of each aborted transaction.
         most_bytes: bound of the unpacked bytes of one batch.
         left_bytes: bound of all bytes unpacked now; batches beyond it are fetched again.
+        parses: whether to parse the records, which may fail although a batch is whole.
     """
     parts: list[bytes] = []
     unpacked_bytes = 0
@@ -112,7 +128,7 @@ def readable(raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, le
             break  # NB: the library reads all batches in the format of the first one
         room_bytes = min(most_bytes, left_bytes - unpacked_bytes)
         try:
-            part = batch if hidden.hides(batch) else _unpacked(batch, room_bytes)
+            part = batch if hidden.hides(batch) else _unpacked(batch, room_bytes, parses=parses)
         except codecs.TooLarge as error:
             bad = _bad_batch(batch, error) if room_bytes == most_bytes else None
             return Readable(b"".join(parts), unpacked_bytes, bad)
@@ -168,7 +184,7 @@ def _codec(batch: bytes) -> int:
     return Head(*HEAD.unpack_from(batch)).attributes & _CODEC if len(batch) >= HEAD.size else 0
 
 
-def _unpacked(batch: bytes, most_bytes: int) -> bytes:
+def _unpacked(batch: bytes, most_bytes: int, *, parses: bool) -> bytes:
     """Check a batch and unpack it; raises an error that names its fault."""
     if (magic := batch[_MAGIC_AT]) > _V2:
         raise codecs.Unreadable(f"its format is {magic}: expected 0 to {_V2}")
@@ -187,7 +203,7 @@ def _unpacked(batch: bytes, most_bytes: int) -> bytes:
         head = functools.partial(_plain_head, batch)
         batch = codecs.unpack(codec, memoryview(batch)[HEAD.size :], most_bytes, head)
 
-    return _parsed(batch)
+    return _parsed(batch) if parses else batch
 
 
 def _plain_head(batch: bytes, size: int) -> bytes:

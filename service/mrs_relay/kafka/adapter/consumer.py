@@ -23,7 +23,7 @@ from aiokafka import errors as kafka_errors
 from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.kafka import broker, records
-from mrs_relay.kafka.adapter import assignor, failover, membership, reader, stand_in, topology, unpacking
+from mrs_relay.kafka.adapter import assignor, failover, fetches, membership, stand_in, topology, unpacking
 from mrs_relay.kafka.adapter import connection as connections
 
 _NOTE = "mrs-relay"
@@ -122,7 +122,7 @@ class KafkaGroupConsumer:
         except kafka_errors.KafkaError as error:
             self._raise_replaced()
             raise self._connection.down("read", error) from error
-        return {records.Position(*tp): [reader.record(fact) for fact in facts] for tp, facts in fetched.items()}
+        return {records.Position(*tp): [fetches.record(fact, fact) for fact in facts] for tp, facts in fetched.items()}
 
     def flow(self, position: records.Position, offset: int) -> None:
         """Let an assigned, parked partition be read, from `offset` on."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from mrs_relay.kafka import broker, records
 from mrs_relay.kafka.adapter import connection as connections
-from mrs_relay.kafka.adapter import unpacking
+from mrs_relay.kafka.adapter import fetches, unpacking
 
 _ASK_S = 10.0
 _STOP_S = 2.0
@@ -64,37 +63,22 @@ class KafkaLogReader:
         self._client.seek(self._tp, offset)
 
     def begin(self) -> None:
-        """Have the started consumer make our records."""
-        self._client._fetcher._records = _Fetched()  # noqa: SLF001 - see there
+        """Have the started consumer parse whole fetches, and check their records only if that fails."""
+        self._unpacker.parses = False
+        self._client._fetcher._records = fetches.Fetches(self._unpacker.parse)  # noqa: SLF001 - see there
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""
+        return [fetches.record(self._tp, fact) for fact in await self.read_stored(timeout_s)]
+
+    async def read_stored(self, timeout_s: float) -> Sequence[records.Stored]:
+        """Return the next records, as `read` does, with less work for each."""
         if (bad := self._unpacker.take_bad()) is not None:
             raise bad
         async with self._connection.asking(f"read {self._tp.topic}-{self._tp.partition}", timeout_s + _ASK_S):
             fetched = await self._client.getmany(self._tp, timeout_ms=int(timeout_s * 1000))
-        found: Sequence[records.Record] = fetched.get(self._tp, ())  # see `_Fetched`
+        found: Sequence[records.Stored] = fetched.get(self._tp, ())  # see `fetches.Fetches`
         return found
-
-
-class _Fetched(dict[TopicPartition, Any]):
-    """
-    What a consumer has fetched, with our records instead of the library's, which take as long to make as to read.
-
-    Source: aiokafka 0.14, consumer/fetcher.py (`Fetcher._records`, `PartitionRecords._consumer_record`).
-    """
-
-    def __setitem__(self, tp: TopicPartition, fetched: Any) -> None:  # noqa: ANN401 - the library ships no types
-        batches = getattr(fetched, "_partition_records", None)  # an error has none
-        if batches is not None:
-            batches._consumer_record = _made  # noqa: SLF001 - the same
-        super().__setitem__(tp, fetched)
-
-
-def _made(place: Any, fact: Any) -> records.Record:  # noqa: ANN401 - the same
-    """Convert the library's record; a null header value becomes an empty one."""
-    headers = tuple((name, content or b"") for name, content in fact.headers) if fact.headers else ()
-    return records.Record(place.topic, place.partition, fact.offset, fact.timestamp, fact.key, fact.value, headers)
 
 
 @asynccontextmanager
@@ -123,8 +107,3 @@ async def reading(
     finally:
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.debug("reader_stop_failed", error=repr(error))
-
-
-def record(fact: Any) -> records.Record:  # noqa: ANN401 - the same
-    """Convert a record that a consumer returned."""
-    return _made(fact, fact)

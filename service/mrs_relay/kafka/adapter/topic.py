@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from mrs_relay.kafka import broker, records
 from mrs_relay.kafka.adapter import connection as connections
-from mrs_relay.kafka.adapter import reader, unpacking
+from mrs_relay.kafka.adapter import fetches, unpacking
 
 _ASK_S = 10.0
 _STOP_S = 2.0
@@ -75,7 +75,7 @@ class KafkaTopicReader:
             fetched = await self._client.getmany(
                 *self._all, timeout_ms=int(timeout_s * 1000), max_records=_READ_RECORDS
             )
-        return [reader.record(fact) for facts in fetched.values() for fact in facts]
+        return [fetches.record(fact, fact) for facts in fetched.values() for fact in facts]
 
     async def position(self, partition: int) -> int:
         """Return the offset of the next record; beyond records that are not returned, such as transaction markers."""

@@ -11,6 +11,7 @@ Source: aiokafka 0.14, consumer/fetcher.py (`_proc_fetch_request`), protocol/fet
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -32,11 +33,16 @@ class Unpacker:
     Args:
         client: the consumer; made with `OPTIONS`.
         most_bytes: bound of the unpacked bytes of one batch, and of one fetch.
+
+    Attributes:
+        parses: whether the records within the batches are parsed, too; False: their reader calls `parse` for a fetch
+            that cannot be parsed, and reads it again.
     """
 
     def __init__(self, client: AIOKafkaConsumer, most_bytes: int) -> None:
         self._client = client
         self._most_bytes = most_bytes
+        self.parses = True
         self._send = client._client.send  # noqa: SLF001 - the library offers no place to look at what was fetched
         self._bad: dict[TopicPartition, tuple[int, batches.Bad]] = {}
         client._client.send = self._sent  # noqa: SLF001 - the same
@@ -56,6 +62,11 @@ class Unpacker:
             if self.position(tp) == at:
                 return broker.BatchUnreadable(records.Position(*tp), bad.first, bad.next_offset, bad.reason)
         return None
+
+    def parse(self) -> bool:
+        """Parse the records of all further fetches; returns whether those before were not parsed."""
+        began, self.parses = not self.parses, True
+        return began
 
     async def _sent(self, node_id: object, request: object, **options: object) -> Any:  # noqa: ANN401 - the library's
         response = await self._send(node_id, request, **options)
@@ -80,9 +91,13 @@ class Unpacker:
         response.topics = topics
 
     async def _read(self, raw: bytes, aborted: list[tuple[int, int]], left_bytes: int) -> batches.Readable:
-        if len(raw) <= _INLINE_BYTES and not batches.compressed(raw):
-            return batches.readable(raw, aborted, self._most_bytes, left_bytes)
-        return await asyncio.to_thread(batches.readable, raw, aborted, self._most_bytes, left_bytes)
+        is_small = len(raw) <= _INLINE_BYTES
+        if is_small and not self.parses and batches.are_plain(raw):
+            return batches.Readable(raw)
+        if is_small and not batches.compressed(raw):
+            return batches.readable(raw, aborted, self._most_bytes, left_bytes, parses=self.parses)
+        check = functools.partial(batches.readable, parses=self.parses)
+        return await asyncio.to_thread(check, raw, aborted, self._most_bytes, left_bytes)
 
     def _note(self, tp: TopicPartition, at: int, bad: batches.Bad) -> None:
         if self.position(tp) == at:  # else the partition was sought to another offset, or revoked, meanwhile

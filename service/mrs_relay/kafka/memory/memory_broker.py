@@ -108,7 +108,7 @@ class MemoryBroker:
             self.create_topic(topics.status, 1, {"cleanup.policy": "compact,delete"})
         single = {topics.control, topics.audit}
         several = topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.lineage
-        for name in (*several, topics.control, topics.audit):
+        for name in (*several, topics.results, topics.control, topics.audit):
             if name is not None and name not in self._topics:
                 count = 1 if name in single else partitions
                 self.create_topic(name, count, {"cleanup.policy": "compact"} if name in compacted else {})

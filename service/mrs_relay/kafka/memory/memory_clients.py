@@ -182,6 +182,10 @@ class Reader:
             read, self._offset = self._broker.log(self._position).read(self._offset, self._limit)
         return read
 
+    async def read_stored(self, timeout_s: float) -> Sequence[records.Stored]:
+        """Return the next records, as `read` does."""
+        return await self.read(timeout_s)
+
     def seek(self, offset: int) -> None:
         """Read on from an offset, or from the first record behind it."""
         self._offset = offset

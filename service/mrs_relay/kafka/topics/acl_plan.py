@@ -78,7 +78,7 @@ def acls(kafka: settings.KafkaSettings, role: Role) -> tuple[Acl, ...]:
         case "producer":
             return (Acl("topic", kafka.topics.requests, ("Write",), "send requests"),)
         case "subscriber":
-            return (Acl("topic", kafka.topics.events, ("Read",), "read events"),)
+            return _subscriber(kafka)
         case "lineage":
             return _lineage(kafka)
 
@@ -113,6 +113,8 @@ def _relay(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
         rules.append(Acl("topic", topics.latest, ("Write", known), "keep the latest state of each request"))
     if topics.lineage is not None:
         rules.append(Acl("topic", topics.lineage, ("Write", known), "write OpenLineage run events"))
+    if topics.results is not None:
+        rules.append(Acl("topic", topics.results, ("Write", known), "write rows in chunks"))
     if topics.status is not None:
         rules.append(Acl("topic", topics.status, ("Write", known), "publish queues, slots and budgets"))
 
@@ -121,6 +123,13 @@ def _relay(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
         prefix, ours = transactional_prefix(kafka), "write state, events and offset together"
         rules.append(Acl("transactional-id", prefix, ("Write", "Describe"), ours, prefixed=True))
     return tuple(rules)
+
+
+def _subscriber(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
+    rules = (Acl("topic", kafka.topics.events, ("Read",), "read events"),)
+    if kafka.topics.results is None:
+        return rules
+    return (*rules, Acl("topic", kafka.topics.results, ("Read",), "read rows in chunks"))
 
 
 def _lineage(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:

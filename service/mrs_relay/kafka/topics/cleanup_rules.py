@@ -71,6 +71,14 @@ _CLEANUP_POLICIES: Final = (
         name=" (kafka.topics.lineage)",
     ),
     _CleanupPolicy(
+        lambda topics: topics.results,
+        "delete",
+        "warning",
+        "results_compacted",
+        "it must not be compact: it would keep the last chunk of each key alone",
+        name=" (kafka.topics.results)",
+    ),
+    _CleanupPolicy(
         lambda topics: topics.events,
         "delete",
         "warning",

@@ -19,6 +19,7 @@ from mrs_relay.kafka.topics import size_rules, topic_facts, topic_rules
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+_RESULT_DAYS = 1
 _DEFAULT_MESSAGE_BYTES = 1_048_588  # Kafka's own default of message.max.bytes
 _REPLICAS_FOR_MIN_ISR = 3
 
@@ -79,9 +80,9 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """Return our topics; those of latest states, lineage and status if configured."""
+    """Return our topics; those of latest states, lineage, results and status if configured."""
     topics = kafka.topics
-    optional = [name for name in (topics.latest, topics.lineage, topics.status) if name is not None]
+    optional = [name for name in (topics.latest, topics.lineage, topics.results, topics.status) if name is not None]
     always = topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.control, topics.audit
     return *always, *optional
 
@@ -122,6 +123,8 @@ def plan(
     letter_configs = safe | {"max.message.bytes": str(input_bytes + size_rules.ENVELOPE_BYTES)}
     latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, compacted)]
     lineage = [] if topics.lineage is None else [(topics.lineage, kafka.partitions, safe)]
+    days = safe | {"retention.ms": str(_RESULT_DAYS * _DAY_MS)}
+    results = [] if topics.results is None else [(topics.results, kafka.partitions, days)]
     # What a replica that was killed has left behind is deleted by age: live ones write their records again and again.
     lately = safe | {"cleanup.policy": "compact,delete", "retention.ms": str(_DAY_MS), "segment.ms": str(_HOUR_MS)}
     status = [] if topics.status is None else [(topics.status, 1, lately)]
@@ -132,6 +135,7 @@ def plan(
         (topics.dead_letters, 1, letter_configs),
         *latest,
         *lineage,
+        *results,
         (topics.control, 1, compacted),
         (topics.audit, 1, safe | {"retention.ms": str(round(kafka.audit_days * _DAY_MS))}),
         *status,

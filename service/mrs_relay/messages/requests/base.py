@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 
 from mrs_relay.common import clock
+from mrs_relay.messages import reasons
 
 Api = Literal["v2", "v1.1"]
 """The job API of MRS: V2, or V1.1 for clusters that are too old for V2."""
@@ -166,8 +167,12 @@ class RetryPolicy(Model):
         NEAR,
     ] = 30.0
     on: Annotated[
-        list[Literal["job_failed", "job_killed", "refused"]],
-        pydantic.Field(min_length=1, description="Classes of reasons after which to try again."),
+        list[Literal["job_failed", "job_killed", "refused", reasons.Cause]],
+        pydantic.Field(
+            min_length=1,
+            description="Classes of reasons, or causes that the job's log shows, after which to try again. Causes need "
+            "a relay that reads logs (`causes.path`).",
+        ),
     ] = ["job_failed"]
 
 

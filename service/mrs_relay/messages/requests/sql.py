@@ -29,10 +29,10 @@ class Delivery(base.Model):
     """
 
     deliver: Annotated[
-        Literal["inline", "location", "both"],
+        Literal["inline", "location", "both", "chunks"],
         pydantic.Field(
-            description="In the event; as an address that reads them without keys for a while; or both. The path in "
-            "OBS is named in any case."
+            description="In the event; as an address that reads them without keys for a while; or both; or all of them "
+            "in chunks on the results topic, whatever the limits of an event. The path in OBS is named in any case."
         ),
     ] = "inline"
     format: Annotated[

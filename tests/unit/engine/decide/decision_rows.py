@@ -18,6 +18,7 @@ SEEN = ("waiting", *RUNS, "unsettled", *ENDS, "another job")
 STATEMENT = ("statement queued", "statement running", "statement finished", "statement failed")
 LOST = ("vanished", "missing")
 LATER = (*LOST, "collected", "expired")
+LOG = ("log read", "log not read")
 SAME = ("request, same record", "invalid, same record")
 
 
@@ -303,6 +304,47 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         nothing("statement queued", "statement running", "collected", "expired"),
+    ],
+    # MRS has shown the end: nothing changes it but the log, or the end of the wait for it.
+    "running, its log is read": [
+        known("running", "running"),
+        wished("running", "running", ("running", (), None)),
+        each(LOG, end("failed")),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LATER),
+    ],
+    "running, its log is read, it was killed": [
+        known("running", "running"),
+        wished("running", "running", ("running", (), None)),
+        each(LOG, end("cancelled")),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LATER),
+    ],
+    "running, its log is read, for a retry after a cause": [
+        known("running", "running"),
+        wished("running", "running", ("running", (), None)),
+        {"log read": RETRY, "log not read": end("failed")},
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LATER),
+    ],
+    "running, its log is read, to be cancelled": [
+        known("running", "running"),
+        stopped("running", "running"),
+        each(LOG, end("failed")),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LATER),
+    ],
+    "submitted, its log is read": [
+        known("submitted", "submitted"),
+        wished("submitted", "submitted", ("submitted", (), None)),
+        each(LOG, end("failed")),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LATER),
+    ],
+    # An earlier version has kept what it does not know of the attempt before.
+    "running, a log of an earlier attempt": [
+        known("running", "running"),
+        wished("running", "running", KILL),
+        {"progressed": PROGRESS, "application known": PROGRESS},
+        SEEN_ENDS,
+        {"vanished": UNKNOWN, "missing": ("running", (), None)},
+        nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
+        nothing(*STATEMENT, "collected", "expired", *LOG),
     ],
     "collecting, to be cancelled": [
         known("collecting", "running"),

@@ -147,7 +147,7 @@ _NOTICES: dict[str, decision_rows.Row] = {
     name: (state, (f"{'running' if state in {'collecting', 'cancelling'} else state}*",), None)
     for name in TABLE
     for state in [name.replace(" by a message", "").partition(",")[0]]
-    if state in _KEPT and name != "running, the last attempt"
+    if state in _KEPT and name not in {"running, the last attempt", "running, a log of an earlier attempt"}
 }
 """A second job is reported if the first one of the same attempt is known; else it is not known which one to keep."""
 _AGAIN = ("queued, to be sent again", "queued, looked up in vain")
@@ -166,11 +166,16 @@ def _fails(name: str, parts: list[dict[str, decision_rows.Row | None]]) -> decis
     if name.startswith("submitting"):
         return next(part["in doubt"] for part in parts if "in doubt" in part)
     job = samples.JOBS[name]
+    if job is not None and job.ending is not None and job.attempt == job.ending.attempt:
+        return decision_rows.end(job.ending.state)
     was_sent = name.startswith("queued") and job is not None and (job.intent_ms or job.doubt is not None)
     return decision_rows.UNKNOWN if was_sent else _FAILS.get(name.partition(",")[0])
 
 
 for _name, _parts in TABLE.items():
+    _parts.append(decision_rows.nothing("log of another attempt"))
+    if not any("log read" in _part for _part in _parts):
+        _parts.append(decision_rows.nothing(*decision_rows.LOG))
     _parts.append({"the relay fails": _fails(_name, _parts)})
     if _name != "submitted, with a duplicate":
         _parts.append(decision_rows.nothing("duplicates stopped"))

@@ -64,12 +64,12 @@ def test_events_are_numbered_on_and_carry_the_request(name: str) -> None:
 def test_command_is_what_the_new_state_calls_for(name: str) -> None:
     """A command follows from the committed state alone, so a restart takes up what a fresh decision asked for."""
     job = samples.JOBS[name]
-    before = commands.FOR_STATE[job.state] if job else None
+    before = commands.of(job) if job else None
     for fact in samples.FACTS.values():
         decision = transitions.decide(job, fact, samples.NOW_MS, samples.RULES)
         if decision is None or decision.job is None:
             continue
-        owed = commands.FOR_STATE[decision.job.state]
+        owed = commands.of(decision.job)
         assert decision.command in ({owed} if owed is not before else {owed, None})
 
 

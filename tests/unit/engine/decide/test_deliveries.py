@@ -6,8 +6,10 @@ import msgspec
 import pytest
 from tests.unit.engine import samples
 
+from mrs_relay.common import clock
 from mrs_relay.engine.decide import transitions
-from mrs_relay.engine.model import commands, facts, jobs
+from mrs_relay.engine.model import cold_jobs, commands, facts, job_records, jobs
+from mrs_relay.kafka import ledger_format
 from mrs_relay.messages import events
 
 DELIVERY = jobs.Delivery("obs://lake/results/a/", max_rows=10, max_bytes=1000)
@@ -89,3 +91,86 @@ def test_rows_come_once() -> None:
     assert [event.data.state for event in ended.events] == ["succeeded"]
     assert ended.job is not None
     assert transitions.decide(ended.job, rows, samples.NOW_MS, samples.RULES) is None
+
+
+def reading(late_ms: int = 3_600_000, may_follow: bool = True) -> tuple[jobs.Job, events.EventBody]:
+    """The job and its last event, when OBS has not answered in time."""
+    began = samples.decide(job(), finished()).job
+    silent = facts.ResultCollected(events.Result(location=LOCATION, unavailable="no answer"), may_follow=may_follow)
+    decision = transitions.decide(
+        began, silent, samples.NOW_MS, msgspec.structs.replace(samples.RULES, late_rows_ms=late_ms)
+    )
+    assert decision is not None
+    assert decision.job is not None
+    wanted = commands.Command.COLLECT_LATE if decision.job.late_until_ms else commands.Command.RELEASE
+    assert decision.command is wanted
+    return decision.job, samples.only_event(decision)
+
+
+ROWS = facts.ResultCollected(events.Result(statements=[events.StatementResult(rows=[["1"]], row_count=1)]))
+
+
+def test_rows_that_obs_has_not_given_out_in_time_come_in_an_event_of_their_own() -> None:
+    """The success says until when; the event that follows has the next number and no new state, and comes once."""
+    late, first = reading()
+    assert first.result is not None
+    assert (first.state, first.repeated, first.result.unavailable) == ("succeeded", False, "no answer")
+    assert first.result.late_until == clock.rfc3339(samples.NOW_MS + 3_600_000)
+    assert (late.state, late.late_until_ms) == (jobs.State.SUCCEEDED, samples.NOW_MS + 3_600_000)
+    assert transitions.recover(late) is commands.Command.COLLECT_LATE
+
+    decision = samples.decide(late, ROWS)
+    [event] = decision.events
+    assert (event.late_rows, event.data.state, event.data.repeated) == (True, "succeeded", True)
+    assert (event.data.sequence, event.data.result) == (first.sequence + 1, ROWS.result)
+    assert decision.command is commands.Command.RELEASE
+    assert decision.job is not None
+    assert (decision.job.late_until_ms, decision.job.traceparent, decision.job.sender) == (0, None, None)
+    assert transitions.decide(decision.job, ROWS, samples.NOW_MS, samples.RULES) is None
+
+
+def test_rows_are_not_late_for_ever_and_not_where_obs_has_refused_them() -> None:
+    """Without the setting, or after an answer that is final, the success is the last word."""
+    for job, event in (reading(late_ms=0), reading(may_follow=False)):
+        assert job.late_until_ms == 0
+        assert event.result is not None
+        assert (event.result.late_until, event.result.unavailable) == (None, "no answer")
+    assert reading(late_ms=10**12)[0].late_until_ms == samples.NOW_MS + samples.RULES.remember_ms
+
+
+def test_request_with_late_rows_stays_in_memory_and_answers_as_ever() -> None:
+    """A repetition says that rows may come; a cancel changes nothing; memory must hold the ledger's record."""
+    late, first = reading()
+    cold = msgspec.structs.replace(late, late_until_ms=0)
+    assert not cold_jobs.is_cold(late)
+    assert cold_jobs.is_cold(cold)
+    for ledger in (ledger_format.NAMED, ledger_format.PLACED):
+        assert cold_jobs.due_ms(job_records.encode(late, ledger), 10**13, 0, lambda _: True) is None
+        assert cold_jobs.due_ms(job_records.encode(cold, ledger), 10**13, 0, lambda _: True) == cold.expires_ms
+
+    again = samples.decide(late, samples.FACTS["cancel"])
+    data = samples.only_event(again)
+    assert data.result is not None
+    assert (data.state, data.repeated, data.result.late_until) == (
+        "succeeded",
+        True,
+        first.result and first.result.late_until,
+    )
+    assert again.job is not None
+    assert samples.only_event(samples.decide(again.job, ROWS)).sequence == first.sequence + 2
+
+
+def test_rows_that_an_earlier_version_has_given_up_do_not_come() -> None:
+    """It has let the job leave memory: nothing would read its rows."""
+    late, _ = reading()
+    value = cold_jobs.head(late) + job_records.encode(late)
+    assert job_records.decode(value) == msgspec.structs.replace(late, late_until_ms=0)
+
+
+def test_relay_that_fails_on_late_rows_says_so() -> None:
+    """An error of its own ends the wait with the event that was announced."""
+    late, first = reading()
+    data = samples.only_event(samples.decide(late, facts.InternalFailure("KeyError")))
+    assert data.result is not None
+    assert (data.sequence, data.repeated, data.result.location) == (first.sequence + 1, True, LOCATION)
+    assert "KeyError" in (data.result.unavailable or "")

@@ -35,6 +35,7 @@ _RETRIES = (
     None,
     jobs.Retry(3, 0.0, ("job_failed", "job_killed", "refused")),
     jobs.Retry(2, 30.0, ("job_failed",)),
+    jobs.Retry(3, 30.0, ("preempted",)),
 )
 _DEADLINES_S = (0.0, 1.0, 5e6)
 _WISHES = frozenset({"cancel", "cancel by another", "cancel, passed", "due"})
@@ -68,6 +69,7 @@ _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
         "statement finished",
         "cluster starts",
         "looked again, found two",
+        "log read",
     ),
     _S.RUNNING: (
         "cancel",
@@ -80,6 +82,8 @@ _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
         "cluster is there",
         "cluster failed",
         "duplicates stopped",
+        "log read",
+        "log not read",
     ),
     _S.CANCELLING: ("succeeded", "failed", "killed", "vanished", "statement failed", "statement finished"),
     _S.COLLECTING: ("cancel", "collected"),
@@ -93,8 +97,15 @@ class _Life:
     """One key's life: facts go in, everything that must hold is checked after each."""
 
     def __init__(
-        self, work: jobs.Work, retry: jobs.Retry | None = None, deadline_s: float = 0.0, *, wished: bool = True
+        self,
+        work: jobs.Work,
+        retry: jobs.Retry | None = None,
+        deadline_s: float = 0.0,
+        rules: decisions.DecisionConfig = samples.RULES,
+        *,
+        wished: bool = True,
     ) -> None:
+        self.rules = rules
         self.work = work
         self.wished = wished
         retry = None if isinstance(work, jobs.Call) else retry  # as requests of calls and clusters have none
@@ -128,6 +139,12 @@ class _Life:
         if isinstance(fact, facts.JobObserved):
             progress = data.draw(st.floats(0, 100))
             return facts.JobObserved(msgspec.structs.replace(fact.seen, progress=progress))
+        return self.fitted(fact)
+
+    def fitted(self, fact: facts.Fact) -> facts.Fact:
+        """Return a fact about a log as one of the present attempt."""
+        if isinstance(fact, facts.LogRead) and self.job is not None:
+            return msgspec.structs.replace(fact, attempt=self.job.attempt)
         return fact
 
     def _renewed(self, fact: facts.Requested | facts.InvalidRequest) -> facts.Fact:
@@ -141,8 +158,8 @@ class _Life:
     def happen(self, fact: facts.Fact) -> None:
         """Decide, twice; compare; check; continue with what comes out of the ledger."""
         before = self.job
-        decision = transitions.decide(before, fact, self.now_ms, samples.RULES)
-        assert decision == transitions.decide(before, fact, self.now_ms, samples.RULES)
+        decision = transitions.decide(before, fact, self.now_ms, self.rules)
+        assert decision == transitions.decide(before, fact, self.now_ms, self.rules)
         if decision is None:
             return
         ours = tuple(event for event in decision.events if event.data.request.source == "/billing")
@@ -189,6 +206,7 @@ class _Life:
                 and before is not None
                 and before.state is _S.CANCELLING
             )
+            confirmed |= isinstance(fact, facts.LogRead | facts.InternalFailure) and _was_killed(before)
             nothing = not self.may_hide and (not self.on_mrs or self._is_without_effect(fact))
             assert confirmed or isinstance(fact, facts.ResolveRequested) or nothing
 
@@ -271,9 +289,10 @@ class _Life:
         before_mrs = after.state in {_S.QUEUED, _S.SUBMITTING, _S.IN_DOUBT}
         on_mrs = after.state in {_S.SUBMITTED, _S.RUNNING, _S.CANCELLING, _S.COLLECTING}
         assert (after.work is not None) >= before_mrs
-        assert (after.work is None or isinstance(after.work, jobs.TargetState)) >= (on_mrs and after.retry is None)
+        is_dropped = on_mrs and after.retry is None and self.rules.logs is None
+        assert (after.work is None or isinstance(after.work, jobs.TargetState)) >= is_dropped
         assert (after.seen is not None) >= on_mrs
-        if after.stop is not None:
+        if after.stop is not None and not jobs.is_ending(after):
             assert after.state not in {_S.QUEUED, _S.SUBMITTED, _S.RUNNING}
 
     def _check_submission(self, fact: facts.Fact, decision: decisions.Decision) -> None:
@@ -299,11 +318,16 @@ class _Life:
             self.names.add(job.mrs_name)
 
 
+def _was_killed(before: jobs.Job | None) -> bool:
+    return before is not None and before.ending is not None and before.ending.state == "cancelled"
+
+
 _lives = st.builds(
     _Life,
     st.sampled_from(_WORKS),
     st.sampled_from(_RETRIES),
     st.sampled_from(_DEADLINES_S),
+    st.sampled_from([samples.RULES, samples.LOG_RULES]),
     wished=st.sampled_from([True, False, False]),
 )
 
@@ -328,7 +352,7 @@ def test_recovery_after_every_sequence_is_sane(data: st.DataObject, life: _Life,
             continue
         owed = transitions.recover(life.job)
         if isinstance(owed, commands.Command):
-            assert owed is commands.FOR_STATE[life.job.state]
+            assert owed is commands.of(life.job)
             assert owed is not commands.Command.SUBMIT
         else:
             life.happen(owed)
@@ -340,9 +364,21 @@ def test_job_can_always_end(data: st.DataObject, life: _Life) -> None:
     """From wherever it is, facts exist that bring a job to its last event."""
     for _ in range(data.draw(st.integers(0, 15))):
         life.happen(life.draw(data))
-    way = ["request", "chosen", "turn", "not found", "turn", "taken", "found", "vanished", "collected", "settled"]
+    way = [
+        "log read",
+        "request",
+        "chosen",
+        "turn",
+        "not found",
+        "turn",
+        "taken",
+        "found",
+        "vanished",
+        "collected",
+        "settled",
+    ]
     for name in way:
-        fact = samples.FACTS[name]
+        fact = life.fitted(samples.FACTS[name])
         life.order += 1
         request = facts.Requested(samples.request(life.work, order=life.order))
         life.happen(request if name == "request" else fact)

@@ -36,7 +36,7 @@ def test_restart_takes_up_what_is_owed(name: str) -> None:
     job = samples.job(name)
     owed = transitions.recover(job_records.decode(job_records.encode(job)))
     if job.state is not jobs.State.SUBMITTING:
-        assert owed is commands.FOR_STATE[job.state]
+        assert owed is commands.of(job)
         return
     assert isinstance(owed, facts.SubmissionInDoubt)
     after = samples.decide(job, owed).job

@@ -20,9 +20,7 @@ _ENDED = {"succeeded", "failed", "cancelled", "cancelled while in doubt", "cance
 def _due_ms(job: jobs.Job, now_ms: int = _LATER_MS, **changes: Any) -> int | None:
     job = msgspec.structs.replace(job, **changes)
     values = [job_records.encode(job, one) for one in (ledger_format.NAMED, ledger_format.PLACED)]
-    by_name, by_place = (
-        cold_jobs.due_ms(value, now_ms, _RECENT_MS, lambda name: name in {"", "known"}) for value in values
-    )
+    by_name, by_place = cold_jobs.due_ms(values, now_ms, _RECENT_MS, lambda name: name in {"", "known"})
     assert by_name == by_place
     return by_place
 
@@ -52,7 +50,7 @@ def test_what_is_still_to_be_done_for_an_ended_job_keeps_it_in_memory() -> None:
 )
 def test_what_cannot_be_read_is_not_cold(value: bytes) -> None:
     """It is left to those who read the whole record, and refuse it with the reason."""
-    assert cold_jobs.due_ms(value, _LATER_MS, _RECENT_MS, lambda _name: True) is None
+    assert cold_jobs.due_ms([value, None], _LATER_MS, _RECENT_MS, lambda _name: True) == [None, None]
 
 
 def test_texts_of_a_request_do_not_make_its_record_cold() -> None:

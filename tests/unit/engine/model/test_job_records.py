@@ -84,6 +84,9 @@ def test_record_by_places_is_pinned() -> None:
         None,
         b"",
         b"",
+        None,
+        None,
+        0,
     ]
     assert places == begin + middle + end
 

@@ -35,6 +35,7 @@ _reasons = st.builds(
     mrs_request_id=st.none() | _TEXT,
     retryable=st.booleans(),
 )
+_LISTS = st.lists(_TEXT, max_size=2).map(tuple)
 _senders = st.builds(envelope.Sender, _TEXT, st.none() | _TEXT)
 _WORKS_BY_NAME = jobs.Call(
     "CreateCluster", body={"wide": 2**70, "many": [1.5, None]}, target=jobs.TargetState("created")
@@ -83,6 +84,7 @@ _jobs = st.builds(
     asked_sender=st.none() | _senders,
     kind=st.sampled_from(["", "echo"]),
     delivery=st.none() | st.builds(jobs.Delivery, _TEXT, st.booleans(), _COUNT, st.sampled_from(["rows", "csv"])),
+    late_until_ms=_COUNT,
     came_from=st.integers(-1, 10**9),
     duplicates=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),
@@ -91,7 +93,9 @@ _jobs = st.builds(
     missing=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
     unsettled=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
     later=st.sampled_from([b"", b'"next":{"a":[1,null]},"nextest":1.50']),
-    after=st.sampled_from([b"", msgspec.msgpack.encode([50, {"a": [1, None]}, 1.5])]),
+    after=st.sampled_from([b"", msgspec.msgpack.encode([len(jobs.Job.__struct_fields__), {"a": 1}, 1.5])]),
+    ending=st.none() | st.builds(jobs.Ending, _COUNT, st.sampled_from(["failed"]), _reasons, _LISTS, _COUNT),
+    cause=st.none() | st.builds(jobs.Cause, _TEXT, _TEXT, _TEXT, _TEXT),
 )
 
 

@@ -16,9 +16,10 @@ from aiokafka.consumer import fetcher
 from aiokafka.protocol import fetch
 from aiokafka.structs import TopicPartition
 from tests.support import batches as built
+from tests.support import raw_records
 
 from mrs_relay.kafka import broker, records
-from mrs_relay.kafka.adapter import batches, unpacking
+from mrs_relay.kafka.adapter import batches, fetches, unpacking
 
 _MOST = 1 << 20
 _BOMB = built.batch(2, [b"\0" * (2 << 20)], codec="zstd")
@@ -26,14 +27,22 @@ _BOMB = built.batch(2, [b"\0" * (2 << 20)], codec="zstd")
 
 @asynccontextmanager
 async def _consumer(
-    logs: Mapping[int, bytes], monkeypatch: pytest.MonkeyPatch, version: Any = fetch.FetchResponse_v11
+    logs: Mapping[int, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    version: Any = fetch.FetchResponse_v11,
+    *,
+    whole: bool = False,
 ) -> AsyncIterator[tuple[aiokafka.AIOKafkaConsumer, unpacking.Unpacker, list[int]]]:
-    """The library's consumer with its fetcher, and in place of brokers the bytes of each partition's batches."""
+    """
+    The library's consumer with its fetcher, and in place of brokers the bytes of each partition's batches.
+
+    With `whole` fetches are parsed at once, as for a restore.
+    """
     client = aiokafka.AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset="none", **unpacking.OPTIONS)
-    fetches: list[int] = []
+    asked_for: list[int] = []
 
     async def answer(_node_id: object, request: fetch.FetchRequest, **_options: object) -> Any:
-        fetches.append(1)
+        asked_for.append(1)
         await asyncio.sleep(0)
         parts = []
         for _, asked in request.topics:
@@ -53,11 +62,14 @@ async def _consumer(
     )
     client._coordinator = types.SimpleNamespace(check_errors=lambda: None)
     unpacker = unpacking.Unpacker(client, _MOST)
+    if whole:
+        unpacker.parses = False
+        client._fetcher._records = fetches.Fetches(unpacker.parse)
     client._subscription.assign_from_user([TopicPartition("t", number) for number in logs])
     for number in logs:
         client.seek(TopicPartition("t", number), 0)
     try:
-        yield client, unpacker, fetches
+        yield client, unpacker, asked_for
     finally:
         await client._fetcher.close()
         await client._client.close()
@@ -87,12 +99,15 @@ async def _read(client: aiokafka.AIOKafkaConsumer, rounds: int = 20) -> dict[int
 @pytest.mark.parametrize(
     "version", [fetch.FetchResponse_v11, fetch.FetchResponse_v4, fetch.FetchResponse_v0], ids=["11", "4", "0"]
 )
-async def test_batches_of_all_compressions_reach_the_consumer(version: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+async def test_batches_of_all_compressions_reach_the_consumer(
+    version: Any, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever the version of the broker's answers."""
     log = b"".join(
         built.batch(2 * number, [b"a" * 900, b"b"], codec=codec) for number, codec in enumerate(sorted(built.CODECS))
     )
-    async with _consumer({0: log}, monkeypatch, version) as (client, unpacker, _):
+    async with _consumer({0: log}, monkeypatch, version, whole=whole) as (client, unpacker, _):
         assert await _read(client, 5) == {0: list(range(10))}
         assert unpacker.take_bad() is None
         assert unpacker.position(TopicPartition("t", 0)) == 10
@@ -101,10 +116,16 @@ async def test_batches_of_all_compressions_reach_the_consumer(version: Any, monk
 
 @pytest.mark.parametrize(
     "bad",
-    [_BOMB, built.damaged(built.batch(2, [b"x"])), built.changed(_BOMB, attributes=6)],
-    ids=["bomb", "damaged", "unknown"],
+    [
+        _BOMB,
+        built.damaged(built.batch(2, [b"x"])),
+        built.changed(_BOMB, attributes=6),
+        built.changed(built.batch(2, [b"x"]), body=b"\xff"),
+    ],
+    ids=["bomb", "damaged", "unknown", "broken within"],
 )
-async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+async def test_bad_batch_stops_its_partition_alone(bad: bytes, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Every record before it and of the other partitions comes once; it is reported once, and not fetched over and over.
 
@@ -112,7 +133,7 @@ async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pyte
     """
     before, behind = built.batch(0, [b"a", b"b"]), built.batch(3, [b"d"])
     logs = {number: before + (bad if number == 1 else built.batch(2, [b"c"])) + behind for number in range(3)}
-    async with _consumer(logs, monkeypatch) as (client, unpacker, fetches):
+    async with _consumer(logs, monkeypatch, whole=whole) as (client, unpacker, asked_for):
         assert await _read(client) == {0: [0, 1, 2, 3], 1: [0, 1], 2: [0, 1, 2, 3]}
         reported = unpacker.take_bad()
         assert reported is not None
@@ -120,11 +141,58 @@ async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pyte
         assert "the batch at offset 2 of t-1 cannot be read: it" in str(reported)
         assert unpacker.take_bad() is None
         assert client.paused() == {TopicPartition("t", 1)}
-        count = len(fetches)
+        count = len(asked_for)
         client.seek(TopicPartition("t", 1), 3)
         client.resume(TopicPartition("t", 1))
         assert await _read(client) == {1: [3]}
         assert count < 50
+
+
+async def test_whole_fetch_has_the_records_that_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of aborted transactions, nor markers, nor what stands before the position within a batch."""
+    parts = [
+        built.batch(0, [b"a", b"b", b"c"]),
+        built.batch(3, [b"gone"], producer_id=7),
+        built.batch(4, [b"d"], producer_id=8),
+        built.marker(5, 7, commit=False),
+        built.marker(6, 8, commit=True),
+        built.batch(7, [None], headers=[[("h", b"1"), ("null", None)]], producer_id=7),
+        built.marker(8, 7, commit=True),
+    ]
+    async with _consumer({0: b"".join(parts)}, monkeypatch, whole=True) as (client, unpacker, _):
+        send = client._client.send
+
+        async def aborted(*args: Any, **options: Any) -> Any:
+            response = await send(*args, **options)
+            response.topics = [
+                (topic, [(*some[:5], [(7, 3)], *some[6:]) for some in found]) for topic, found in response.topics
+            ]
+            return response
+
+        monkeypatch.setattr(client._client, "send", aborted)
+        client.seek(TopicPartition("t", 0), 1)
+        found = []
+        for _ in range(5):
+            for some in (await client.getmany(timeout_ms=20)).values():
+                found += some
+        assert [(one.offset, one.key, one.value, tuple(one.headers)) for one in found] == [
+            (1, b"k", b"b", ()),
+            (2, b"k", b"c", ()),
+            (4, b"k", b"d", ()),
+            (7, b"k", None, (("h", b"1"), ("null", b""))),
+        ]
+        assert unpacker.position(TopicPartition("t", 0)) == 9
+
+
+async def test_names_of_headers_that_are_no_text_are_rewritten_in_a_whole_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fetch is read again, and checked; what stands before comes once."""
+    odd = built.batch(1, [b"b"], headers=[[(raw_records.Name(b"\xff"), b"1")]])
+    log = built.batch(0, [b"a"]) + odd + built.batch(2, [b"c"])
+    async with _consumer({0: log}, monkeypatch, whole=True) as (client, unpacker, _):
+        assert await _read(client, 5) == {0: [0, 1, 2]}
+        assert unpacker.take_bad() is None
 
 
 async def test_bad_batch_of_a_partition_that_went_elsewhere_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,309 @@
+"""The steps of `mrs-relay ledger import`: check file, settings and topics, then fill one partition after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mrs_relay import errors, tenants
+from mrs_relay.cli import audit, connect, options
+from mrs_relay.common import clock
+from mrs_relay.engine.model import imported, job_records, jobs
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import records, topic_io
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.ledger_files import filling, last_values, ledger_file
+
+ENDED: Final = frozenset(state.value for state, trait in jobs.TRAITS.items() if trait.last)
+
+_BATCH: Final = 500
+_BATCH_BYTES: Final = 512 * 1024
+_PLACES: Final = ("earliest", "latest", "exported")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options of an import; `only` is the tenant that it is limited to."""
+
+    path: Path
+    start: str
+    reason: str
+    is_final: bool
+    merge: bool
+    dry_run: bool
+    only: str | None
+
+
+@dataclass(slots=True)
+class Filled:
+    """
+    What one partition got.
+
+    Attributes:
+        position: the input partition.
+        next_offset: where relays read on.
+        added: number of requests that the ledger did not have.
+        kept: number of requests of the file that it had.
+        in_doubt: requests that waited, and are looked for on MRS before they are submitted.
+        choosing: requests that were choosing their cluster.
+    """
+
+    position: records.Position
+    next_offset: int
+    added: int = 0
+    kept: int = 0
+    in_doubt: int = 0
+    choosing: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """Return the row for programs."""
+        counts = {name: getattr(self, name) for name in ("next_offset", "added", "kept", "in_doubt", "choosing")}
+        return {"requests": self.position.topic, "partition": self.position.partition, **counts}
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """An import that has been checked: the file's id, its targets by tenant and partition, and the settings."""
+
+    wanted: Wanted
+    file_id: str
+    kafka: Mapping[str, kafka_settings.KafkaSettings]
+    targets: Mapping[tuple[str, int], filling.Target]
+    now_ms: int
+
+
+async def run_import(found: Sequence[tenants.ResolvedTenant], wanted: Wanted) -> list[Filled]:
+    """
+    Import a file into the ledgers of tenants.
+
+    Raises:
+        SettingsError: file, settings and topics do not fit; nothing was changed.
+        FileUnreadable: the file is damaged; nothing was changed.
+        Fenced, StreamDown: a part was imported; relays refuse it, and another import of the file continues.
+    """
+    checked = await _check(found, wanted)
+    for (tenant, _), target in checked.targets.items():
+        with last_values.LastValues() as has:
+            await filling.Filling(connect.broker(checked.kafka[tenant]), checked.kafka[tenant], target, has).look()
+    if not wanted.dry_run:
+        for one in found:
+            what = {"file": checked.file_id, "topic": one.kafka.topics.ledger}
+            decided = audit.data("ledger.import", wanted.reason, what, **({"tenant": one.name} if one.name else {}))
+            await audit.note(one.kafka, (one.kafka.topics.requests, decided))
+    return await _fill(checked)
+
+
+async def partitions(found: Sequence[tenants.ResolvedTenant]) -> Mapping[str, int]:
+    """
+    Return the number of partitions of each tenant's requests.
+
+    Raises:
+        SettingsError: a topic is missing, or a ledger has another number than its requests. StreamDown.
+    """
+    async with connect.broker(found[0].kafka).admin() as admin:
+        counts = await admin.partition_counts()
+    numbers = {}
+    for one in found:
+        names = one.kafka.topics.requests, one.kafka.topics.ledger
+        if missing := [name for name in names if name not in counts]:
+            raise errors.SettingsError(f"Kafka has no topic {', '.join(missing)}; `mrs-relay topics create` makes them")
+        requests, ledger = (counts[name] for name in names)
+        if requests != ledger:
+            raise errors.SettingsError(
+                f"{names[0]} has {requests} partitions and {names[1]} has {ledger}: expected the same number"
+            )
+        numbers[one.name] = requests
+    return numbers
+
+
+def require_same_partitions(header: ledger_file.Header, counts: Mapping[str, int], only: str | None) -> None:
+    """
+    Compare the ledgers of a file with those of the settings.
+
+    Raises:
+        SettingsError: a tenant is missing on either side, or has another number of partitions.
+    """
+    ledgers = {one.tenant: one for one in header.ledgers}
+    if only is not None:
+        ledgers = {name: one for name, one in ledgers.items() if name == only}
+    for name in counts.keys() ^ ledgers.keys():
+        where = "file" if name in ledgers else "settings"
+        whose = f"tenant {name!r}" if name else "the deployment without tenants"
+        raise errors.SettingsError(
+            f"{whose} is in the {where} alone: expected those of the file ({', '.join(map(repr, sorted(ledgers)))}); "
+            "--tenant NAME limits both to one"
+        )
+    for name, one in ledgers.items():
+        if one.partitions != counts[name]:
+            raise errors.SettingsError(
+                f"{one.requests} had {one.partitions} partitions and the topic of the settings has {counts[name]}: a "
+                f"request is remembered in the partition of its Kafka key. Delete the topics and make them with "
+                f"`mrs-relay topics create --partitions {one.partitions}`"
+            )
+
+
+async def _check(found: Sequence[tenants.ResolvedTenant], wanted: Wanted) -> _Import:
+    """Read the whole file, compare it with settings and topics, and find out where relays are to read on."""
+    header = ledger_file.header(wanted.path)
+    heads: dict[tuple[str, int], ledger_file.Partition] = {}
+    unreadable = 0
+    for head, content in ledger_file.partitions(wanted.path):
+        heads[head.tenant, head.partition] = head
+        unreadable += sum(isinstance(one, ledger_file.Value) and not _is_readable(one.value) for one in content)
+    if unreadable:
+        raise ledger_file.FileUnreadable(
+            f"{wanted.path} has {unreadable} values that this version does not read: import it with the version that "
+            f"made it ({header.made_by}) or a later one"
+        )
+
+    app_id = found[0].kafka.app_id
+    if header.app_id != app_id:
+        raise errors.SettingsError(
+            f"the file is of the deployment kafka.app_id={header.app_id}, and the settings say {app_id}: the names of "
+            f"its jobs on MRS contain that name. Expected kafka.app_id={header.app_id}"
+        )
+    require_same_partitions(header, await partitions(found), wanted.only)
+
+    targets: dict[tuple[str, int], filling.Target] = {}
+    for one in found:
+        places = await _starts(one, wanted.start, heads)
+        for number, (offset, topic_id) in sorted(places.items()):
+            position, ledger_format = (
+                records.Position(one.kafka.topics.requests, number),
+                heads[one.name, number].format,
+            )
+            targets[one.name, number] = filling.Target(
+                position, header.id, offset, topic_id, ledger_format, merge=wanted.merge
+            )
+    kafka = {one.name: one.kafka for one in found}
+    return _Import(wanted, header.id, kafka, targets, clock.SystemClock().now_ms())
+
+
+def _is_readable(value: bytes) -> bool:
+    try:
+        job_records.decode(value)
+    except errors.StateUnreadable:
+        return False
+    return True
+
+
+async def _starts(
+    one: tenants.ResolvedTenant, start: str, heads: Mapping[tuple[str, int], ledger_file.Partition]
+) -> dict[int, tuple[int, str | None]]:
+    """Return for each partition where relays begin to read, and the id of the topic."""
+    broker, topic = connect.broker(one.kafka), one.kafka.topics.requests
+    bounds = await topic_io.bounds_of(broker, topic)
+    if start == "exported":
+        return {number: (_exported(heads[one.name, number], bound), bound.topic_id) for number, bound in bounds.items()}
+    if start in _PLACES:
+        return {
+            number: (bound.first if start == "earliest" else bound.end, bound.topic_id)
+            for number, bound in bounds.items()
+        }
+
+    since_ms = options.moment_ms(start, "--start", f"{', '.join(_PLACES)}, ")
+    async with topic_io.reading(broker, topic) as (reader, _):
+        since = await reader.offsets_since(since_ms)
+    return {number: (since.get(number, bound.end), bound.topic_id) for number, bound in bounds.items()}
+
+
+def _exported(head: ledger_file.Partition, bounds: brokers.Bounds) -> int:
+    offset = head.next_offset
+    if offset is None or not bounds.first <= offset <= bounds.end:
+        raise errors.SettingsError(
+            f"--start exported: the file continues partition {head.partition} at offset {offset}, and the topic has "
+            f"{bounds.first} to {bounds.end}: its offsets are not those of the old one. Expected earliest, latest or a "
+            "time"
+        )
+    return offset
+
+
+async def _fill(checked: _Import) -> list[Filled]:
+    """Read the file once more and fill the partitions in its order; a dry run only counts."""
+    done: list[Filled] = []
+    for head, content in ledger_file.partitions(checked.wanted.path):
+        target = checked.targets.get((head.tenant, head.partition))
+        if target is None:
+            continue
+        kafka = checked.kafka[head.tenant]
+        with last_values.LastValues() as has:
+            partition = filling.Filling(connect.broker(kafka), kafka, target, has)
+            try:
+                await (partition.look() if checked.wanted.dry_run else partition.open())
+                filled = Filled(target.position, target.next_offset)
+                if partition.is_filled:
+                    filled.kept = head.values
+                else:
+                    rule = _Rule(checked, kafka.ledger_format, _old_offset(checked.wanted, head, target))
+                    unsent = await _add(partition, content, filled, rule)
+                    if not checked.wanted.dry_run:
+                        await partition.finish(unsent)
+                if partition.kept_offset is not None:
+                    filled.next_offset = partition.kept_offset
+                done.append(filled)
+            finally:
+                await partition.close()
+    return done
+
+
+def _old_offset(wanted: Wanted, head: ledger_file.Partition, target: filling.Target) -> int | None:
+    """Return the offset before which all jobs of a partition arrived in another topic; None: it was the same one."""
+    is_same = wanted.start == "exported" or (head.topic_id is not None and head.topic_id == target.topic_id)
+    return None if is_same else head.next_offset or 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """
+    What becomes of a value on its way.
+
+    Attributes:
+        checked: the import.
+        ledger_format: of those that change.
+        old_offset: the next one of the old topic; None: the new topic has the same offsets.
+    """
+
+    checked: _Import
+    ledger_format: int
+    old_offset: int | None
+
+    def changed(self, value: bytes, filled: Filled) -> bytes:
+        """Return the value as the ledger gets it, and count what was done."""
+        job = job_records.decode(value)
+        filled.choosing += job.state is jobs.State.CHOOSING
+        changed = job if self.old_offset is None else imported.from_other_topic(job, self.old_offset)
+        if not self.checked.wanted.is_final:
+            doubtful = imported.perhaps_sent(changed, self.checked.now_ms)
+            filled.in_doubt += doubtful is not changed
+            changed = doubtful
+        return value if changed is job else job_records.encode(changed, self.ledger_format)
+
+
+async def _add(
+    partition: filling.Filling, content: Iterable[ledger_file.Value | ledger_file.Unsent], filled: Filled, rule: _Rule
+) -> list[records.Outgoing]:
+    """Add the values of a partition in batches; returns its unsent records."""
+    unsent: list[records.Outgoing] = []
+    batch: list[records.Change] = []
+    batch_bytes = 0
+    for one in content:
+        if isinstance(one, ledger_file.Unsent):
+            unsent.append(records.Outgoing(one.topic, one.key, one.value, one.headers, one.partition))
+        elif partition.has(one.key):
+            filled.kept += 1
+        else:
+            batch.append(records.Change(one.key, rule.changed(one.value, filled)))
+            batch_bytes += len(one.key) + len(one.value)
+            filled.added += 1
+        if len(batch) >= _BATCH or batch_bytes >= _BATCH_BYTES:
+            await _write(partition, batch, rule.checked.wanted)
+            batch, batch_bytes = [], 0
+    await _write(partition, batch, rule.checked.wanted)
+    return unsent
+
+
+async def _write(partition: filling.Filling, batch: Sequence[records.Change], wanted: Wanted) -> None:
+    if not wanted.dry_run:
+        await partition.add(batch)

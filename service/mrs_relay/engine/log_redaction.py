@@ -1,0 +1,105 @@
+"""
+Cut the end of a log to what an event may show: without secrets, and without the request's own values. Pure.
+
+A log is written by programs that know nothing of events' readers. So passwords, tokens, keys and signatures are removed
+wherever they stand beside a name that says so, or look like a key of the cloud, besides all that `redaction` removes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mrs_relay.engine import redaction
+
+_NAMES: Final = r"password|passwd|pwd|secret|token|credential|(?:private|access|secret|api)[_.-]?key"
+
+_RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"), "…"),
+    # a header: its whole line
+    (
+        re.compile(
+            r"(?i)((?:proxy-)?authorization|x-auth-token|cookie)([\"']?[ \t]{0,4}[:=][ \t]{0,4})[^\r\n]{1,4000}"
+        ),
+        r"\1\2…",
+    ),
+    (re.compile(r"(?i)\b(bearer|basic) [A-Za-z0-9+/=._~-]{8,4000}"), r"\1 …"),
+    # name=value, name: "value"
+    (
+        re.compile(
+            rf"(?i)((?:{_NAMES})[\w.-]{{0,60}}[\"']?[ \t]{{0,4}}(?:=>|[=:])[ \t]{{0,4}})"
+            r"(?:\"[^\"\r\n]{0,4000}\"?|'[^'\r\n]{0,4000}'?|[^\s,;&\"']{1,4000})"
+        ),
+        r"\1…",
+    ),
+    # scheme://user:password@host, and what signs an address
+    (re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{1,15}://)[^\s/@:]{1,200}:[^\s/@]{1,400}@"), r"\1…@"),
+    (
+        re.compile(
+            r"(?i)([?&](?:x-amz-|x-obs-)?(?:signature|credential|security-token|accesskeyid|awsaccesskeyid|sig)=)[^&\s\"']{1,4000}"
+        ),
+        r"\1…",
+    ),
+    # an access key id, and a secret access key, of the cloud
+    (re.compile(r"\b[A-Z0-9]{20}\b"), "…"),
+    (re.compile(r"\b[A-Za-z0-9]{40}\b"), "…"),
+)
+
+_OPTION: Final = re.compile(rf"(?i)(?:{_NAMES})[\w.-]{{0,30}}[ \t]{{1,4}}(?=[^\s-])(\S{{1,4000}})")
+"""The end of an option's name, and its value, as in `--db-password value`."""
+
+_OF_OPTIONS: Final = "-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_MAX_OPTION: Final = 60
+
+_TWICE: Final = 2
+
+
+def piece(text: str, at: int, most: int) -> tuple[str, bool]:
+    """
+    Return the part of a log's end that is worth showing, and whether it counts from its beginning.
+
+    It is twice as long as what is shown, since a value that was cut off would not be recognised.
+
+    Args:
+        text: the end of the log, of whole lines.
+        at: where the report begins that must be part of it; -1: the end alone matters.
+        most: characters to show.
+    """
+    room = min(_TWICE * most, redaction.MAX_LENGTH)
+    text = text.rstrip()
+    if 0 <= at < len(text) - most:
+        return text[at : at + room], True
+    if len(text) <= room:
+        return text, False
+    end = text[len(text) - room :]
+    return end.partition("\n")[2] or end, False
+
+
+def detail(text: str, most: int, asked: redaction.Asked | None, *, from_start: bool) -> str:
+    """
+    Return what an event shows of such a piece, whose secrets have been removed.
+
+    Args:
+        text: the piece.
+        most: characters.
+        asked: the request's values, which are removed; None: nothing is.
+        from_start: the beginning is kept rather than the end.
+    """
+    shown = text if asked is None else redaction.redact(text, asked)
+    shown = shown.strip()
+    if len(shown) <= most:
+        return shown
+    return shown[: most - 1] + redaction.ELLIPSIS if from_start else redaction.ELLIPSIS + shown[1 - most :]
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without passwords, tokens, keys and signatures."""
+    for pattern, instead in _RULES:
+        text = pattern.sub(instead, text)
+    return _OPTION.sub(_without_value, text)
+
+
+def _without_value(found: re.Match[str]) -> str:
+    before = found.string[max(0, found.start() - _MAX_OPTION) : found.start()]
+    is_option = before[len(before.rstrip(_OF_OPTIONS)) :].startswith("-")
+    return found[0].removesuffix(found[1]) + redaction.ELLIPSIS if is_option else found[0]

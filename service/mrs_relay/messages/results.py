@@ -1,0 +1,99 @@
+"""Define what events say of a job's result: rows, where they are, or why there are none. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pydantic
+
+
+class Model(pydantic.BaseModel):
+    """Base of the models of events, as their readers take them."""
+
+    model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Column(Model):
+    """A column of rows that are lists."""
+
+    name: str
+    type: Annotated[
+        str | None, pydantic.Field(description="In the engine's words; absent where it is not known, as for presto.")
+    ] = None
+
+
+class StatementResult(Model):
+    """The rows of one statement, in the order of the statements."""
+
+    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark) or lists of text (presto).")]
+    row_count: Annotated[int, pydantic.Field(ge=0, description="Rows that MRS returned, also those cut off here.")]
+    columns: Annotated[
+        list[Column], pydantic.Field(description="Of rows that are lists, as far as they are known.")
+    ] = pydantic.Field(default_factory=list)
+    csv: Annotated[
+        str | None,
+        pydantic.Field(description="The rows as MRS wrote them, names of columns first, where the request asks so."),
+    ] = None
+
+
+class ChunkedRows(Model):
+    """
+    Rows that are on the results topic, in chunks: the text as MRS wrote it, cut behind rows.
+
+    Each record has the request's key, its id in `ce_subject` and `ce_requestsource`, `ce_attempt`, its number in
+    `ce_sequence`, and the digest of its value in `ce_digest`. One with a number that was read before is a repetition.
+    """
+
+    topic: str
+    partition: Annotated[int | None, pydantic.Field(ge=0, description="Where they are, as far as Kafka said it.")] = (
+        None
+    )
+    first_offset: Annotated[int | None, pydantic.Field(ge=0, description="Of the first one.")] = None
+    end_offset: Annotated[
+        int | None, pydantic.Field(ge=0, description="Behind the last one; others may lie in between.")
+    ] = None
+    count: Annotated[int, pydantic.Field(ge=0, description="Of the chunks.")]
+    row_count: Annotated[int, pydantic.Field(ge=0, description="Of the rows, without that of the columns' names.")]
+    size_bytes: Annotated[int, pydantic.Field(ge=0, description="Of all values together.")]
+    digest: Annotated[str, pydantic.Field(description="Of all values together, sha-256: and hexadecimal digits.")]
+    header: Annotated[bool, pydantic.Field(description="The first row holds the names of the columns.")] = False
+
+
+class Result(Model):
+    """The result of the job, as far as MRS gives it out."""
+
+    statements: list[StatementResult] = pydantic.Field(default_factory=list)
+    truncated: Annotated[bool, pydantic.Field(description="Rows were left out because of the inline cap.")] = False
+    location: Annotated[
+        str | None,
+        pydantic.Field(description="Path of what was written: a Presto SELECT's rows, or a V1.1 job's output."),
+    ] = None
+    url: Annotated[
+        str | None,
+        pydantic.Field(description="Reads what lies at `location` without keys, for everyone who has it, for a while."),
+    ] = None
+    url_expires_at: Annotated[str | None, pydantic.Field(description="Until when `url` works at most (RFC 3339).")] = (
+        None
+    )
+    log_location: Annotated[
+        str | None, pydantic.Field(description="Path of a V1.1 job's log, where it was given one.")
+    ] = None
+    unavailable: Annotated[str | None, pydantic.Field(description="Why there are no rows although it succeeded.")] = (
+        None
+    )
+    chunks: Annotated[
+        ChunkedRows | None, pydantic.Field(description="Where the rows are, if the request wants them in chunks.")
+    ] = None
+    late_until: Annotated[
+        str | None,
+        pydantic.Field(
+            description="Until when the rows may still come (RFC 3339). The event mrs.sql.result brings them, or says "
+            "that they have not come."
+        ),
+    ] = None
+    reply: Annotated[
+        dict[str, Any] | None,
+        pydantic.Field(
+            description="MRS's reply to a call, in the API's own names; arguments, SQL text and secrets are left out."
+        ),
+    ] = None

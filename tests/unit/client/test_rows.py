@@ -1,0 +1,151 @@
+"""Rows as the client hands them out: from an event, and put together from chunks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from mrs_relay import client as relay_client
+from mrs_relay.client import rows
+from mrs_relay.kafka import settings
+from mrs_relay.kafka.memory import memory_broker, memory_topic_io
+from mrs_relay.messages import chunks, events
+
+pytestmark = pytest.mark.looptime
+
+TOPIC = "mrs.results"
+TEXT = [b'id,name\n1,"a ""b"""\n', '2,"two\nlines"\n3,ü\n'.encode(), b"4,last"]
+ROWS = [["1", 'a "b"'], ["2", "two\nlines"], ["3", "ü"], ["4", "last"]]
+
+
+def data(result: dict[str, Any] | None, attempt: int = 1) -> events.EventData:
+    """The end of a request."""
+    ref = {"id": "r", "source": "/s"}
+    shown = {"request": ref, "state": "succeeded", "sequence": 3, "attempt": attempt, "result": result}
+    return events.EventData.model_validate(shown)
+
+
+def named(values: Sequence[bytes], **more: Any) -> dict[str, Any]:
+    """What the event says of chunks."""
+    whole = chunks.named(hashlib.sha256(b"".join(values)))
+    return {
+        "chunks": {
+            "topic": TOPIC,
+            "count": len(values),
+            "row_count": 4,
+            "size_bytes": 1,
+            "digest": whole,
+            "header": True,
+            **more,
+        }
+    }
+
+
+class Topic:
+    """The results topic, with chunks on it."""
+
+    def __init__(self) -> None:
+        kafka = settings.KafkaSettings(topics=settings.Topics(results=TOPIC))
+        self.broker = memory_broker.MemoryBroker(kafka)
+        self.broker.create_topics(2)
+
+    def put(self, number: int, value: bytes, *, request_id: str = "r", attempt: int = 1, says: bytes = b"") -> int:
+        """Write one chunk; `says`: the value that its digest is of, if that is another."""
+        origin = chunks.Origin(b"k", "/s", request_id, attempt, "/relay")
+        return self.broker.put(TOPIC, 0, b"k", value, chunks.headers(origin, number, chunks.digest(says or value), 0))
+
+    def fetch(self, wanted: events.EventData) -> AsyncIterator[bytes]:
+        """As the client's handle does."""
+        return rows.fetched(memory_topic_io.MemoryTopicClient(self.broker), wanted)
+
+    async def rows(self, wanted: events.EventData) -> list[rows.Row]:
+        """All rows of a result."""
+        return [row async for row in rows.of(wanted, self.fetch)]
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+async def test_rows_are_put_together_whatever_lies_between_their_chunks(step: int) -> None:
+    """Chunks that were written again, those of others and of other attempts, and records that are none."""
+    topic, text = Topic(), b"".join(TEXT)
+    values = [text[at : at + step] for at in range(0, len(text), step)]
+    topic.put(1, b"x", request_id="other")
+    topic.broker.put(TOPIC, 0, b"k", b"no chunk")
+    topic.put(1, b"former attempt")
+    for number, value in enumerate(values[:2], 1):
+        topic.put(number, value, attempt=2)
+    for number, value in enumerate(values, 1):
+        topic.put(number, value, attempt=2)
+    assert await topic.rows(data(named(values), attempt=2)) == ROWS
+
+
+async def test_only_the_named_place_is_read() -> None:
+    """Rows of an attempt may lie there twice; what lies before and after is passed over."""
+    topic = Topic()
+    topic.put(1, b"damaged", says=b"other")
+    first, *_ = [topic.put(number, value) for number, value in enumerate(TEXT, 1)]
+    topic.put(2, b"damaged", says=b"other")
+    place = {"partition": 0, "first_offset": first, "end_offset": first + 3}
+    assert await topic.rows(data(named(TEXT, **place))) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("numbers", "says"),
+    [((1, 3), "chunk 2 of 3"), ((2, 3), "chunk 1 of 3"), ((1, 2), "chunk 3 of 3"), ((), "chunk 1 of 3")],
+)
+async def test_chunks_that_are_missing_are_an_error(numbers: Sequence[int], says: str) -> None:
+    """Never a result with a hole."""
+    topic = Topic()
+    for number in numbers:
+        topic.put(number, TEXT[number - 1])
+    with pytest.raises(relay_client.RowsMissing, match=says):
+        await topic.rows(data(named(TEXT)))
+
+
+async def test_chunks_with_another_content_are_an_error() -> None:
+    """One that is damaged, and ones that are whole and not those of the event."""
+    damaged, other = Topic(), Topic()
+    for number, value in enumerate(TEXT, 1):
+        damaged.put(number, value, says=b"" if number != 2 else b"x")
+        other.put(number, value if number != 2 else b"5,x\n")
+    with pytest.raises(relay_client.RowsMissing, match="is damaged"):
+        await damaged.rows(data(named(TEXT)))
+    with pytest.raises(relay_client.RowsMissing, match="another digest"):
+        await other.rows(data(named(TEXT)))
+
+
+async def test_rows_of_an_event_come_the_same_way() -> None:
+    """Lists, objects, or text; without all rows, or with none, the reason is an error."""
+    shown = {"columns": [{"name": "id"}, {"name": "name"}], "row_count": 4}
+    topic = Topic()
+    text = b"".join(TEXT).decode()
+    for statement in ({"rows": ROWS, **shown}, {"rows": [], "csv": text, **shown}):
+        assert await topic.rows(data({"statements": [statement]})) == ROWS
+    assert await topic.rows(data({"statements": [{"rows": [{"n": 1}], "row_count": 1}]})) == [{"n": 1}]
+    assert await topic.rows(data(None)) == []
+    for result in ({"unavailable": "OBS is away"}, {"truncated": True}):
+        with pytest.raises(relay_client.RowsMissing):
+            await topic.rows(data(result))
+
+
+async def test_rows_become_arrow_and_pandas() -> None:
+    """All columns are text; from chunks and from an event alike, also without rows."""
+    pytest.importorskip("pyarrow")
+    topic = Topic()
+    for number, value in enumerate(TEXT, 1):
+        topic.put(number, value)
+    shown = {"columns": [{"name": "id"}, {"name": "name"}], "row_count": 4}
+    for result in (named(TEXT), {"statements": [{"rows": ROWS, **shown}]}):
+        table = await rows.as_arrow(data(result), topic.fetch)
+        assert table.column_names == ["id", "name"]
+        assert [list(row.values()) for row in table.to_pylist()] == ROWS
+        assert {str(kind) for kind in table.schema.types} == {"string"}
+    bare = await rows.as_arrow(data(named(TEXT, header=False)), topic.fetch)
+    assert (bare.column_names, bare.num_rows) == (["column_1", "column_2"], 5)
+    objects = {"statements": [{"rows": [{"n": 1}, {"n": 2}], "row_count": 2}]}
+    assert (await rows.as_arrow(data(objects), topic.fetch)).to_pylist() == [{"n": 1}, {"n": 2}]
+    assert (await rows.as_arrow(data(named([])), topic.fetch)).num_rows == 0
+    pytest.importorskip("pandas")
+    assert list((await rows.as_arrow(data(named(TEXT)), topic.fetch)).to_pandas()["id"]) == ["1", "2", "3", "4"]
