@@ -134,13 +134,6 @@ async def _call(verb: str, url: str, body: object = None) -> tuple[int, str]:
         return reply.status, await reply.text()
 
 
-_SQL: Final = {"cluster": "0cb31ee8-0000-4000-8000-000000000001", "engine": "spark", "statement": "select 1"}
-
-
-async def _sent(url: str, request_id: str) -> tuple[int, str]:
-    return await _call("POST", f"{url}/v1/requests", {"id": request_id, "type": "mrs.sql.submit", "data": _SQL})
-
-
 async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
     ends_s = time.monotonic() + waiting.LIMIT_S
     while not await condition():
