@@ -75,6 +75,11 @@ class Objects:
         assert head.size == found.size
         return b"".join([piece async for piece in found.chunks()])[span[0] : span[1]]
 
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """The end of an object."""
+        found = await self.open(place, keys)
+        return b"".join([piece async for piece in found.chunks()])[-most_bytes:], found.size
+
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """An address that says what it is for."""
         assert keys.access

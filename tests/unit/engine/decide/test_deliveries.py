@@ -145,8 +145,8 @@ def test_request_with_late_rows_stays_in_memory_and_answers_as_ever() -> None:
     assert not cold_jobs.is_cold(late)
     assert cold_jobs.is_cold(cold)
     for ledger in (ledger_format.NAMED, ledger_format.PLACED):
-        assert cold_jobs.due_ms(job_records.encode(late, ledger), 10**13, 0, lambda _: True) is None
-        assert cold_jobs.due_ms(job_records.encode(cold, ledger), 10**13, 0, lambda _: True) == cold.expires_ms
+        values = [job_records.encode(late, ledger), job_records.encode(cold, ledger)]
+        assert cold_jobs.due_ms(values, 10**13, 0, lambda _: True) == [None, cold.expires_ms]
 
     again = samples.decide(late, samples.FACTS["cancel"])
     data = samples.only_event(again)
