@@ -363,12 +363,11 @@ def _context(
     reader: control_reader.ControlReader,
 ) -> contexts.TenantContext:
     engine, topics, target = settings.engine, one.kafka.topics, _lineage(one)
+    spark_parent = target.namespace if target is not None and target.rules.spark_parent else None
     return contexts.TenantContext(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
-        config=engine.decisions(
-            target.namespace if target is not None and target.rules.spark_parent else None, one.policy.causes.rules
-        ),
+        config=engine.decisions(spark_parent, one.policy.causes.rules, one.policy.results.kept_s),
         topics=contexts.Topics(
             topics.requests,
             topics.events,

@@ -249,6 +249,43 @@ async def test_body_of_a_refusal_is_not_shown(status: int) -> None:
     assert not any(word in str(failed.value) for word in ("AK1", "t0k"))
 
 
+async def test_folder_is_listed_by_whole_steps_and_over_many_pages(tmp_path: Path) -> None:
+    """What lies below it, also more than a reply holds; not what begins alike, and not too much."""
+    folder = paths.folder("obs://lake/results/f")
+    names = [f"results/f/part-{number:05}" for number in range(1100)]
+    async with serving(tmp_path) as live:
+        for name in [*names, "results/f/_temporary/0/ü é.json", "results/fx/foreign", "results/f.csv", "other"]:
+            put(tmp_path, b"12345", paths.Place("lake", name))
+        found = await opened(live).list_objects(folder)
+        assert [one.key for one in found] == sorted([*names, "results/f/_temporary/0/ü é.json"])
+        assert {one.size for one in found} == {5}
+        put(tmp_path, b"54321 ", paths.Place("lake", names[0]))
+        again = await opened(live).list_objects(folder)
+        assert {one.key for one, other in zip(found, again, strict=True) if one != other} == {names[0]}
+        assert await opened(live).list_objects(paths.folder("obs://lake/none")) == []
+        with pytest.raises(errors.ObsRefused, match="more than 1000 objects"):
+            await opened(live, max_objects=1000).list_objects(folder)
+
+
+async def test_only_the_objects_that_are_named_are_removed(tmp_path: Path) -> None:
+    """By some at a time; what is not there is no error, and what is refused or silent is one."""
+    wrong = transport.OwnKeys(KEY.access_key, pydantic.SecretStr("another"))
+    names = [f"results/f/part-{number}" for number in range(20)]
+    async with serving(tmp_path) as live:
+        for name in [*names, "results/f/part-1.bak", "results/f/part-1/x"]:
+            put(tmp_path, b"x", paths.Place("lake", name)) if name != "results/f/part-1" else None
+        with pytest.raises(errors.ObsError):
+            await opened(live, lambda: wrong).delete_objects("lake", names)
+        await opened(live).delete_objects("lake", [])
+        await opened(live).delete_objects("lake", [*names, "results/none"])
+        await opened(live).delete_objects("lake", names)
+        left = await opened(live).list_objects(paths.folder("obs://lake/results/f"))
+        assert [one.key for one in left] == ["results/f/part-1.bak", "results/f/part-1/x"]
+        live.emulator.add_faults(faults.Fault(action="drop_after", operation="OBS.ListObjects", count=3))
+        with pytest.raises(errors.ObsDown):
+            await opened(live, read_timeout_s=1).list_objects(paths.folder("obs://lake/results/f"))
+
+
 async def test_end_of_an_object_is_read_and_no_more(tmp_path: Path) -> None:
     """Of any size; it says whether that is all of it, and a missing one is missing."""
     content = os.urandom(3 * MEBIBYTE)

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.support import history, objects, service, service_harness
+from tests.support import chunked_rows, history, objects, service, service_harness
 
-from mrs_relay.client import failures, rows
-from mrs_relay.client import handle as handles
-from mrs_relay.engine.execution import chunk_sink
-from mrs_relay.kafka.memory import memory_topic_io
-from mrs_relay.messages import events
-from mrs_relay.obs import client as obs_client
+from mrs_relay.client import failures
 
 pytestmark = pytest.mark.looptime
 
@@ -286,32 +280,9 @@ CHUNKED: Any = {"results": {"path": "obs://lake/results"}, "kafka": {"topics": {
 MANY = "select n, concat('row \"', cast(n as varchar)) as name from unnest(sequence(1, 20000)) as t(n) order by n"
 
 
-def brought(here: service_harness.ServiceHarness, request_id: str, *, places: bool = True) -> handles.Handle:
-    """What a service's client knows of a request; `places`: where the chunks are, which not every broker reports."""
-    told = [copy.deepcopy(one.data) for one in here.events() if one.request_id == request_id]
-    for one in told if not places else ():
-        for name in ("partition", "first_offset", "end_offset"):
-            one.get("result", {}).get("chunks", {}).pop(name, None)
-    data = [events.EventData.model_validate(one) for one in told]
-    handle = handles.Handle(data[0].request.source, request_id, key=b"k", cancel=_no_cancel)
-    handle.fetch = lambda one: rows.fetched(memory_topic_io.MemoryTopicClient(here.broker), one)
-    for event in data:
-        handle.take(event)
-    return handle
-
-
-async def _no_cancel(_handle: handles.Handle) -> None: ...
-
-
-def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small parts and chunks, so that a small result has many."""
-    monkeypatch.setattr(chunk_sink, "_CHUNK_BYTES", 16_384)
-    monkeypatch.setattr(obs_client, "_PART_BYTES", 50_000)
-
-
 async def test_rows_come_in_chunks_where_the_request_wants_them_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """The event names number and digest; the client puts them together, with the values as the statement gave them."""
-    shortened(monkeypatch)
+    chunked_rows.shortened(monkeypatch)
     async with started(**CHUNKED) as (here, door):
         here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
         here.put(service.sql("other", "presto", TEN, result={"deliver": "chunks"}))
@@ -323,8 +294,8 @@ async def test_rows_come_in_chunks_where_the_request_wants_them_so(monkeypatch: 
         assert door.opened == []
         assert len(door.parts) > 5
         wanted = [[str(number), f'row "{number}'] for number in range(1, 20_001)]
-        assert [row async for row in brought(here, "q").rows()] == wanted
-        assert [row async for row in brought(here, "other").rows()][-1] == ["10", "row 10"]
+        assert [row async for row in chunked_rows.brought(here, "q").rows()] == wanted
+        assert [row async for row in chunked_rows.brought(here, "other").rows()][-1] == ["10", "row 10"]
         assert history.faults(["q", "other"], here.events(), here.created()) == []
 
 
@@ -342,7 +313,7 @@ async def test_chunks_that_are_written_again_after_a_crash_are_known_by_their_re
     killed_after_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have the same ids: no row is double or missing, wherever the relay was killed."""
-    shortened(monkeypatch)
+    chunked_rows.shortened(monkeypatch)
     kafka = {**CHUNKED["kafka"], "session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
     async with started(**{**CHUNKED, "kafka": kafka}) as (here, _door):
         here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
@@ -351,7 +322,7 @@ async def test_chunks_that_are_written_again_after_a_crash_are_known_by_their_re
         await here.start_replica()
         await here.until_ended(["q"], 600)
         for places in (True, False):
-            found = [row async for row in brought(here, "q", places=places).rows()]
+            found = [row async for row in chunked_rows.brought(here, "q", places=places).rows()]
             assert [next(iter(row)) for row in found] == [str(number) for number in range(1, 20_001)]
         assert len(here.mrs.effects()) == 1
         assert history.faults(["q"], here.events(), here.created()) == []
@@ -359,7 +330,7 @@ async def test_chunks_that_are_written_again_after_a_crash_are_known_by_their_re
 
 async def test_chunks_come_late_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that fails in the middle begins the whole again; the event has one digest of one whole."""
-    shortened(monkeypatch)
+    chunked_rows.shortened(monkeypatch)
     async with started(**CHUNKED) as (here, door):
         door.absent, door.lost_part = 10**9, 4
         here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
@@ -368,19 +339,19 @@ async def test_chunks_come_late_too(monkeypatch: pytest.MonkeyPatch) -> None:
         door.absent = 0
         await until(lambda: here.states("q")[-1] == "result", 900)
         assert door.parts.count((0, 50_000)) == 2
-        assert len([row async for row in brought(here, "q").rows()]) == 20_000
+        assert len([row async for row in chunked_rows.brought(here, "q").rows()]) == 20_000
 
 
 async def test_chunks_that_are_damaged_or_gone_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reader gets an error, and no rows that are not there."""
-    shortened(monkeypatch)
+    chunked_rows.shortened(monkeypatch)
     async with started(**CHUNKED) as (here, _door):
         here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
         await here.until_ended(["q"], 300)
         named = last(here, "q")["result"]["chunks"]
         here.broker.cut("mrs.results", named["partition"], before=named["first_offset"] + 2)
         with pytest.raises(failures.RowsMissing, match="chunk 1 of"):
-            [row async for row in brought(here, "q").rows()]
+            [row async for row in chunked_rows.brought(here, "q").rows()]
 
 
 async def test_tenants_have_folders_and_limits_of_their_own() -> None:

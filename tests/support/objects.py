@@ -1,9 +1,9 @@
-"""The way to the emulator's OBS without sockets, in virtual time: what the relay reads, and trouble on order."""
+"""The way to the emulator's OBS without sockets, in virtual time: what the relay reads and removes, and trouble."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from mrs_emulator.core import core
@@ -42,6 +42,9 @@ class ObjectDoor:
         broken: so many end early.
         parts: the spans of all parts that were read.
         lost_part: after so many parts one is not read, once; -1: none.
+        listings: the folder of every listing.
+        deleted: the key of every object that was removed.
+        failing: so many of the next listings and removals fail.
     """
 
     mrs: core.Emulator
@@ -51,6 +54,9 @@ class ObjectDoor:
     broken: int = 0
     parts: list[tuple[int, int]] = field(default_factory=list)
     lost_part: int = -1
+    listings: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    failing: int = 0
 
     def connect(self, group: settings.ObsSettings) -> transport.Transport:
         """As `wiring.opened` wants it."""
@@ -102,6 +108,34 @@ class ObjectDoor:
             raise errors.ObsDown("the connection was lost")
         self.parts.append(span)
         return content[span[0] : span[1]]
+
+    async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
+        """All pages of one listing, of a few objects each."""
+        assert keys.access
+        self.listings.append(str(folder))
+        await asyncio.sleep(LATENCY_S)
+        self._fail()
+        store = self.mrs.objects.store
+        try:
+            found = [store.look(folder.bucket, key) for key in store.walk(folder.bucket, folder.key)]
+        except obs_errors.ObsError as error:
+            raise errors.ObsMissing(str(error)) from error
+        for start in range(0, len(found), PIECE_BYTES):
+            yield [transport.Listed(one.key, one.size, one.etag) for one in found[start : start + PIECE_BYTES]]
+
+    async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
+        """One removal of some objects."""
+        assert keys.access
+        await asyncio.sleep(LATENCY_S)
+        self._fail()
+        for name in names:
+            self.mrs.objects.store.delete(bucket, name)
+            self.deleted.append(name)
+
+    def _fail(self) -> None:
+        if self.failing:
+            self.failing -= 1
+            raise errors.ObsDown("OBS did not answer, as ordered")
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
         """The end of an object, with the same troubles."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from tests.support import history, objects
@@ -62,6 +62,20 @@ class Objects:
             return objects.Object(content[:-1], len(content))
         return objects.Object(content, len(content))
 
+    async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
+        """Nothing: no statement of a simulated world writes to a folder."""
+        del folder, keys
+        await asyncio.sleep(0)
+        yield []
+
+    async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
+        """Never, likewise."""
+        raise AssertionError(bucket, names, keys)
+
+    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
+        """Never: no logs are read in a simulated world."""
+        raise AssertionError(place, keys, most_bytes)
+
     async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
         """Size of an object that is read in parts."""
         found = await self.open(place, keys)
@@ -74,11 +88,6 @@ class Objects:
         found = await self.open(place, keys)
         assert head.size == found.size
         return b"".join([piece async for piece in found.chunks()])[span[0] : span[1]]
-
-    async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
-        """The end of an object."""
-        found = await self.open(place, keys)
-        return b"".join([piece async for piece in found.chunks()])[-most_bytes:], found.size
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
         """An address that says what it is for."""

@@ -10,10 +10,11 @@ The database `default` is DuckDB's schema `main`. SHOW and DESC are in `showing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import catalogue, refusing, showing, statement, variables
+from mrs_emulator.sql import catalogue, directories, refusing, showing, statement, variables
 
 try:
     import sqlglot
@@ -70,9 +71,11 @@ def translations(
         if spoken != "presto":
             sql = variable.put_into(sql)
             variable.note(sql)
+        target, sql = directories.taken_out(sql, spoken)
         if known is not None and first not in _WITHOUT_EFFECT:
             checks.check(sql, spoken, known)
-        yield _translate_one(sql, first, spoken)
+        one = _translate_one(sql, first, spoken)
+        yield one if target is None else replace(one, kind=statement.Kind.DIRECTORY, directory=target)
 
 
 def type_name(duckdb_type: str, spoken: statement.Dialect) -> str:

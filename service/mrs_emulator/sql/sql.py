@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from mrs_emulator.core import failures, settings
-from mrs_emulator.sql import catalogue, dialect, macros, statement, tables, wording
+from mrs_emulator.sql import catalogue, dialect, directories, macros, obs, refusing, statement, tables, wording
 
 try:
     import duckdb
@@ -51,6 +51,7 @@ class Work:
         database: where unqualified names are looked up.
         sink: takes the rows of a query, on the worker thread; without it they are kept, up to the setting's number.
         variables: variables of Hive and Spark that are set before the first statement.
+        folder: OBS, where INSERT OVERWRITE DIRECTORY writes; None: it is not played.
     """
 
     read: Callable[[], str]
@@ -58,6 +59,7 @@ class Work:
     database: str = "default"
     sink: Sink | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    folder: obs.Obs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,8 @@ class Warehouse:
             case statement.Kind.ROWS:
                 cursor.execute(wanted.steps[0])
                 return self._fetch(cursor, wanted, work)
+            case statement.Kind.DIRECTORY:
+                return self._write_directory(cursor, wanted, work)
             case statement.Kind.SESSION | statement.Kind.WRITE:
                 writes = wanted.kind is statement.Kind.WRITE
                 with self._writing if writes else nullcontext():
@@ -267,6 +271,15 @@ class Warehouse:
                         raise duckdb.InterruptException(_INTERRUPTED)
                     self._change(cursor, wanted)
                 return Answer()
+
+    def _write_directory(self, cursor: duckdb.DuckDBPyConnection, wanted: statement.Statement, work: Work) -> Answer:
+        if work.folder is None or wanted.directory is None:
+            raise refusing.not_played("INSERT OVERWRITE DIRECTORY", "run it as a SQL job")
+        cursor.execute(wanted.steps[0])
+        columns = [str(column[0]) for column in cursor.description or ()]
+        batches = iter(lambda: cursor.fetchmany(_BATCH_ROWS), [])
+        directories.write(wanted.directory, work.dialect, work.folder, columns, batches)
+        return Answer()
 
     def _change(self, cursor: duckdb.DuckDBPyConnection, wanted: statement.Statement) -> None:
         self._make_writable(cursor, wanted.target)

@@ -62,7 +62,7 @@ class SqlJobs:
         """Run a job that was just entered into the book; its ending is written there."""
         reader = _reader(wanted, self._folder)
         spoken: statement.Dialect = "hive" if wanted.job_type.startswith("Hive") else "spark"
-        work = sql.Work(reader, spoken, variables=variables.from_arguments(wanted.arguments[:-1]))
+        work = sql.Work(reader, spoken, variables=variables.from_arguments(wanted.arguments[:-1]), folder=self._folder)
         task = self._task_supervisor.start(self._play(records, job, work), name=f"sql-job-{job.job_id}")
         self._runs[job.job_id] = _Run(task)
         task.add_done_callback(lambda _: self._runs.pop(job.job_id, None))

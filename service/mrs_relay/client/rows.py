@@ -22,8 +22,8 @@ from mrs_relay.messages import chunks, events
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 
-Row = list[str] | Mapping[str, Any]
-"""Text (presto), or an object (spark)."""
+Row = list[Any] | Mapping[str, Any]
+"""Text (presto, and all rows in chunks), JSON values (hive), or an object (spark)."""
 
 Fetch = Callable[[events.EventData], AsyncIterator[bytes]]
 """Yields the values of the chunks that an event names, in order."""
@@ -87,7 +87,7 @@ async def _found(
 
 async def of(data: events.EventData, fetch: Fetch) -> AsyncIterator[Row]:
     """
-    Yield the rows of a result: lists of text (presto), or objects (spark).
+    Yield the rows of a result: lists of text (presto, and all rows in chunks), lists (hive), or objects (spark).
 
     Raises:
         RowsMissing: the result says that it has none, or not all of them; and as `fetched` does.
@@ -114,7 +114,7 @@ async def of(data: events.EventData, fetch: Fetch) -> AsyncIterator[Row]:
 
 async def as_arrow(data: events.EventData, fetch: Fetch) -> pa.Table:
     """
-    Return the rows as an Arrow table; all columns of Presto are text, as the CSV has no types.
+    Return the rows as an Arrow table; all columns of Presto, and of rows in chunks, are text: CSV has no types.
 
     Raises:
         RowsMissing: as `of` does. ImportError: pyarrow is not installed.
@@ -139,7 +139,7 @@ async def as_arrow(data: events.EventData, fetch: Fetch) -> pa.Table:
     text.seek(0)
     names = first if result.chunks.header else [f"column_{number}" for number in range(1, len(first) + 1)]
     reading = pa_csv.ReadOptions(column_names=names, skip_rows=0, use_threads=True)
-    parsing = pa_csv.ParseOptions(newlines_in_values=True)
+    parsing = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
     types = pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
     table = pa_csv.read_csv(text, read_options=reading, parse_options=parsing, convert_options=types)
     return table.slice(1) if result.chunks.header else table

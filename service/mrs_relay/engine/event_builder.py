@@ -41,7 +41,13 @@ def end(
     updated, event = build_event(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     if state is jobs.State.REJECTED:
         return decisions.Decision(rejected(updated, now_ms, config), (event,), commands.Command.RELEASE)
-    kept = _replace(updated, work=None, doubt=None, expires_ms=now_ms + config.remember_ms)
+    kept = _replace(
+        updated,
+        work=None,
+        doubt=None,
+        expires_ms=now_ms + config.remember_ms,
+        rows_until_ms=rows_until_ms(updated, now_ms, config),
+    )
     if job.late_until_ms:  # one more event follows
         return decisions.Decision(kept, (event,), commands.Command.COLLECT_LATE)
     return decisions.Decision(without_sender(kept), (event,), commands.Command.RELEASE)
@@ -58,6 +64,12 @@ def bounded(job: jobs.Job, result: events.Result | None) -> events.Result | None
         return result
     says = redaction.redact(result.unavailable, kinds.of(job).asked(job))[: reasons.MAX_MESSAGE]
     return result.model_copy(update={"unavailable": says})
+
+
+def rows_until_ms(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> int:
+    """Return when the folders are removed that the attempts of a job which now ends may have written; 0: never."""
+    has_folders = job.delivery is not None and not job.statement and job.attempt > 0
+    return now_ms + config.keep_rows_ms if config.keep_rows_ms and has_folders else 0
 
 
 def rejected(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> jobs.Job:
@@ -147,8 +159,8 @@ def build_event(
 
 
 def _named(job: jobs.Job) -> events.Result | None:
-    """Return the result of a job that has ended, as far as the ledger has it."""
-    if job.location is None:
+    """Return the result of a job that has ended, as far as the ledger has it. NB: a folder has its name before."""
+    if job.location is None or not jobs.TRAITS[job.state].last:
         return None
     return events.Result(location=job.location, late_until=_moment(job.late_until_ms))
 

@@ -19,6 +19,7 @@ import structlog
 from mrs_relay.common import faults, tasks
 from mrs_relay.engine import activity, alarms, early_cancels, expiry, held_jobs, resting_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
+from mrs_relay.engine import row_removal as row_removals
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.log_context import about
 from mrs_relay.engine.model import commands, facts, jobs
@@ -32,8 +33,6 @@ _log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_MS = 1000
 """Wait before a queued job checks again whether the partition may act."""
-
-_DUE = facts.DeadlineReached()
 
 
 class CommandExecutor:
@@ -57,6 +56,7 @@ class CommandExecutor:
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
         self._cold_expiry = expiry.ColdExpiry(lease.cold, self._expiry, self._timers, self._others, context.time)
+        self._removal = row_removals.RowRemoval(context, self._timers, self._others, self.report)
         self._next_commit_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -247,6 +247,8 @@ class CommandExecutor:
             self._others.start(self._read(key, job, commands.Command.COLLECT_LATE), name=f"late rows of {job.id}")
         elif job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
+        elif job.rows_until_ms:
+            self._removal.remove_in_time(key, job, self._held.in_memory)
         elif self._lease.cold is not None and key not in self._held.in_memory:
             self._cold_expiry.look_in_time()
         else:
@@ -284,7 +286,7 @@ class CommandExecutor:
 
         # The event of a missed deadline says why the job was still waiting.
         waiting = self.why_waiting(key)
-        self.report(key, _DUE if waiting is None else facts.DeadlineReached(str(waiting)))
+        self.report(key, facts.DeadlineReached("" if waiting is None else str(waiting)))
 
     def why_waiting(self, key: jobs.LedgerKey) -> waits.Waiting | None:
         """Return why a job waits for its submission; None: it does not wait, or it has just been admitted."""
@@ -369,9 +371,8 @@ class CommandExecutor:
             self.report(key, fact)
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        settings = self._context.settings
-        look_up_ms = round((settings.settle_s + settings.visibility_s) * 1000)
-        self._held.in_doubt[key] = self._context.time.now_ms() + look_up_ms
+        look_up_s = self._context.settings.settle_s + self._context.settings.visibility_s
+        self._held.in_doubt[key] = self._context.time.now_ms() + round(look_up_s * 1000)
         try:
             with self._alone(key, job, "look_up"):
                 self.report(key, await self._context.submitter.look_up(job))

@@ -215,7 +215,7 @@ class EngineSettings(pydantic.BaseModel):
     """Messages and facts decided in one commit at most."""
 
     def decisions(
-        self, spark_parent: str | None = None, logs: decisions.LogRules | None = None
+        self, spark_parent: str | None = None, logs: decisions.LogRules | None = None, keep_rows_s: float = 0
     ) -> decisions.DecisionConfig:
         """
         Return what decisions need to know of these settings.
@@ -223,6 +223,7 @@ class EngineSettings(pydantic.BaseModel):
         Args:
             spark_parent: see `DecisionConfig`.
             logs: the same.
+            keep_rows_s: the same, in seconds.
         """
         return decisions.DecisionConfig(
             remember_ms=round(self.remember_s * 1000),
@@ -235,5 +236,6 @@ class EngineSettings(pydantic.BaseModel):
             late_rows_ms=round(self.late_rows_s * 1000),
             remember_rejected_ms=round(self.remember_rejected_s * 1000),
             spark_parent=spark_parent,
+            keep_rows_ms=round(keep_rows_s * 1000),
             logs=logs,
         )

@@ -380,8 +380,7 @@ class UnitOfWork:
         self._counts.apply()
 
         for key, command in self._commands.items():
-            job = self._changed[key]
-            if job is not None:
+            if (job := self._changed[key]) is not None:
                 yield key, job, command
 
         # Any command stops the duplicates of its job, too; a job that changed without a command needs one for that.

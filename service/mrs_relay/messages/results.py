@@ -25,20 +25,20 @@ class Column(Model):
 class StatementResult(Model):
     """The rows of one statement, in the order of the statements."""
 
-    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark) or lists of text (presto).")]
+    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark), or lists (hive, presto: of text).")]
     row_count: Annotated[int, pydantic.Field(ge=0, description="Rows that MRS returned, also those cut off here.")]
     columns: Annotated[
-        list[Column], pydantic.Field(description="Of rows that are lists, as far as they are known.")
+        list[Column], pydantic.Field(description="In the order of the statement, as far as they are known.")
     ] = pydantic.Field(default_factory=list)
     csv: Annotated[
         str | None,
-        pydantic.Field(description="The rows as MRS wrote them, names of columns first, where the request asks so."),
+        pydantic.Field(description="The rows as CSV, names of columns first, where the request asks so."),
     ] = None
 
 
 class ChunkedRows(Model):
     """
-    Rows that are on the results topic, in chunks: the text as MRS wrote it, cut behind rows.
+    Rows that are on the results topic, in chunks: one CSV text, of Presto as MRS wrote it, cut behind rows.
 
     Each record has the request's key, its id in `ce_subject` and `ce_requestsource`, `ce_attempt`, its number in
     `ce_sequence`, and the digest of its value in `ce_digest`. One with a number that was read before is a repetition.
@@ -66,15 +66,19 @@ class Result(Model):
     truncated: Annotated[bool, pydantic.Field(description="Rows were left out because of the inline cap.")] = False
     location: Annotated[
         str | None,
-        pydantic.Field(description="Path of what was written: a Presto SELECT's rows, or a V1.1 job's output."),
+        pydantic.Field(description="Path of what was written: rows of SQL, or the output of a V1.1 job."),
     ] = None
     url: Annotated[
         str | None,
         pydantic.Field(description="Reads what lies at `location` without keys, for everyone who has it, for a while."),
     ] = None
-    url_expires_at: Annotated[str | None, pydantic.Field(description="Until when `url` works at most (RFC 3339).")] = (
-        None
-    )
+    urls: Annotated[
+        list[str],
+        pydantic.Field(description="Likewise, in order, for the objects of a folder where it has more than one."),
+    ] = pydantic.Field(default_factory=list)
+    url_expires_at: Annotated[
+        str | None, pydantic.Field(description="Until when `url`, or `urls`, work at most (RFC 3339).")
+    ] = None
     log_location: Annotated[
         str | None, pydantic.Field(description="Path of a V1.1 job's log, where it was given one.")
     ] = None

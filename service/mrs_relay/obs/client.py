@@ -1,15 +1,17 @@
 """
-Read objects of OBS: whole, within a deadline, a number of places and a size, and with the keys of the moment.
+Read, list and remove objects of OBS: within a deadline, a number of places and sizes, and with the keys of the moment.
 
-`Client.read` hands an object on piece by piece, so that memory never holds all of it. Nothing at OBS is changed.
+`Client.read` and `Client.stream` hand an object on piece by piece, so that memory never holds all of it. Nothing but
+`delete_objects` changes anything at OBS.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Final, NamedTuple
 
 from mrs_relay import errors
 from mrs_relay.common import tasks
@@ -23,8 +25,6 @@ _PART_BYTES: Final = 4 * 1024 * 1024
 
 _PIECE_BYTES: Final = 256 * 1024
 """What is handed on at once of such an object, which only needs to be cut and hashed: a millisecond."""
-
-T = TypeVar("T")
 
 GetKeys = Callable[[], transport.Keys | None]
 """Returns the key pair of the moment; None: there is none, or not yet."""
@@ -77,12 +77,8 @@ class Client:
             ObsMissing: it is not there, or not yet. ObsRefused: final, also for an object that is too large.
             ObsDown: no answer in time, or an object that ends early; try again.
         """
-        try:
-            async with asyncio.timeout(self.group.read_timeout_s), self._places:
-                return await self._read(place, take)
-        except TimeoutError as error:
-            text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
-            raise errors.ObsDown(text) from error
+        async with self._in_time(f"answer the read of {place}"), self._places:
+            return await self._read(place, take)
 
     async def stream(self, place: paths.Place) -> AsyncGenerator[bytes, None]:
         """
@@ -94,7 +90,8 @@ class Client:
             ObsMissing, ObsRefused, ObsDown: as `read` does.
         """
         async with self._streams:
-            head = await self._in_time(place, self._door.head(place, self._present_keys()))
+            async with self._in_time(f"answer the read of {place}"):
+                head = await self._door.head(place, self._present_keys())
             most = self.group.max_stream_bytes
             if head.size > most:
                 text = f"{place} has {head.size} bytes; at most {most} are written in chunks (obs.max_stream_bytes)"
@@ -112,19 +109,34 @@ class Client:
                         yield part[start : start + _PIECE_BYTES]
                         await asyncio.sleep(0)
 
-    async def _part(self, place: paths.Place, head: transport.Head, span: tuple[int, int]) -> bytes:
-        part = await self._in_time(place, self._door.part(place, self._present_keys(), head, span))
-        if len(part) != span[1] - span[0]:
-            raise errors.ObsDown(f"{place} ended after {span[0] + len(part)} of {head.size} bytes")
-        return part
+    async def list_objects(self, folder: paths.Place) -> list[transport.Listed]:
+        """
+        List what lies below a folder, in the order of the keys; an empty list: nothing.
 
-    async def _in_time(self, place: paths.Place, answer: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self.group.read_timeout_s):
-                return await answer
-        except TimeoutError as error:
-            text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
-            raise errors.ObsDown(text) from error
+        Raises:
+            ObsMissing: there is no such bucket. ObsRefused: final, also for a folder with too many objects.
+            ObsDown: no answer in time; try again.
+        """
+        found: list[transport.Listed] = []
+        async with self._in_time(f"list {folder}"), self._places:
+            async for some in self._door.listed(folder, self._present_keys()):
+                found += [one for one in some if one.key.startswith(folder.key)]
+                if len(found) > self.group.max_objects:
+                    text = f"{folder} has more than {self.group.max_objects} objects (obs.max_objects)"
+                    raise errors.ObsRefused(text)
+        return sorted(found)
+
+    async def delete_objects(self, bucket: str, names: Sequence[str]) -> None:
+        """
+        Remove objects by their keys; those that are not there are no error.
+
+        Raises:
+            ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: some may be gone; try again.
+        """
+        if not names:
+            return
+        async with self._in_time(f"remove objects of {bucket}"), self._places:
+            await self._door.delete(bucket, names, self._present_keys())
 
     async def sign(self, place: paths.Place, life_s: int) -> str:
         """
@@ -146,12 +158,8 @@ class Client:
         Raises:
             ObsMissing: it is not there, or not yet. ObsRefused: final. ObsDown: no answer in time; try again.
         """
-        try:
-            async with asyncio.timeout(self.group.read_timeout_s), self._places:
-                content, size = await self._door.tail(place, self._present_keys(), most_bytes)
-        except TimeoutError as error:
-            text = f"OBS did not answer the read of {place} within {self.group.read_timeout_s:g} s"
-            raise errors.ObsDown(text) from error
+        async with self._in_time(f"answer the read of {place}"), self._places:
+            content, size = await self._door.tail(place, self._present_keys(), most_bytes)
         if len(content) != min(size, most_bytes):
             raise errors.ObsDown(f"the end of {place} has {len(content)} of {min(size, most_bytes)} bytes")
         return Tail(content, is_whole=len(content) == size)
@@ -171,6 +179,22 @@ class Client:
         if got != found.size:
             raise errors.ObsDown(f"{place} ended after {got} of {found.size} bytes")
         return got
+
+    async def _part(self, place: paths.Place, head: transport.Head, span: tuple[int, int]) -> bytes:
+        async with self._in_time(f"answer the read of {place}"):
+            part = await self._door.part(place, self._present_keys(), head, span)
+        if len(part) != span[1] - span[0]:
+            raise errors.ObsDown(f"{place} ended after {span[0] + len(part)} of {head.size} bytes")
+        return part
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self, action: str) -> AsyncIterator[None]:
+        """Bound a call to OBS; the error says what it did not do."""
+        try:
+            async with asyncio.timeout(self.group.read_timeout_s):
+                yield
+        except TimeoutError as error:
+            raise errors.ObsDown(f"OBS did not {action} within {self.group.read_timeout_s:g} s") from error
 
     def _present_keys(self) -> transport.Keys:
         keys = self._keys()

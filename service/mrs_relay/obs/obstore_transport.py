@@ -12,7 +12,7 @@ import contextlib
 import datetime as dt
 import pathlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
 
 import obstore
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES: Final = 256 * 1024
 """Smallest piece of an object that is handed on: large enough that Python's part of the work is small."""
+
+_PAGE: Final = 1000
+"""Objects that a reply of a listing has at most, by the API."""
 
 _MOST_STORES: Final = 16
 """Buckets whose connections are kept; a further one replaces the one that was opened first."""
@@ -128,6 +131,25 @@ class ObstoreTransport:
             raise errors.ObsDown(f"{place} was replaced while it was read") from error
         except (exceptions.BaseError, OSError) as error:
             raise _ours(error, place) from error
+
+    async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
+        """Yield the objects below a folder, a page at a time. NB: an object whose key ends with a slash is left out."""
+        try:
+            pages = obstore.list(self._store(folder, keys), folder.key.removesuffix("/"), chunk_size=_PAGE)
+            async for page in pages:
+                yield [transport.Listed(one["path"], one["size"], one["e_tag"] or "") for one in page]
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, folder, "list") from error
+
+    async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
+        """Remove objects of a bucket by their keys."""
+        place = paths.Place(bucket, "")
+        try:
+            await obstore.delete_async(self._store(place, keys), list(names))
+        except (exceptions.NotFoundError, FileNotFoundError):
+            return
+        except (exceptions.BaseError, OSError) as error:
+            raise _ours(error, place, "remove objects of") from error
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
         """

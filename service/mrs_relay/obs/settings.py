@@ -96,6 +96,14 @@ class ObsSettings(pydantic.BaseModel):
     Default 4 GiB. Too big: one result fills the topic.
     """
 
+    max_objects: Annotated[int, pydantic.Field(ge=1)] = 2_000
+    """
+    Most objects of a folder that Hive or Spark has written rows to; of one with more an event has the location alone.
+
+    Default 2000: an engine writes an object for each of its last tasks. All objects of a folder together may have
+    `max_object_bytes` bytes.
+    """
+
     csv_header: bool = True
     """Whether the first line of the rows that Presto writes holds the names of the columns."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pydantic
 
@@ -34,6 +34,21 @@ class OwnKeys:
     access: str
     secret: pydantic.SecretStr
     token: pydantic.SecretStr | None = None
+
+
+class Listed(NamedTuple):
+    """
+    An object of a listing.
+
+    Attributes:
+        key: its key.
+        size: in bytes.
+        tag: its entity tag, which is another one when the object has another content.
+    """
+
+    key: str
+    size: int
+    tag: str
 
 
 class OpenObject(Protocol):
@@ -81,6 +96,22 @@ class Transport(Protocol):
 
         Raises:
             ObsMissing, ObsRefused, ObsDown: as `open` does; ObsDown: it has been replaced.
+        """
+
+    def listed(self, folder: paths.Place, keys: Keys) -> AsyncIterator[Sequence[Listed]]:
+        """
+        Yield the objects below a folder, some at a time, in any order.
+
+        Raises:
+            ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: try again.
+        """
+
+    async def delete(self, bucket: str, names: Sequence[str], keys: Keys) -> None:
+        """
+        Remove objects of a bucket by their keys; those that are not there are no error.
+
+        Raises:
+            ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: some may be gone; try again.
         """
 
     async def tail(self, place: paths.Place, keys: Keys, most_bytes: int) -> tuple[bytes, int]:

@@ -147,5 +147,8 @@ async def test_rows_become_arrow_and_pandas() -> None:
     objects = {"statements": [{"rows": [{"n": 1}, {"n": 2}], "row_count": 2}]}
     assert (await rows.as_arrow(data(objects), topic.fetch)).to_pylist() == [{"n": 1}, {"n": 2}]
     assert (await rows.as_arrow(data(named([])), topic.fetch)).num_rows == 0
+    one_column = Topic()
+    one_column.put(1, b"id\n1\n\n3\n")  # the second value is NULL
+    assert (await rows.as_arrow(data(named([b"id\n1\n\n3\n"])), one_column.fetch))["id"].to_pylist() == ["1", "", "3"]
     pytest.importorskip("pandas")
     assert list((await rows.as_arrow(data(named(TEXT)), topic.fetch)).to_pandas()["id"]) == ["1", "2", "3", "4"]

@@ -51,7 +51,7 @@ class Mrs:
         self.sent.append(job.id)
         return facts.SubmissionAccepted(samples.JOB_ID)
 
-    async def collect(self, _job: jobs.Job) -> facts.Fact:
+    async def collect(self, _job: jobs.Job, _chunks: object) -> facts.Fact:
         await asyncio.sleep(1)
         return facts.ResultCollected(samples.ROWS)
 

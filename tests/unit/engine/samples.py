@@ -280,6 +280,7 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "log of another attempt": facts.LogRead(3, "disk", "No space left on device", log=LOG),
     "the relay fails": facts.InternalFailure("RecursionError"),
     "expired": facts.Expired(),
+    "rows removed": facts.RowsRemoved(),
 }
 """A fact of every kind, more than one where the kind alone does not decide."""
 

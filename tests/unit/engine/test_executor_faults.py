@@ -47,7 +47,7 @@ class _Broken(executor_bench.Mrs):
     async def look_again(self, _job: jobs.Job) -> facts.Fact:
         raise KeyError("hunter2")
 
-    async def collect(self, job: jobs.Job) -> facts.Fact:
+    async def collect(self, job: jobs.Job, _chunks: object) -> facts.Fact:
         self._fail(job)
         return facts.ResultCollected(samples.ROWS)
 

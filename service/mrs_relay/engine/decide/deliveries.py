@@ -25,12 +25,12 @@ def begin(
     Read the rows of a job that has succeeded, or end it.
 
     There is nothing to read if the reply brought the rows, as that to SHOW does. A path outside of the tenant's folder
-    is named and not read, whatever put it into the reply.
+    is named and not read, whatever put it into the reply. The folder of a SELECT of Hive or Spark is the job's own.
     """
     location = result.location if result is not None else None
     if job.delivery is None or location is None:
         return event_builder.end(job, jobs.State.SUCCEEDED, now_ms, config, result=result)
-    if (why := _unreadable(location, job.delivery)) is not None:
+    if (why := _unreadable(job, location, job.delivery)) is not None:
         shown = events.Result(location=location[: paths.MAX_LENGTH], unavailable=why)
         return event_builder.end(job, jobs.State.SUCCEEDED, now_ms, config, result=shown)
 
@@ -49,7 +49,7 @@ def collected(
     and one event more brings them or says that they have not come.
     """
     if job.state is jobs.State.SUCCEEDED and job.late_until_ms:
-        return _late(job, fact.result, now_ms)
+        return _late(job, fact.result, now_ms, config)
     if job.state is not jobs.State.COLLECTING:
         return None
 
@@ -60,19 +60,23 @@ def collected(
     return event_builder.end(job, jobs.State.SUCCEEDED, now_ms, config, result=result)
 
 
-def _late(job: jobs.Job, result: events.Result, now_ms: int) -> decisions.Decision:
-    """Publish the rows of a success that was reported without them, or why there are none for good."""
-    done = _replace(job, late_until_ms=0)
+def _late(job: jobs.Job, result: events.Result, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision:
+    """
+    Publish the rows of a success that was reported without them, or why there are none for good.
+
+    Their folder is kept from now on: the event may have their addresses.
+    """
+    done = _replace(job, late_until_ms=0, rows_until_ms=event_builder.rows_until_ms(job, now_ms, config))
     shown = event_builder.bounded(job, result)
     updated, event = event_builder.build_event(done, jobs.TRAITS[job.state].shown, now_ms, result=shown, repeated=True)
     published = _replace(event, late_rows=True)
     return decisions.Decision(event_builder.without_sender(updated), (published,), commands.Command.RELEASE)
 
 
-def _unreadable(location: str, delivery: jobs.Delivery) -> str | None:
-    """Return why rows are not read from a path; None: they are."""
+def _unreadable(job: jobs.Job, location: str, delivery: jobs.Delivery) -> str | None:
+    """Return why rows are not read from a path; None: they are. Those of Presto are an object, others a folder."""
     try:
-        place = paths.parse(location)
+        place = paths.parse(location) if job.statement else paths.folder(location)
     except ValueError as error:
         return f"the path of the rows cannot be read: {error}"
     if not paths.is_below(place, paths.folder(delivery.folder)):

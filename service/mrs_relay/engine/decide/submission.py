@@ -14,7 +14,7 @@ from mrs_relay.engine import event_builder
 from mrs_relay.engine.decide import cancellation, causes, deadlines, doubt, duplicates, retry
 from mrs_relay.engine.lineage import spark_parent
 from mrs_relay.engine.model import commands, decisions, facts, jobs
-from mrs_relay.engine.work import kinds
+from mrs_relay.engine.work import kinds, row_folders
 
 State = jobs.State
 _replace = msgspec.structs.replace
@@ -30,6 +30,7 @@ def admitted(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> de
         return late
 
     intent = _replace(jobs.moved(job, State.SUBMITTING), attempt=max(1, job.attempt), intent_ms=now_ms)
+    intent = row_folders.of_attempt(intent)
     if config.spark_parent is not None:
         intent = spark_parent.added(intent, config.spark_parent)
     return decisions.Decision(intent, (), commands.Command.SUBMIT)

@@ -11,8 +11,9 @@ from typing import assert_never
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.decide import causes
+from mrs_relay.engine.decide import causes, deliveries
 from mrs_relay.engine.model import commands, decisions, facts, jobs, verdict
+from mrs_relay.messages import events
 
 State = jobs.State
 _replace = msgspec.structs.replace
@@ -32,16 +33,23 @@ def observed(
             return None
         case verdict.Verdict.RUNNING:
             return None if job.state is State.CANCELLING else _running(job, seen, now_ms, config)
-        case verdict.Verdict.SUCCEEDED if job.collect:
-            until_ms = now_ms + config.collect_within_ms
-            collecting = _replace(jobs.moved(job, State.COLLECTING), seen=seen, run_deadline_ms=until_ms)
-            return decisions.Decision(collecting, (), commands.Command.COLLECT)
         case verdict.Verdict.SUCCEEDED:
-            return event_builder.end(_replace(job, seen=seen), State.SUCCEEDED, now_ms, config)
+            return _succeeded(_replace(job, seen=seen), now_ms, config)
         case verdict.Verdict.FAILED | verdict.Verdict.KILLED:
             return _ended_badly(_replace(job, seen=seen), known, now_ms, config)
         case _:
             assert_never(known)
+
+
+def _succeeded(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision:
+    """Read the rows of a job that has succeeded, from its folder or from MRS, or end it."""
+    if job.delivery is not None and job.location is not None:
+        return deliveries.begin(job, events.Result(location=job.location), now_ms, config)
+    if not job.collect:
+        return event_builder.end(job, State.SUCCEEDED, now_ms, config)
+    until_ms = now_ms + config.collect_within_ms
+    collecting = _replace(jobs.moved(job, State.COLLECTING), run_deadline_ms=until_ms)
+    return decisions.Decision(collecting, (), commands.Command.COLLECT)
 
 
 def _completed(seen: jobs.MrsStatus, before: jobs.MrsStatus) -> jobs.MrsStatus:
@@ -108,3 +116,10 @@ def waits_noted(job: jobs.Job, fact: facts.WaitsNoted) -> decisions.Decision | N
         return None
     noted = _replace(job, missing=fact.missing, unsettled=fact.unsettled)
     return decisions.Decision(noted) if noted != job else None
+
+
+def rows_removed(job: jobs.Job) -> decisions.Decision | None:
+    """Let a job that has ended leave memory, when the folders of its rows are gone."""
+    if not job.rows_until_ms:
+        return None
+    return decisions.Decision(_replace(job, rows_until_ms=0), (), commands.Command.RELEASE)

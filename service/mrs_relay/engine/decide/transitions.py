@@ -102,6 +102,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return tracking.waits_noted(job, fact)
         case facts.ResultCollected():
             return deliveries.collected(job, fact, now_ms, config)
+        case facts.RowsRemoved():
+            return tracking.rows_removed(job)
         case facts.LogRead():
             return causes.log_read(job, fact, now_ms, config)
         # The submission may have been sent: only a look-up or a repetition can settle it.

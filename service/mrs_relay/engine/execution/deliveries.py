@@ -1,6 +1,9 @@
 """
 Read the rows of a statement from OBS, as its job's delivery says, and make an address for those who read them there.
 
+Rows of Presto are one object. Rows of Hive and Spark are the objects of a folder that the statement has written, whose
+location ends with a slash; `remove` removes what was written there.
+
 The path was checked when the job was decided on, and is checked here once more, as a ledger outlives settings. Each
 read begins at the object's beginning and its rows become a result only when the whole object was read.
 """
@@ -9,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any, Final
 
 import structlog
 
@@ -16,12 +21,21 @@ from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine.execution import chunk_sink
 from mrs_relay.engine.model import jobs
-from mrs_relay.engine.work import csv_rows
+from mrs_relay.engine.work import csv_rows, json_rows, json_text, row_folders
 from mrs_relay.messages import chunks, events
 from mrs_relay.obs import client as obs_clients
-from mrs_relay.obs import paths
+from mrs_relay.obs import paths, transport
 
 _log = structlog.get_logger(__name__)
+
+_MOST_SIGNED: Final = 100
+"""Objects of a folder that get an address at most: an address has 300 bytes, and with temporary keys some 2,000."""
+
+_REMOVED_AT_ONCE: Final = 500
+"""Objects that are removed by one call at most. Source: OBS, DeleteObjects: 1,000."""
+
+_READ_BYTES: Final = 16 * 1024
+"""Bytes of JSON that are read at once: other tasks have a turn after them."""
 
 
 class Deliveries:
@@ -49,9 +63,13 @@ class Deliveries:
             ObsMissing, ObsDown: the rows may be read later.
         """
         delivery, location = asked(job)
+        if location.endswith("/"):
+            return await self._read_folder(job, delivery, location, sink)
         try:
             if delivery.chunks:
-                result = await self._chunked(job, _checked(location, delivery), sink)
+                content = self._client().stream(_checked(location, delivery))
+                has_header = self._client().group.csv_header
+                result = await self._chunked(job, sink, content, has_header=has_header)
             elif delivery.inline:
                 result = await self._rows(_checked(location, delivery), delivery)
             else:
@@ -67,7 +85,108 @@ class Deliveries:
 
     async def without_rows(self, delivery: jobs.Delivery, location: str, why: str) -> events.Result:
         """Return the reason why rows are missing, and the address of the object if one is wanted and can be made."""
-        return events.Result(unavailable=why, **await self._where(delivery, location))
+        where = {"location": location} if location.endswith("/") else await self._where(delivery, location)
+        return events.Result(unavailable=why, **where)
+
+    async def remove(self, job: jobs.Job) -> int:
+        """
+        Remove what the attempts of a job have written to their folders; return the number of objects.
+
+        Objects of other names are left alone, so a folder may stay.
+
+        Raises:
+            ObsError: some may be left; try again, or it is final (ObsRefused).
+        """
+        removed = 0
+        delivery, objects = job.delivery, self._client()
+        for folder in row_folders.folders(job) if delivery is not None else ():
+            found = await objects.list_objects(folder)
+            own = [one.key for one in found if row_folders.is_own(folder, one.key)]
+            for begin in range(0, len(own), _REMOVED_AT_ONCE):
+                await objects.delete_objects(folder.bucket, own[begin : begin + _REMOVED_AT_ONCE])
+            removed += len(own)
+        return removed
+
+    async def _read_folder(
+        self, job: jobs.Job, delivery: jobs.Delivery, location: str, sink: chunk_sink.ChunkSink | None
+    ) -> events.Result:
+        """
+        Read the rows of a folder, or their addresses, or both, or write their chunks; or say why OBS refuses them.
+
+        The folder is listed again behind its last object: rows of two writers of the same attempt never come mixed.
+        """
+        objects, result = self._client(), events.Result()
+        try:
+            folder = _checked(location, delivery)
+            found = await objects.list_objects(folder)
+            if not found:
+                raise errors.ObsMissing(f"OBS has no object below {folder}")
+            parts = row_folders.rows_in(folder, found)
+            if delivery.chunks or delivery.inline:
+                if delivery.chunks:
+                    content, has_names = self._text_of(folder, parts), row_folders.has_names(folder)
+                    result = await self._chunked(job, sink, content, has_header=has_names)
+                else:
+                    result = await self._rows_of(folder, parts, delivery)
+                if await objects.list_objects(folder) != found:
+                    raise errors.ObsDown(f"the objects below {folder} changed while they were read")
+            return result.model_copy(update=await self._where_of(folder, parts, delivery))
+        except errors.ObsRefused as error:
+            return await self.without_rows(delivery, location, str(error))
+
+    async def _text_of(self, folder: paths.Place, parts: list[transport.Listed]) -> AsyncGenerator[bytes, None]:
+        """Yield the rows of a folder as one CSV text, whatever their number."""
+        objects = self._client()
+        size, most = sum(one.size for one in parts), objects.group.max_stream_bytes
+        if size > most:
+            text = f"{folder} has {size} bytes; at most {most} are written in chunks (obs.max_stream_bytes)"
+            raise errors.ObsRefused(text)
+
+        text_of_rows = json_text.JsonText(has_names=row_folders.has_names(folder))
+        for part in parts:
+            async with contextlib.aclosing(objects.stream(paths.Place(folder.bucket, part.key))) as content:
+                async for piece in content:
+                    for begin in range(0, len(piece), _READ_BYTES):
+                        yield text_of_rows.add(piece[begin : begin + _READ_BYTES])
+                        await asyncio.sleep(0)
+            yield text_of_rows.end_object()
+
+    async def _rows_of(
+        self, folder: paths.Place, parts: list[transport.Listed], delivery: jobs.Delivery
+    ) -> events.Result:
+        objects = self._client()
+        size, most = sum(one.size for one in parts), objects.group.max_object_bytes
+        if size > most:
+            raise errors.ObsRefused(f"{folder} has {size} bytes; at most {most} are read (obs.max_object_bytes)")
+
+        rows = json_rows.JsonRows(
+            has_names=row_folders.has_names(folder),
+            as_text=delivery.format == "csv",
+            max_rows=delivery.max_rows,
+            max_bytes=min(delivery.max_bytes, self._inline_bytes),
+        )
+        for part in parts:
+            if part.size:
+                await objects.read(paths.Place(folder.bucket, part.key), rows.add)
+                rows.end_object()
+        return rows.end()
+
+    async def _where_of(
+        self, folder: paths.Place, parts: list[transport.Listed], delivery: jobs.Delivery
+    ) -> dict[str, Any]:
+        """Return the fields that name a folder: its path, and addresses of its rows if they are wanted and few."""
+        where: dict[str, Any] = {"location": str(folder)}
+        if not delivery.signed_s or not 0 < len(parts) <= _MOST_SIGNED:
+            return where
+        until_ms = self._time.now_ms() + delivery.signed_s * 1000
+        try:
+            places = [paths.Place(folder.bucket, one.key) for one in parts]
+            urls = [await self._client().sign(place, delivery.signed_s) for place in places]
+        except errors.ObsError as error:
+            _log.warning("result_not_signed", error=str(error))
+            return where
+        made = {"url": urls[0]} if len(urls) == 1 else {"urls": urls}
+        return {**where, **made, "url_expires_at": clock.rfc3339(until_ms)}
 
     async def _rows(self, place: paths.Place, delivery: jobs.Delivery) -> events.Result:
         objects = self._client()
@@ -80,14 +199,21 @@ class Deliveries:
         await objects.read(place, rows.add)
         return rows.end()
 
-    async def _chunked(self, job: jobs.Job, place: paths.Place, sink: chunk_sink.ChunkSink | None) -> events.Result:
-        """Write the object to the results topic, a part at a time."""
+    async def _chunked(
+        self,
+        job: jobs.Job,
+        sink: chunk_sink.ChunkSink | None,
+        content: AsyncGenerator[bytes, None],
+        *,
+        has_header: bool,
+    ) -> events.Result:
+        """Write a text to the results topic, a part at a time."""
         if sink is None:
             raise errors.ObsRefused("this relay writes no chunks: kafka.topics.results is not set")
-        objects, key = self._client(), job.id.encode() if job.key is None else job.key
+        key = job.id.encode() if job.key is None else job.key
         origin = chunks.Origin(key, job.source, job.id, job.attempt, sink.event_source)
-        async with contextlib.aclosing(objects.stream(place)) as content:
-            stored = await sink.store(origin, content, has_header=objects.group.csv_header)
+        async with contextlib.aclosing(content):
+            stored = await sink.store(origin, content, has_header=has_header)
         return events.Result(chunks=stored)
 
     async def _where(self, delivery: jobs.Delivery, location: str) -> dict[str, str]:
@@ -116,8 +242,9 @@ def asked(job: jobs.Job) -> tuple[jobs.Delivery, str]:
 
 
 def _checked(location: str, delivery: jobs.Delivery) -> paths.Place:
+    """Return the place of an object or of a folder that may be read."""
     try:
-        place = paths.parse(location)
+        place = paths.folder(location) if location.endswith("/") else paths.parse(location)
         if paths.is_below(place, paths.folder(delivery.folder)):
             return place
     except ValueError:

@@ -271,6 +271,10 @@ class Submitter:
         most_s = self._settings.collect_within_s
         return max(_ONE_READ_S, min(most_s, left_s) if until_ms else most_s), self._pause
 
+    async def remove_rows(self, job: jobs.Job) -> int:
+        """Remove what a job has written to the folders of its rows; as `Deliveries.remove`."""
+        return await self._deliveries.remove(job)
+
     async def read_log(self, job: jobs.Job, rules: decisions.LogRules | None) -> facts.LogRead:
         """Read the end of the log of a job that has ended badly; see `job_logs`."""
         return await self._logs.read(job, rules)

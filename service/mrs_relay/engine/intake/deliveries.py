@@ -2,7 +2,8 @@
 Settle how the rows of a request are delivered, within its tenant's limits, or why they cannot be. Pure.
 
 MRS writes the rows of a Presto SELECT into the folder that the submission names. For rows that are to be read that is
-the tenant's results folder, or a folder below it: nothing outside of it is ever read.
+the tenant's results folder, or a folder below it: nothing outside of it is ever read. A SELECT of Hive or Spark is made
+one that writes to a folder of its own there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.model import jobs
+from mrs_relay.engine.work import row_folders
 from mrs_relay.messages import requests
 from mrs_relay.obs import paths
 
@@ -26,7 +28,7 @@ _URL_LIFE_S: Final = 3600
 def settled(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> tuple[jobs.Job, jobs.Reason | None]:
     """Return the job with its delivery, and the folder for its rows; or the reason why it is rejected."""
     asked = request.result if isinstance(request, requests.SqlSubmit) else None
-    if asked is None or not isinstance(job.work, jobs.Presto):
+    if asked is None or not isinstance(job.work, jobs.Presto | jobs.Batch):
         return job, None
 
     rules = policy.results
@@ -38,7 +40,7 @@ def settled(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> t
         text = "this relay writes no chunks: kafka.topics.results is not set; choose another `deliver`"
         return job, jobs.Reason("not_allowed", "results_not_read", text, field="data.result.deliver")
 
-    archive = job.work.archive_path
+    archive = job.work.archive_path if isinstance(job.work, jobs.Presto) else None
     if archive is not None and not _is_allowed(archive, rules.path):
         text = f"rows are read below {rules.path} alone; name a folder in it, or leave archive_path out"
         return job, jobs.Reason("not_allowed", "path_not_allowed", text, field="data.archive_path")
@@ -52,8 +54,22 @@ def settled(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> t
         max_bytes=_least(asked.max_bytes, _or(rules.max_bytes, _MOST_BYTES)),
         chunks=asked.deliver == "chunks",
     )
-    work = job.work if archive is not None else _replace(job.work, archive_path=rules.path.rstrip("/"))
+    work = job.work
+    if isinstance(work, jobs.Batch):
+        return _written(_replace(job, delivery=delivery))
+    if archive is None:
+        work = _replace(work, archive_path=rules.path.rstrip("/"))
     return _replace(job, delivery=delivery, work=work), None
+
+
+def _written(job: jobs.Job) -> tuple[jobs.Job, jobs.Reason | None]:
+    """Return a job of Hive or Spark with the statement that writes its rows, which may have become too long."""
+    written = row_folders.written(job)
+    assert isinstance(written.work, jobs.Batch)  # noqa: S101 - it was one
+    if (length := len(written.work.arguments[-1])) <= requests.MAX_ARGUMENTS:
+        return written, None
+    text = f"the statement has {length} characters with the folder for its rows; MRS takes {requests.MAX_ARGUMENTS}"
+    return job, jobs.Reason("invalid", "bad_value", text, field="data.statement")
 
 
 def _is_allowed(archive: str, folder: str) -> bool:

@@ -146,6 +146,11 @@ class Defaults(_Group):
         return self.model_dump(exclude_none=True)
 
 
+_FOLDER_LIFE_S: Final = 86_400.0
+
+_PLAIN_PATH: Final = re.compile(r"obs://[\w./=@+-]*")
+
+
 class Results(_Group):
     """What becomes of the rows of SQL. A tenant's group names what differs from the group `results` of all tenants."""
 
@@ -153,11 +158,19 @@ class Results(_Group):
     """
     OBS folder, such as obs://lake/results, below which MRS writes rows that are to be delivered, and the only one that
     rows are read from. Default none: rows are not read. A tenant that names none gets the folder of its name in that of
-    all tenants. Nothing is removed from it: let a life cycle of the bucket do so.
+    all tenants. Rows of Hive and Spark are removed from it after `folder_life_s`, those of Presto are not: let a life
+    cycle of the bucket do so.
     """
 
     deliver: Literal["inline", "location", "both", "chunks"] | None = None
-    """How rows of Presto come back to requests without `result`. Default none: only their path is named."""
+    """How rows come back to requests without `result`, for `engines`. Default none: as without any results."""
+
+    engines: tuple[Literal["presto", "hive", "spark"], ...] | None = None
+    """
+    Engines of which `deliver` holds; presto alone unless it is set. A SELECT of hive or spark is then submitted as one
+    that writes its rows to a folder, for which the cluster's agency needs the right; their other statements are left
+    as they are.
+    """
 
     format: Literal["rows", "csv"] | None = None
     """The format where `deliver` holds; rows unless it is set."""
@@ -174,14 +187,32 @@ class Results(_Group):
     the events may use it. Addresses made with temporary keys end with these keys at the latest.
     """
 
+    folder_life_s: Annotated[float, pydantic.Field(ge=0, le=31_536_000)] | None = None
+    """
+    Seconds after the end of a request of Hive or Spark when the folder of its rows is removed; 86,400, a day, unless it
+    is set, 0 keeps it. Only objects that an engine writes into that folder are removed. Until then memory holds the
+    request; addresses of its rows end with them.
+    """
+
     @pydantic.field_validator("path")
     @classmethod
     def _is_folder(cls, path: str | None) -> str | None:
-        return None if path is None else str(paths.folder(path))
+        if path is None:
+            return None
+        if not _PLAIN_PATH.fullmatch(path):
+            raise ValueError(
+                "has a character that SQL reads otherwise; use letters, digits and - _ . = @ + / after obs://"
+            )
+        return str(paths.folder(path))
+
+    @property
+    def kept_s(self) -> float:
+        """Seconds after the end of a request when the folder of its rows is removed; 0: it stays."""
+        return _FOLDER_LIFE_S if self.folder_life_s is None else self.folder_life_s
 
     @property
     def filled(self) -> dict[str, Any]:
-        """The field `result` of requests of Presto that leave it out; nothing where no rows are read."""
+        """The field `result` of requests that leave it out; nothing where no rows are read."""
         if self.path is None or self.deliver is None:
             return {}
         return {"result": {"deliver": self.deliver, "format": self.format or "rows"}}

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mrs_relay.common import selects
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.model import deployments, jobs
 from mrs_relay.engine.work import kinds
@@ -49,11 +50,22 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
         return message
 
     taken = model.model_fields.keys() - (set() if issubclass(model, requests.Submission) else {"cluster"})
-    # Only rows of Presto are read, and none from a folder that the request names for its own use.
-    if message.data.get("engine") != "presto" or message.data.get("archive_path") is not None:
+    if not _is_delivered(policy, message.data):
         taken -= {"result"}
     missing = {name: value for name, value in given.items() if name in taken and message.data.get(name) is None}
     return msgspec.structs.replace(message, data={**message.data, **missing}) if missing else message
+
+
+def _is_delivered(policy: policies.Policy, data: Mapping[str, Any]) -> bool:
+    """
+    Whether rows of SQL are delivered that the request says nothing of.
+
+    They stay in a folder that the request names for its own use. Of Hive and Spark a plain SELECT alone can be written.
+    """
+    engine, statement = data.get("engine"), data.get("statement")
+    if engine not in (policy.results.engines or ("presto",)) or data.get("archive_path") is not None:
+        return False
+    return engine == "presto" or (isinstance(statement, str) and selects.is_plain(statement))
 
 
 def violation(policy: policies.Policy, message_type: str, request: requests.Request) -> jobs.Reason | None:

@@ -163,9 +163,9 @@ def _fact_of(message: envelope.Envelope, request: requests.Request, record: reco
             return key, facts.Requested(job, barred, record)
 
         job = job_factory.create_job(message, request, record, judged.result_job_types)
-        job, undeliverable = deliveries.settled(job, request, judged.policy)
         if judged.policy.tenant or judged.policy.deployment:
             job, barred = _owned(job, request, judged.policy)
+        job, undeliverable = deliveries.settled(job, request, judged.policy)  # NB: a folder's name tells owners apart
         barred = undeliverable or causes.rejection(job, judged.policy) or barred
         return key, facts.Requested(job_records.share(job), barred, record)
 

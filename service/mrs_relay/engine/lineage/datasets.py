@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from mrs_relay.engine.lineage import statements
 from mrs_relay.engine.model import jobs
+from mrs_relay.engine.work import row_folders
 
 _DIALECTS: Final = {"SparkSql": "spark", "HiveSql": "hive"}
 """Job types whose last argument is SQL."""
@@ -42,7 +43,7 @@ def query_of(work: jobs.Work | None) -> Query | None:
         case jobs.Presto():
             return Query(work.statement, "presto", work.database)
         case jobs.Batch() if work.job_type in _DIALECTS and work.arguments:
-            return Query(work.arguments[-1], _DIALECTS[work.job_type])
+            return Query(row_folders.as_asked(work.arguments[-1], work.job_type), _DIALECTS[work.job_type])
         case _:
             return None
 

@@ -2,7 +2,7 @@
 Tell which jobs leave memory: those that have ended, and to which nothing happens by itself until they expire. Pure.
 
 A rejection and a cancel that waits for its request have bounds and timers of their own. A job with duplicates that are
-being stopped has something to do, and so has one whose rows come late.
+being stopped has something to do, and so has one whose rows come late, or lie in folders that are to be removed.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class _Ended(msgspec.Struct, frozen=True, gc=False):
     twins: tuple[str, ...] = ()
     kind: str = ""
     late_until_ms: int = 0
+    rows_until_ms: int = 0
 
 
 _decoder: Final = msgspec.json.Decoder(_Ended)
@@ -45,7 +46,7 @@ _decoder: Final = msgspec.json.Decoder(_Ended)
 
 def is_cold(job: jobs.Job) -> bool:
     """Whether memory need not hold a committed job."""
-    return job.state in _LEAVING and not job.duplicates and not job.late_until_ms
+    return job.state in _LEAVING and not (job.duplicates or job.late_until_ms or job.rows_until_ms)
 
 
 def head(job: jobs.Job) -> bytes:
@@ -105,6 +106,7 @@ def _due_of_named(value: bytes, counts_ms: int, is_known: Callable[[str], bool])
         ended = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None  # decoded as a whole, it is refused with the reason
-    if ended.state not in _LEAVING or ended.twins or ended.late_until_ms or ended.intent_ms > counts_ms:
+    is_busy = ended.twins or ended.late_until_ms or ended.rows_until_ms
+    if ended.state not in _LEAVING or is_busy or ended.intent_ms > counts_ms:
         return None
     return ended.expires_ms if is_known(ended.kind) else None

@@ -361,6 +361,10 @@ class Expired(msgspec.Struct, frozen=True):
     """The time for which a finished job is kept has passed."""
 
 
+class RowsRemoved(msgspec.Struct, frozen=True):
+    """The folders that a job's rows were written to are removed, or are given up."""
+
+
 Fact = (
     Requested
     | InvalidRequest
@@ -391,6 +395,7 @@ Fact = (
     | LogRead
     | InternalFailure
     | Expired
+    | RowsRemoved
 )
 
 OF_ENDED: Final = (

@@ -265,7 +265,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         collect: rows are to be read after success.
         skip: number of leading statements of the result that are the relay's, not the request's.
         reason: of a bad end.
-        location: of the rows of a Presto SELECT, as MRS reported it; while COLLECTING they are read from there.
+        location: of the rows of a Presto SELECT, as MRS reported it, or the folder that the work writes them to.
         correlation_id: the request's.
         traceparent: the request's.
         tracestate: the request's.
@@ -296,6 +296,7 @@ class Job(job_values.Record, frozen=True, gc=False):
             and reports its end without a cause.
         cause: what the log shows, once the job has ended.
         late_until_ms: until when rows are read that a success came without, epoch milliseconds; 0: they are not.
+        rows_until_ms: when the folders that it wrote rows to are removed, epoch milliseconds; 0: there are none.
     """
 
     source: str
@@ -351,6 +352,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     ending: Ending | None = None
     cause: Cause | None = None
     late_until_ms: int = 0
+    rows_until_ms: int = 0
 
     @property
     def ledger_key(self) -> LedgerKey:

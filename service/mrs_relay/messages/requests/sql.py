@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from mrs_relay.common import sql_text
+from mrs_relay.common import selects, sql_text
 from mrs_relay.messages.requests import base, jobs
 
 
@@ -21,11 +21,21 @@ def _check_single(statement: str) -> None:
         raise ValueError("presto takes no semicolon, not even in quotes; write chr(59) instead")
 
 
+def _check_select(statement: str) -> None:
+    try:
+        selects.split(statement)
+    except ValueError as error:
+        wanted = "expected one statement that begins with SELECT or WITH; leave result out for any other"
+        raise ValueError(f"its rows cannot be delivered: {error}; {wanted}") from None
+
+
 class Delivery(base.Model):
     """
-    How the rows of a Presto SELECT come back; they are read from where MRS has put them.
+    How the rows of a SELECT come back; they are read from where they were put.
 
-    The relay's operator sets where that is (`results.path`), the limits, and what holds for requests without it.
+    A SELECT of spark or hive is submitted as one that writes them to a folder: it must be one statement that begins
+    with SELECT or WITH. The relay's operator sets where rows lie (`results.path`), the limits, and what holds for
+    requests without it.
     """
 
     deliver: Annotated[
@@ -37,7 +47,7 @@ class Delivery(base.Model):
     ] = "inline"
     format: Annotated[
         Literal["rows", "csv"],
-        pydantic.Field(description="Of rows in the event: lists of text, or the text that MRS has written."),
+        pydantic.Field(description="Of rows in the event: lists of text or objects, or all of them as one text."),
     ] = "rows"
     max_rows: Annotated[
         int | None,
@@ -73,7 +83,7 @@ class SqlSubmit(base.Submission):
     ] = None
     result: Annotated[
         Delivery | None,
-        pydantic.Field(description="Bring the rows of a SELECT, or their address; presto only, so far."),
+        pydantic.Field(description="Bring the rows of a SELECT, or their address. Spark brings 10,000 without it."),
     ] = None
     job_name: Annotated[base.JobName, pydantic.Field(description="Name of the job on MRS; spark and hive only.")] = (
         "sql"
@@ -93,5 +103,5 @@ class SqlSubmit(base.Submission):
         if self.engine != "presto" and self.archive_path is not None:
             raise ValueError("archive_path is for presto only")
         if self.engine != "presto" and self.result is not None:
-            raise ValueError("result is for presto only; rows of Spark SQL come without it, Hive gives none")
+            _check_select(self.statement)
         return self

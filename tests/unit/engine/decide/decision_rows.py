@@ -17,7 +17,7 @@ ENDS = ("succeeded", "failed", "killed")
 SEEN = ("waiting", *RUNS, "unsettled", *ENDS, "another job")
 STATEMENT = ("statement queued", "statement running", "statement finished", "statement failed")
 LOST = ("vanished", "missing")
-LATER = (*LOST, "collected", "expired")
+LATER = (*LOST, "collected", "rows removed", "expired")
 LOG = ("log read", "log not read")
 SAME = ("request, same record", "invalid, same record")
 
@@ -102,7 +102,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(["invalid", "invalid, same record"], REJECTED),
         {"cancel matched": FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": (None, ("rejected",), None), "cancel by another": ("awaited", ("rejected",), None)},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "cancel", "cancel, passed", "due"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed", "cancel", "cancel, passed", "due"),
     ],
     "awaited, passed on": [
         each(["request", "request, same record", "request, other payload"], end("cancelled", "accepted")),
@@ -110,13 +110,13 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(["cancel", "cancel by another"], AWAIT),
         {"cancel matched": FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": FORGOTTEN},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "cancel, passed", "due"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed", "cancel, passed", "due"),
     ],
     "rejected": [
         wished("rejected", "rejected", ("rejected", ("rejected*",), None)),
         each(["request", "request, other payload"], ACCEPTED),
         {"invalid": REJECTED, "expired": (None, (), None)},
-        nothing(*SAME, *SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected"),
+        nothing(*SAME, *SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed"),
     ],
     "choosing": [
         # The same request once more is answered by what comes of the choice.
@@ -225,7 +225,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(RUNS, RUNNING),
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("submitted", (), None)},
-        nothing(*SUBMISSION, "waiting", "unsettled", "another job", *STATEMENT, "collected", "expired"),
+        nothing(*SUBMISSION, "waiting", "unsettled", "another job", *STATEMENT, "collected", "rows removed", "expired"),
     ],
     "submitted, with rows": [
         known("submitted", "submitted"),
@@ -233,7 +233,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(RUNS, RUNNING),
         SEEN_ENDS | {"succeeded": COLLECT},
         {"vanished": UNKNOWN, "missing": ("submitted", (), None)},
-        nothing(*SUBMISSION, "waiting", "unsettled", "another job", *STATEMENT, "collected", "expired"),
+        nothing(*SUBMISSION, "waiting", "unsettled", "another job", *STATEMENT, "collected", "rows removed", "expired"),
     ],
     "submitted, a statement": [
         known("submitted", "submitted"),
@@ -248,7 +248,16 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
             "vanished": UNKNOWN,
             "missing": ("submitted", (), None),
         },
-        nothing(*SUBMISSION, "waiting", "unsettled", "another job", "statement queued", "collected", "expired"),
+        nothing(
+            *SUBMISSION,
+            "waiting",
+            "unsettled",
+            "another job",
+            "statement queued",
+            "collected",
+            "rows removed",
+            "expired",
+        ),
     ],
     "running": [
         known("running", "running"),
@@ -257,7 +266,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, late": [
         known("running", "running"),
@@ -266,7 +275,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, for a retry": [
         known("running", "running"),
@@ -275,7 +284,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS | {"failed": RETRY},
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, the last attempt": [
         known("running", "running"),
@@ -284,7 +293,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, with rows": [
         known("running", "running"),
@@ -293,7 +302,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS | {"succeeded": COLLECT},
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired"),
+        nothing(*STATEMENT, "collected", "rows removed", "expired"),
     ],
     "running, a statement": [
         known("running", "running"),
@@ -303,7 +312,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"statement finished": end("succeeded"), "statement failed": end("failed"), "vanished": UNKNOWN},
         {"missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing("statement queued", "statement running", "collected", "expired"),
+        nothing("statement queued", "statement running", "collected", "rows removed", "expired"),
     ],
     # MRS has shown the end: nothing changes it but the log, or the end of the wait for it.
     "running, its log is read": [
@@ -344,27 +353,47 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("running", (), None)},
         nothing(*SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
-        nothing(*STATEMENT, "collected", "expired", *LOG),
+        nothing(*STATEMENT, "collected", "expired", "rows removed", *LOG),
     ],
     "collecting, to be cancelled": [
         known("collecting", "running"),
         stopped("collecting", "running"),
         {"collected": end("succeeded")},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "expired"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "expired", "rows removed"),
     ],
     "cancelling": [
         known("cancelling", "running"),
         stopped("cancelling", "running"),
         SEEN_ENDS,
         {"vanished": UNKNOWN, "missing": ("cancelling", (), None)},
-        nothing(*SUBMISSION, "waiting", *RUNS, "unsettled", "another job", *STATEMENT, "collected", "expired"),
+        nothing(
+            *SUBMISSION,
+            "waiting",
+            *RUNS,
+            "unsettled",
+            "another job",
+            *STATEMENT,
+            "collected",
+            "rows removed",
+            "expired",
+        ),
     ],
     "cancelling, with rows": [
         known("cancelling", "running"),
         stopped("cancelling", "running"),
         SEEN_ENDS | {"succeeded": COLLECT},
         {"vanished": UNKNOWN, "missing": ("cancelling", (), None)},
-        nothing(*SUBMISSION, "waiting", *RUNS, "unsettled", "another job", *STATEMENT, "collected", "expired"),
+        nothing(
+            *SUBMISSION,
+            "waiting",
+            *RUNS,
+            "unsettled",
+            "another job",
+            *STATEMENT,
+            "collected",
+            "rows removed",
+            "expired",
+        ),
     ],
     "cancelling, a statement": [
         known("cancelling", "running"),
@@ -373,13 +402,13 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"statement finished": end("succeeded"), "statement failed": end("cancelled"), "vanished": UNKNOWN},
         {"missing": ("cancelling", (), None)},
         nothing(*SUBMISSION, "waiting", *RUNS, "unsettled", "another job"),
-        nothing("statement queued", "statement running", "collected", "expired"),
+        nothing("statement queued", "statement running", "collected", "rows removed", "expired"),
     ],
     "collecting": [
         known("collecting", "running"),
         wished("collecting", "running", ("collecting", (), None)),
         {"collected": end("succeeded")},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "expired"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "expired", "rows removed"),
     ],
 }
 ENDED: dict[str, list[dict[str, Row | None]]] = {
@@ -388,7 +417,7 @@ ENDED: dict[str, list[dict[str, Row | None]]] = {
         wished(state, state, (state, (f"{state}*",), None))
         | ({"settled": end("succeeded")} if state == "unknown" else {}),
         {"expired": FORGOTTEN},
-        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed"),
     ]
     for state in ("succeeded", "failed", "cancelled", "unknown")
 }
@@ -402,5 +431,5 @@ BY_A_MESSAGE: list[dict[str, Row | None]] = [
         "settled": ("cancelled", ("cancelled*",), None),
     },
     {"expired": FORGOTTEN},
-    nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "cancel matched", "due"),
+    nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed", "cancel matched", "due"),
 ]

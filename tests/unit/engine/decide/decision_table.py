@@ -23,6 +23,7 @@ _NOTHING_FOR_A_CLUSTER_UNDER_WAY = decision_rows.nothing(
     "another job",
     *decision_rows.STATEMENT,
     "collected",
+    "rows removed",
     "expired",
 )
 _SENT: dict[str, decision_rows.Row | None] = {

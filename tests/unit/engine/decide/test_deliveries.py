@@ -142,11 +142,13 @@ def test_request_with_late_rows_stays_in_memory_and_answers_as_ever() -> None:
     """A repetition says that rows may come; a cancel changes nothing; memory must hold the ledger's record."""
     late, first = reading()
     cold = msgspec.structs.replace(late, late_until_ms=0)
-    assert not cold_jobs.is_cold(late)
-    assert cold_jobs.is_cold(cold)
+    kept = msgspec.structs.replace(cold, rows_until_ms=1)
+    both = msgspec.structs.replace(late, rows_until_ms=1)
+    assert [cold_jobs.is_cold(one) for one in (late, kept, both, cold)] == [False, False, False, True]
     for ledger in (ledger_format.NAMED, ledger_format.PLACED):
-        values = [job_records.encode(late, ledger), job_records.encode(cold, ledger)]
-        assert cold_jobs.due_ms(values, 10**13, 0, lambda _: True) == [None, cold.expires_ms]
+        records = [job_records.encode(one, ledger) for one in (late, kept, both)]
+        assert cold_jobs.due_ms(records, 10**13, 0, lambda _: True) == [None] * 3
+        assert cold_jobs.due_ms([job_records.encode(cold, ledger)], 10**13, 0, lambda _: True) == [cold.expires_ms]
 
     again = samples.decide(late, samples.FACTS["cancel"])
     data = samples.only_event(again)
@@ -161,10 +163,10 @@ def test_request_with_late_rows_stays_in_memory_and_answers_as_ever() -> None:
 
 
 def test_rows_that_an_earlier_version_has_given_up_do_not_come() -> None:
-    """It has let the job leave memory: nothing would read its rows."""
-    late, _ = reading()
+    """It has let the job leave memory: nothing would read its rows, or remove their folder."""
+    late = msgspec.structs.replace(reading()[0], rows_until_ms=1)
     value = cold_jobs.head(late) + job_records.encode(late)
-    assert job_records.decode(value) == msgspec.structs.replace(late, late_until_ms=0)
+    assert job_records.decode(value) == msgspec.structs.replace(late, late_until_ms=0, rows_until_ms=0)
 
 
 def test_relay_that_fails_on_late_rows_says_so() -> None:

@@ -87,6 +87,7 @@ def test_record_by_places_is_pinned() -> None:
         None,
         None,
         0,
+        0,
     ]
     assert places == begin + middle + end
 

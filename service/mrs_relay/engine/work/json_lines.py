@@ -1,0 +1,77 @@
+"""Read rows that are a JSON object a line, as engines write them to a folder, and write them as CSV. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mrs_relay import errors
+from mrs_relay.messages import codec
+
+
+class JsonLines:
+    """
+    Lines of one folder, in order.
+
+    Attributes:
+        columns: names of the first row; None: there was none yet.
+    """
+
+    def __init__(self) -> None:
+        self.columns: list[str] | None = None
+
+    def read(self, line: bytes, number: int) -> dict[str, Any]:
+        """
+        Return a row; values stay as the engine wrote them, numbers with all their digits.
+
+        Args:
+            line: without its line break.
+            number: of the row in the folder, for the error.
+
+        Raises:
+            ObsRefused: it cannot be read, or two columns have the same name.
+        """
+        try:
+            row = codec.decode(line)
+        except errors.BadMessage as error:
+            raise errors.ObsRefused(f"row {number} of the folder is no JSON: {error.message}"[:300]) from None
+        if not isinstance(row, dict):
+            raise errors.ObsRefused(f"row {number} of the folder is no JSON object")
+        if self.columns is None:
+            if (twice := _twice(line)) is not None:
+                text = f"two columns have the name {twice[:60]!r}; give each one a name of its own with AS"
+                raise errors.ObsRefused(text)
+            self.columns = list(row)
+        return row
+
+    def header(self) -> str:
+        """Return the names of the columns as a line of CSV."""
+        return ",".join(map(_cell, self.columns or [])) + "\n"
+
+    def csv(self, row: dict[str, Any]) -> str:
+        """Return a row as a line of CSV."""
+        return ",".join([_cell(row.get(name)) for name in self.columns or []]) + "\n"
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Return a value of a CSV text: nothing for NULL, and quotation marks where the value needs them."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else codec.encode(value).decode()
+    if text and not any(one in text for one in '",\r\n'):
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _twice(line: bytes) -> str | None:
+    """Return a name that stands twice in a row; None: there is none."""
+    seen: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        seen[:] = [name for name, _ in pairs]  # that of the outermost object is the last one
+
+    try:
+        json.loads(line, object_pairs_hook=note)
+    except (ValueError, RecursionError):
+        return None
+    return next((name for at, name in enumerate(seen) if name in seen[:at]), None)
