@@ -9,7 +9,7 @@ from typing import Any
 from tests.support import doc_code
 
 from mrs_relay import settings
-from mrs_relay.messages import reasons, requests
+from mrs_relay.messages import reasons
 from mrs_relay.messages.requests import base
 
 _SETTINGS, _REASON, _RETRY = [block.text for block in doc_code.blocks("docs/causes.md")]
@@ -39,4 +39,3 @@ def test_the_retry_names_a_cause() -> None:
     """As requests are read."""
     retry = base.RetryPolicy.model_validate(_shown(_RETRY)["retry"])
     assert list(retry.on) == ["preempted"]
-    assert requests.JobSubmit.model_fields["retry"]
