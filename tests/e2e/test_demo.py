@@ -60,8 +60,9 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert re.search(r"failed\s+nightly-etl", shown)
     assert "unreadable_json" in shown
     assert re.search(r"^(INDONESIA|CHINA|INDIA|JAPAN|VIETNAM) +\d+\.\d+ *$", shown, re.MULTILINE)
+    assert re.search(r"^ *\d+ +\d+\.\d+ +1995-\d\d-\d\d +0 *$", shown, re.MULTILINE)
     assert re.search(r"^1-URGENT +\d+ *$", shown, re.MULTILINE)
-    assert re.search(r"rows of Presto and Spark are in their events", shown)
+    assert re.search(r"rows of Presto, Spark and Hive are in their events", shown)
     assert re.search(r"the cause of nightly-etl's failure was read from its log", shown)
     assert "OutOfMemoryError" in shown
     assert "✗" not in shown

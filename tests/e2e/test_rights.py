@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import functools
 import json
 import shlex
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +22,6 @@ import structlog
 from aiohttp import web
 from tests.support import child, ports, secured, service, waiting
 
-from mrs_relay import client as relay_client
 from mrs_relay import errors, lineage_role, web_role
 from mrs_relay import settings as all_settings
 from mrs_relay.cli import topic_rights
@@ -136,13 +134,6 @@ async def _call(verb: str, url: str, body: object = None) -> tuple[int, str]:
         return reply.status, await reply.text()
 
 
-_SQL: Final = {"cluster": "0cb31ee8-0000-4000-8000-000000000001", "engine": "spark", "statement": "select 1"}
-
-
-async def _sent(url: str, request_id: str) -> tuple[int, str]:
-    return await _call("POST", f"{url}/v1/requests", {"id": request_id, "type": "mrs.sql.submit", "data": _SQL})
-
-
 async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
     ends_s = time.monotonic() + waiting.LIMIT_S
     while not await condition():
@@ -246,72 +237,3 @@ def _of_a_relay(strict: _Strict, user: str, workdir: Path) -> str:
         return said
     finally:
         relay.stop(20)
-
-
-async def test_without_any_one_of_them_the_web_role_says_which(strict: _Strict, tmp_path: Path) -> None:
-    """What it cannot read is in its log or in `/ready`; what it cannot send, in its answer."""
-    silent = []
-    for user, rule in _lacking("web").items():
-        with structlog.testing.capture_logs() as logs:
-            async with _web(strict, user, tmp_path) as url:
-                said = await _of_a_role(logs, functools.partial(_web_answers, url, user), rule)
-        if said:
-            silent.append((rule, said))
-    assert silent == []
-
-
-async def _web_answers(url: str, user: str) -> str:
-    """Do what needs rights, and return what the role answers."""
-    found = [
-        await _call("GET", f"{url}/ready"),
-        await _sent(url, f"{user}-{time.time_ns()}"),
-        await _call("PUT", f"{url}/v1/controls/cluster%2Fc-9", {"mode": "hold", "reason": "x"}),
-        await _call("POST", f"{url}/v1/requests/{user}/resolve", {"verdict": "failed", "note": "looked"}),
-        await _call("GET", f"{url}/v1/audit"),
-    ]
-    return "\n".join(text for _, text in found)
-
-
-async def test_without_any_one_of_them_the_forwarder_says_which(strict: _Strict) -> None:
-    """It is not ready, and its log and `/ready` say why."""
-    silent = []
-    for user, rule in _lacking("lineage").items():
-        with structlog.testing.capture_logs() as logs:
-            async with _forwarder(strict, user) as url:
-
-                async def asked(url: str = url) -> str:
-                    return (await _call("GET", f"{url}/ready"))[1]
-
-                said = await _of_a_role(logs, asked, rule)
-        if said:
-            silent.append((rule, said))
-    assert silent == []
-
-
-async def _of_a_role(
-    logs: Sequence[structlog.typing.EventDict], asked: Callable[[], Awaitable[str]], rule: acl_plan.Acl
-) -> str:
-    """Wait until a role names the right; returns what it said instead, "" if it did."""
-    ends_s = time.monotonic() + 40
-    while True:
-        said = await asked() + "\n".join(map(str, logs))
-        if _names(rule, said):
-            return ""
-        if time.monotonic() > ends_s:
-            return said
-        await asyncio.sleep(0.5)
-
-
-@pytest.mark.parametrize("role", ["producer", "subscriber"])
-async def test_without_any_one_of_them_the_client_says_which(strict: _Strict, role: acl_plan.Role) -> None:
-    """Its own error names the right."""
-    (rule,) = _single(role)
-    chosen = strict.settings("subscriber" if role == "producer" else "producer")
-    with structlog.testing.capture_logs() as logs:
-        try:
-            async with relay_client.RelayClient(chosen, source="/rights") as sending:
-                await sending.submit(relay_client.sql("c-1", "spark", "select 1"))
-            said = ""
-        except errors.RelayError as error:
-            said = str(error)
-    assert _names(rule, said + str(logs)), said

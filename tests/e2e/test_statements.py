@@ -20,9 +20,12 @@ from tools.oracles import canonical, lists, playing
 
 from mrs_emulator.sql import statement
 
-ENGINES: Final[tuple[statement.Dialect, ...]] = ("presto", "spark")
+ENGINES: Final[tuple[statement.Dialect, ...]] = ("presto", "spark", "hive")
 EACH: Final = 400
-"""Statements of an engine whose rows must come back, of which there are a few more: some are not played."""
+"""Statements of an engine whose rows must come back."""
+
+MOST: Final = 560
+"""Statements that an engine is asked at most: some are not played."""
 
 SCALARS: Final = {
     *("bigint", "boolean", "date", "decimal", "double", "int", "integer"),
@@ -33,9 +36,11 @@ AGREED: Final = 80
 
 
 def _asked(engine: statement.Dialect) -> Iterator[tuple[str, object]]:
-    """Expressions of an engine with one plain value, and the value."""
+    """Expressions of an engine with one plain value, which JSON has too, and the value."""
     for row in playing.read(lists.EXPRESSIONS, engine)[1:]:
-        if "error" not in row and row["type"].partition("(")[0] in SCALARS:
+        if "error" in row or row["type"].partition("(")[0] not in SCALARS:
+            continue
+        if not (isinstance(row["value"], dict) and "double" in row["value"]):  # NaN and the like
             yield row["expression"], row["value"]
 
 
@@ -63,8 +68,6 @@ def _is(shown: object, value: object) -> bool:
             return Decimal(text) == Decimal(str(value["decimal"] if isinstance(value, dict) else value))
         case float():
             return math.isclose(float(text), value, rel_tol=1e-12)
-        case {"double": words}:
-            return str(float(text)) == words
         case _:
             return value in (text, canonical.short(text.replace("T", " ")))
 
@@ -99,7 +102,7 @@ async def test_statements_of_the_documentation_come_back_as_rows_of_every_engine
         asked = {
             f"{engine}-{number}": (engine, expression, value)
             for engine in ENGINES
-            for number, (expression, value) in enumerate(_asked(engine))
+            for number, (expression, value) in enumerate(itertools.islice(_asked(engine), MOST))
         }
         relay = here.start_relay("one")
         try:

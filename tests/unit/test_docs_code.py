@@ -19,6 +19,7 @@ _ROOT = doc_code.ROOT
 _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "docs/access.md": {(4, 5, 6): "tests/unit/api/access/test_settings.py"},
     "README.md": {(1, 2): "tests/e2e/test_docs_examples.py"},
+    "docs/causes.md": {(1, 2, 3): "tests/unit/test_causes_page.py"},
     "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
     "docs/controls.md": {(3,): "tests/unit/messages/test_controls.py"},
@@ -64,6 +65,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/controls.md": dict.fromkeys(
         (1, 2), "placeholders for clusters; the commands are checked here and run in tests/unit/cli/test_holds.py"
     ),
+    "docs/kafka-security.md": {1: "a line of the log; tests/e2e/test_rights.py reads it from the relay"},
     "docs/data-at-rest.md": {
         1: "runs a test itself, tests/e2e/test_compaction.py",
         **dict.fromkeys(range(2, 6), "Kafka's own programs, at an operator's brokers"),

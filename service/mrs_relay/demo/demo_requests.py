@@ -35,7 +35,7 @@ UNREADABLE: Final = b'{"id": "torn-off", "type": "mrs.sql.sub'
 """A message without a readable request id: only the dead-letter topic can take it."""
 
 _ENGINES: Final = ("presto", "spark", "hive")
-_READ_FROM_OBS: Final = frozenset({"presto"})
+_READ_FROM_OBS: Final = frozenset({"presto", "hive"})
 _DEFAULTS: Final = compose.Defaults(source=SOURCE)
 _SCRIPTS: Final = {
     "scripts/revenue.sql": (

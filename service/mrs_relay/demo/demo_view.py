@@ -16,10 +16,11 @@ from mrs_relay.messages import events
 _ANSWERS: Final = {
     "tpch-q04": "TPC-H Q4 by Presto SQL: MRS left the rows in OBS, the relay read them",
     "tpch-q05": "TPC-H Q5 by Spark SQL: MRS gave the rows out",
+    "tpch-q03": "TPC-H Q3 by Hive SQL: its statement wrote the rows to OBS, the relay read them",
 }
 """The requests whose rows are shown, with the titles above them: one of each engine."""
 
-ENGINES_WITH_ROWS: Final = "Presto and Spark"
+ENGINES_WITH_ROWS: Final = "Presto, Spark and Hive"
 
 _LIVE_FRAME: Final = 6
 _FEWEST: Final = 6

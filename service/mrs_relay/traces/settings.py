@@ -27,8 +27,8 @@ class TracesSettings(pydantic.BaseModel):
     Share of the requests without a `traceparent` that are traced. Where a request brings one, its producer decides: a
     sampled trace is always continued, one that is not sampled never.
 
-    Default 0.02, which costs less than 5 % of the relay's CPU time; 1 traces every request, at two and a half times
-    the CPU time of one that is not traced.
+    Default 0.02, which keeps the cost small; 1 traces every request, at two and a half times the CPU time of one that
+    is not traced.
     """
 
     headers_file: pathlib.Path | None = None

@@ -116,8 +116,8 @@ class TenantTraces:
         # The contexts that the requests came with: an event has it even if the job has just dropped it.
         came: dict[jobs.LedgerKey, trace.SpanContext] = {}
         for event in published:
-            if (context := self._record.wanted(event.traceparent)) is None:
-                continue
+            if event.traceparent is None or (context := self._record.wanted(event.traceparent)) is None:
+                continue  # most requests have no trace
             key = jobs.ledger_key(event.data.request.source, event.data.request.id)
             job, own = changed.get(key), _traceparent(changed.get(key), before.get(key))
 
@@ -132,10 +132,14 @@ class TenantTraces:
         for key, job in changed.items():
             if job is None or job.state is jobs.State.PENDING_CANCEL:
                 continue
-            found = came.get(key) or self._record.wanted(job.traceparent or _traceparent(None, before.get(key)))
+            was = before.get(key)
+            traceparent = job.traceparent or (None if was is None else was.traceparent)
+            if traceparent is None and not came:
+                continue
+            found = came.get(key) or self._record.wanted(traceparent)
             if found is not None:
                 links.append(identity.request_span(found, job))
-                self._changed(commit, found, before.get(key), job)
+                self._changed(commit, found, was, job)
 
         if links:
             counts = {"mrs_relay.jobs": len(changed), "mrs_relay.events": len(published)}

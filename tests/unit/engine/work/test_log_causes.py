@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from re import _constants, _parser  # type: ignore[attr-defined]  # the parser has no public name
+from re import _constants, _parser  # the parser has no public name
 from typing import Any, get_args
 
 import pytest
