@@ -194,7 +194,7 @@ async def test_folder_stays_while_its_rows_are_late_and_is_removed_after_them(en
     """Its life, which is shorter than the outage of OBS, begins with the last event; a takeover changes nothing."""
     rules = {"path": "obs://lake/results", "folder_life_s": 300}
     async with started(**{**CHUNKED, "results": rules}) as (here, door):
-        door.failing = 10**9
+        door.absent = 10**9  # reads fail, removals would not
         here.put(service.sql("q", engine, FEW, result={"deliver": deliver}))
         await here.until_ended(["q"], 300)
         assert "late_until" in last(here, "q")["result"]
@@ -202,7 +202,7 @@ async def test_folder_stays_while_its_rows_are_late_and_is_removed_after_them(en
         await here.start_replica()
         await asyncio.sleep(900)
         assert files(door)
-        door.failing = 0
+        door.absent = 0
         async with asyncio.timeout(400):
             while here.states("q")[-1] != "result":
                 await asyncio.sleep(1)

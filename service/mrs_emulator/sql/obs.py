@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import threading
 from pathlib import Path
 
 from mrs_emulator.core import failures
@@ -26,14 +27,16 @@ class Obs:
     def __init__(self, root: Path | None) -> None:
         self._root = root
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._making = threading.Lock()
 
     @property
     def root(self) -> Path:
         """The folder itself."""
-        if self._root is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="mrs-emulator-")
-            self._root = Path(self._temporary.name)
-        return self._root
+        with self._making:  # statements that write run on several threads
+            if self._root is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="mrs-emulator-")
+                self._root = Path(self._temporary.name)
+            return self._root
 
     def close(self) -> None:
         """Remove the folder if it was a temporary one."""

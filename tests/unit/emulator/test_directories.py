@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +91,18 @@ async def test_null_is_left_out_where_spark_would(tmp_path: Path) -> None:
         is None
     )
     assert rows(tmp_path / "lake/x") == [{"a": 1}]
+
+
+def test_statements_that_write_at_once_have_one_temporary_folder() -> None:
+    """However many threads ask for it first."""
+    for _ in range(50):
+        folder, begin = obs.Obs(None), threading.Barrier(4)
+
+        def root(folder: obs.Obs = folder, begin: threading.Barrier = begin) -> Path:
+            begin.wait()
+            return folder.root
+
+        with ThreadPoolExecutor(4) as pool:
+            found = {one.result() for one in [pool.submit(root) for _ in range(4)]}
+        assert len(found) == 1
+        folder.close()
