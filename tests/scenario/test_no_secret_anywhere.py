@@ -1,7 +1,7 @@
 """
 Marked secrets through every path: none comes out in logs, events, metrics, pages, errors or reprs.
 
-`unit/engine/test_nothing_leaks.py` draws the life of a request; `contract/test_obs_client.py` has an OBS that quotes keys.
+`unit/engine/test_nothing_leaks.py` draws lives of requests; `contract/test_obs_client.py` has an OBS that quotes keys.
 """
 
 from __future__ import annotations
