@@ -170,7 +170,7 @@ def _span(places: list[records.Block]) -> dict[str, int]:
 
 
 def _started(hashed: Callable[[bytes], str], value: bytes) -> asyncio.Future[str]:
-    """Begin to hash a value; a large one in a thread, which does not hold the interpreter, while the next one is cut."""
+    """Begin to hash a value; a large one in a thread, without the interpreter, while the next one is cut."""
     loop = asyncio.get_running_loop()
     if len(value) > _LARGE_BYTES:
         return loop.run_in_executor(None, hashed, value)
