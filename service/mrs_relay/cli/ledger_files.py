@@ -87,7 +87,7 @@ class Tally:
             return
         if imported.was_put_in_doubt(before, after):
             self.in_doubt += 1
-        elif not imported.is_same(before, after):
+        elif before != after:
             self.different += 1
 
     def row(self, *, compared: bool) -> dict[str, Any]:

@@ -236,7 +236,7 @@ async def _fill(checked: _Import) -> list[Filled]:
                 if partition.is_filled:
                     filled.kept = head.values
                 else:
-                    rule = _Rule(checked, kafka.ledger_format, _old_offset(checked.wanted, head, target))
+                    rule = _Rule(checked, kafka.ledger_format)
                     unsent = await _add(partition, content, filled, rule)
                     if not checked.wanted.dry_run:
                         await partition.finish(unsent)
@@ -248,12 +248,6 @@ async def _fill(checked: _Import) -> list[Filled]:
     return done
 
 
-def _old_offset(wanted: Wanted, head: ledger_file.Partition, target: filling.Target) -> int | None:
-    """Return the offset before which all jobs of a partition arrived in another topic; None: it was the same one."""
-    is_same = wanted.start == "exported" or (head.topic_id is not None and head.topic_id == target.topic_id)
-    return None if is_same else head.next_offset or 0
-
-
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """
@@ -262,23 +256,22 @@ class _Rule:
     Attributes:
         checked: the import.
         ledger_format: of those that change.
-        old_offset: the next one of the old topic; None: the new topic has the same offsets.
     """
 
     checked: _Import
     ledger_format: int
-    old_offset: int | None
 
     def changed(self, value: bytes, filled: Filled) -> bytes:
         """Return the value as the ledger gets it, and count what was done."""
         job = job_records.decode(value)
         filled.choosing += job.state is jobs.State.CHOOSING
-        changed = job if self.old_offset is None else imported.from_other_topic(job, self.old_offset)
-        if not self.checked.wanted.is_final:
-            doubtful = imported.perhaps_sent(changed, self.checked.now_ms)
-            filled.in_doubt += doubtful is not changed
-            changed = doubtful
-        return value if changed is job else job_records.encode(changed, self.ledger_format)
+        if self.checked.wanted.is_final:
+            return value
+        doubtful = imported.perhaps_sent(job, self.checked.now_ms)
+        if doubtful is job:
+            return value
+        filled.in_doubt += 1
+        return job_records.encode(doubtful, self.ledger_format)
 
 
 async def _add(

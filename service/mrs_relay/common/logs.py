@@ -52,12 +52,12 @@ def _show_stack(_logger: Any, _method: str, fields: Fields) -> Fields:  # noqa: 
     return fields
 
 
-_TASK_ERROR: Final = re.compile(r"exception=(\w+)\(.*\)(?=>)", re.DOTALL)
-"""How asyncio shows the error of a task that nothing has waited for."""
+_TASK_ERROR: Final = re.compile(r"exception=(?:(\w+)\()?.*(?=>)", re.DOTALL)
+"""How asyncio shows the error of a task that nothing has waited for: as the error shows itself, in whatever form."""
 
 
 def _without_task_error(text: str) -> str:
-    return _TASK_ERROR.sub(r"exception=\1", text)
+    return _TASK_ERROR.sub(lambda found: f"exception={found[1] or '...'}", text)
 
 
 def _hide_task_error(_logger: Any, _method: str, fields: Fields) -> Fields:  # noqa: ANN401 - the same

@@ -249,18 +249,22 @@ class ColdRecords:
             StreamDown: Kafka does not answer; they are due again later.
         """
         fingerprints = self._index.take_due(now_ms, most)
-        for fingerprint in fingerprints:
-            self._index.note_due(fingerprint, now_ms + _AGAIN_MS)
-        read = await self._read(entry.offset for one in fingerprints for entry in self._index.entries(one))
-
+        again_ms = now_ms + _AGAIN_MS
         keys: list[bytes] = []
-        for fingerprint in fingerprints:
-            for key, record in self._newest(fingerprint, read).items():
-                (due_ms,) = self._rule.due_ms([record.value])
-                if due_ms is None or due_ms <= now_ms:
-                    keys.append(key)
-                else:
-                    self._index.note_due(fingerprint, due_ms)
+        try:
+            read = await self._read(entry.offset for one in fingerprints for entry in self._index.entries(one))
+            for fingerprint in fingerprints:
+                for key, record in self._newest(fingerprint, read).items():
+                    (due_ms,) = self._rule.due_ms([record.value])
+                    if due_ms is not None and due_ms > now_ms:
+                        self._index.note_due(fingerprint, due_ms)
+                    else:
+                        keys.append(key)
+                        self._index.note_due(fingerprint, again_ms)
+        except errors.StreamDown:
+            for fingerprint in fingerprints:
+                self._index.note_due(fingerprint, again_ms)
+            raise
         return keys
 
     def _newest(self, fingerprint: int, read: Mapping[int, records.Stored | None]) -> dict[bytes, records.Stored]:

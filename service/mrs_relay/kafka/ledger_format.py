@@ -212,6 +212,7 @@ class Replay:
         claim_offset: offset of the reader's claim, None until it is found.
         foreign_claims: number of claims of others after `previous_claim`.
         stale_keys: keys of ignored records, whose right value must be written again.
+        rest: of these, keys of records before the claim that no commit has ended; before that: `tentative`.
         topic_id: of the input topic to which the offset belongs; None if the last commit has none.
         values_format: the highest format of a value that is still in the log, overwritten or not.
         offsets: content of the last offset record.
@@ -231,6 +232,7 @@ class Replay:
         self.claim_offset: int | None = None
         self.foreign_claims = 0
         self.stale_keys: set[bytes] = set()
+        self.rest: set[bytes] = set()
         self.topic_id: str | None = None
         self.values_format = NAMED
         self.offsets: Mapping[str, int] = {}
@@ -239,7 +241,7 @@ class Replay:
         self._previous_claim = previous_claim
         self._cold = cold
         self._newest_claim = live_from or -1
-        self._tentative: list[cold_records.Written] = []
+        self.tentative: list[cold_records.Written] = []
         self._tentative_outbox: list[cold_records.Written] = []
         self._outbox: dict[bytes, bytes] = {}
         self._outbox_count = 0
@@ -315,7 +317,7 @@ class Replay:
             key, value = record.key, record.value
             if not record.headers and key is not None and key[:1] != b"\0":  # a value of a transaction, as most are
                 self._holds_state = True
-                self._tentative.append((key, value, record.offset))
+                self.tentative.append((key, value, record.offset))
                 if self.values_format < PLACED and value is not None and value[:1] != b"{":
                     self.values_format = PLACED
                 continue
@@ -330,7 +332,6 @@ class Replay:
         key = record.key
         if key is None:
             return
-
         if key[:1] != b"\0":
             self._holds_state = True
             if self.values_format < PLACED and record.value is not None and record.value[:1] != b"{":
@@ -338,7 +339,7 @@ class Replay:
             if record.headers and self._outdated(record):
                 self.stale_keys.add(key)
             else:
-                self._tentative.append((key, record.value, record.offset))
+                self.tentative.append((key, record.value, record.offset))
         elif record.headers and self._outdated(record):
             self.stale_keys.add(key)
         elif key == CLAIM:
@@ -358,8 +359,9 @@ class Replay:
         self._newest_claim = record.offset
         if claimed.nonce == self._nonce:
             self.claim_offset = record.offset
-            self.stale_keys.update(key for key, _, _ in [*self._tentative, *self._tentative_outbox])
-            self._tentative.clear()
+            self.rest = {key for key, _, _ in [*self.tentative, *self._tentative_outbox]}
+            self.stale_keys |= self.rest
+            self.tentative.clear()
             self._tentative_outbox.clear()
         elif self._previous_claim is not None and record.offset > self._previous_claim:
             self.foreign_claims += self._is_foreign(claimed.nonce)
@@ -372,7 +374,7 @@ class Replay:
         require_format(self._position, _header(record.headers, _FORMAT_HEADER) or NAMED)
         self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
         self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
-        values, read = self._values, self._tentative
+        values, read = self._values, self.tentative
         are_cold = itertools.repeat(False, len(read)) if self._cold is None else self._cold.replayed(read)
         for (key, value, _), is_cold in zip(read, are_cold, strict=True):
             if value is None or is_cold:
@@ -384,7 +386,7 @@ class Replay:
                 self._outbox.pop(key, None)
             else:
                 self._outbox[key] = value
-        self._tentative.clear()
+        self.tentative.clear()
         self._tentative_outbox.clear()
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
         self.topic_id = topic_id(record)

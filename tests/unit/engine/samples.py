@@ -222,10 +222,8 @@ FACTS: Final[dict[str, facts.Fact]] = {
     ),
     "chosen": facts.ClusterSelected(CLUSTER),
     "none fits": facts.NoClusterFits(NO_CLUSTER),
-    "request, same record": facts.Requested(request(order=5)),
     "request, other payload": facts.Requested(request(order=9, digest="e")),
     "invalid": facts.InvalidRequest(_identity(order=9), FAULT),
-    "invalid, same record": facts.InvalidRequest(_identity(order=5), FAULT),
     "cancel": facts.CancelRequested(_replace(pending_cancel(), stop=None, asked_by=None, expires_ms=0), STOP, "c-1"),
     "cancel, passed": facts.CancelRequested(
         _replace(pending_cancel(), stop=None, asked_by=None, expires_ms=0), STOP, "c-2", 1

@@ -151,12 +151,13 @@ async def test_request_that_ends_within_the_batch_is_recognised_in_it() -> None:
 
 
 async def test_recalled_job_that_nothing_changed_leaves_memory_again() -> None:
-    """The same record of a request once more: decided before, nothing is written."""
-    ledger = _Ledger(_job("succeeded", id="e-0", order=20))
-    partition = _Partition(_jobs(ledger))
-    await partition.take(_request("e-0", 20))
-    assert partition.units == [[], []]
-    assert (dict(partition.base), ledger.values) == ({}, {_key("e-0"): b"put back"})
+    """Nothing is written of it."""
+    ledger = _Ledger(_job("succeeded", id="e-0"))
+    base = _jobs(ledger)
+    await base.recall([_key("e-0")])
+    assert set(base) == {_key("e-0")}
+    base.put_back()
+    assert (dict(base), ledger.values) == ({}, {_key("e-0"): b"put back"})
 
 
 async def test_message_that_is_rejected_instead_finds_the_ended_request_of_its_id() -> None:

@@ -254,6 +254,17 @@ async def test_due_time_of_the_record_counts() -> None:
     assert await _due(ledger, 9000) == [b"a"]
 
 
+async def test_key_that_is_not_due_yet_is_not_read_again_and_again() -> None:
+    """A job whose outcome was unknown is kept for longer once it is settled."""
+    ledger = await _first(_broker())
+    await _write(ledger, a="cold 1000")
+    await _values(ledger, "a")
+    await _write(ledger, a="cold 9000000")
+    assert await _due(ledger, 1000) == []
+    assert _cold(ledger).next_due_ms == 9_000_000
+    assert await _due(ledger, 9_000_000) == [b"a"]
+
+
 async def test_outage_delays_what_is_due() -> None:
     """Nothing is forgotten, nothing is lost."""
     broker = _broker()

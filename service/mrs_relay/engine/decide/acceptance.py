@@ -1,4 +1,9 @@
-"""Accept or reject an arriving request, or answer it as a repetition. Pure, beside `transitions`."""
+"""
+Accept or reject an arriving request, or answer it as a repetition. Pure, beside `transitions`.
+
+No message is decided twice: a commit has jobs and input offset together, and `kafka.inbox` ignores what it has had. So
+offsets are not compared: those of jobs may belong to an earlier requests topic.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +23,7 @@ def requested(
     """Decide on a valid request: it begins a job, repeats one, or conflicts with another request of the same id."""
     candidate = fact.job
     if job is None or job.state in {State.REJECTED, State.PENDING_CANCEL}:
-        is_old = job is not None and job.state is State.REJECTED and job.order >= candidate.order
-        return None if is_old else _start(job, candidate, now_ms, config)
-
-    if job.order == candidate.order:
-        return None  # the same record again: it was decided before
+        return _start(job, candidate, now_ms, config)
 
     is_repeat = fact.repeats(job)
     if is_repeat and job.state is State.CHOOSING:
@@ -75,8 +76,6 @@ def invalid(
     job: jobs.Job | None, fact: facts.InvalidRequest, now_ms: int, config: decisions.DecisionConfig
 ) -> decisions.Decision | None:
     """Reject a request, and keep the rejection for a while; an existing job with its id continues."""
-    if job is not None and job.state is not State.PENDING_CANCEL and job.order >= fact.job.order:
-        return None  # the same record again, or an older one: it was decided before
     if job is not None and job.state not in {State.REJECTED, State.PENDING_CANCEL}:
         return _reject_duplicate(job, fact.job, _replace(fact.reason, kind="conflict"), now_ms)
 

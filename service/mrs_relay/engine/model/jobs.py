@@ -229,7 +229,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         shown: event state of the last published event.
         key: the request's Kafka key; None means that the message had none.
         arrived_ms: when the request was decided, epoch milliseconds.
-        order: input offset; breaks ties of `arrived_ms`.
+        order: input offset, in the requests topic of its time; breaks ties of `arrived_ms`.
         cluster: MRS cluster id; "" while it is being chosen.
         choice: the conditions that a cluster is chosen by, or is checked against; only while CHOOSING.
         work: the work to submit; dropped once MRS has the job, unless a retry may need it.

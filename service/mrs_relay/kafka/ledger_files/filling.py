@@ -180,10 +180,11 @@ class Filling:
                 f"offset {self.kept_offset}; expected a topic {self._place.topic} without records. --merge adds what "
                 "it lacks and keeps what it has"
             )
-        if replay.unsent:
+        # Our first commit would end theirs, without its events.
+        if replay.unsent or replay.tentative or replay.rest:
             raise errors.SettingsError(
-                f"the last owner of {target.position} has left {len(replay.unsent)} records that are perhaps not sent: "
-                "start a relay and stop it again, then import"
+                f"the last owner of {target.position} has not ended its last commit, or has left records that are "
+                "perhaps not sent: start a relay and stop it again, then import"
             )
 
     async def _commit(self, written: Sequence[records.Outgoing], said: Mapping[str, int], *, outbox: int = 0) -> None:

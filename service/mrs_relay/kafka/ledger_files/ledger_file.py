@@ -215,11 +215,23 @@ def new_file(path: Path | None) -> Iterator[BinaryIO]:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        os.link(part, path)  # unlike a rename, it replaces nothing
+        _give_name(part, path)
     except OSError as error:
         raise errors.SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _give_name(part: Path, path: Path) -> None:
+    """Give a complete file its name; a file of that name is not replaced."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # volumes of object stores, and shares of Windows, have no hard links
+        if path.exists():
+            raise
+        part.rename(path)
 
 
 def read(path: Path) -> Generator[Line]:

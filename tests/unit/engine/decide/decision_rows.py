@@ -19,7 +19,6 @@ STATEMENT = ("statement queued", "statement running", "statement finished", "sta
 LOST = ("vanished", "missing")
 LATER = (*LOST, "collected", "rows removed", "expired")
 LOG = ("log read", "log not read")
-SAME = ("request, same record", "invalid, same record")
 
 
 def turn_of(turn: Row, rejected: Row) -> dict[str, Row | None]:
@@ -42,7 +41,7 @@ def known(state: str, shown: str) -> dict[str, Row | None]:
         "request, other payload": (state, ("rejected",), None),
         "request, without a cluster": (state, ("rejected",), None),
         "invalid": (state, ("rejected",), None),
-    } | nothing(*SAME)
+    }
 
 
 def wished(state: str, shown: str, cancelled: Row | None, *, due: Row | None = None) -> dict[str, Row | None]:
@@ -91,22 +90,22 @@ STATEMENT_SENT: dict[str, Row | None] = {
 }
 UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "none": [
-        each(["request", "request, same record", "request, other payload"], ACCEPTED),
-        each(["invalid", "invalid, same record"], REJECTED),
+        each(["request", "request, other payload"], ACCEPTED),
+        {"invalid": REJECTED},
         each(["cancel", "cancel by another", "cancel, passed"], AWAIT),
         {"settled": (None, ("rejected",), None)},
         nothing(*SUBMISSION, *SEEN, *STATEMENT, *LATER, "cancel matched", "due"),
     ],
     "awaited": [
-        each(["request", "request, same record", "request, other payload"], end("cancelled", "accepted")),
-        each(["invalid", "invalid, same record"], REJECTED),
+        each(["request", "request, other payload"], end("cancelled", "accepted")),
+        {"invalid": REJECTED},
         {"cancel matched": FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": (None, ("rejected",), None), "cancel by another": ("awaited", ("rejected",), None)},
         nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed", "cancel", "cancel, passed", "due"),
     ],
     "awaited, passed on": [
-        each(["request", "request, same record", "request, other payload"], end("cancelled", "accepted")),
-        each(["invalid", "invalid, same record"], REJECTED),
+        each(["request", "request, other payload"], end("cancelled", "accepted")),
+        {"invalid": REJECTED},
         each(["cancel", "cancel by another"], AWAIT),
         {"cancel matched": FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": FORGOTTEN},
@@ -116,7 +115,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         wished("rejected", "rejected", ("rejected", ("rejected*",), None)),
         each(["request", "request, other payload"], ACCEPTED),
         {"invalid": REJECTED, "expired": (None, (), None)},
-        nothing(*SAME, *SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed"),
+        nothing(*SUBMISSION, *SEEN, *STATEMENT, *LOST, "collected", "rows removed"),
     ],
     "choosing": [
         # The same request once more is answered by what comes of the choice.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing
 
+import msgspec
 import pytest
 from tests.unit.engine import samples
 from tests.unit.engine.decide import decision_rows, decision_table
@@ -25,8 +26,8 @@ def test_table_knows_every_state_and_every_fact() -> None:
     assert {name for parts in decision_table.TABLE.values() for part in parts for name in part} == set(samples.FACTS)
 
 
-def _decided(name: str, happened: str) -> decision_rows.Row | None:
-    decision = transitions.decide(samples.JOBS[name], samples.FACTS[happened], samples.NOW_MS, samples.RULES)
+def _row(job: jobs.Job | None, fact: facts.Fact) -> decision_rows.Row | None:
+    decision = transitions.decide(job, fact, samples.NOW_MS, samples.RULES)
     if decision is None:
         return None
     state = decision.job.state.value if decision.job else None
@@ -37,10 +38,21 @@ def _decided(name: str, happened: str) -> decision_rows.Row | None:
 @pytest.mark.parametrize("name", samples.JOBS)
 def test_fact_decides_state_events_and_command(name: str) -> None:
     """What each fact does to a job in a state is what the table says, or nothing; all cells that differ are shown."""
-    found = {happened: _decided(name, happened) for happened in samples.FACTS}
+    found = {happened: _row(samples.JOBS[name], fact) for happened, fact in samples.FACTS.items()}
     wanted = {happened: decision_table.cell(name, happened) for happened in samples.FACTS}
     different = {happened: (row, wanted[happened]) for happened, row in found.items() if row != wanted[happened]}
     assert different == {}
+
+
+@pytest.mark.parametrize("name", samples.JOBS)
+def test_request_is_decided_whatever_its_offset(name: str) -> None:
+    """At that of the job, before it or behind it: the job may have come in another topic, whose offsets say nothing."""
+    for happened in ("request", "request, other payload", "invalid"):
+        fact = samples.FACTS[happened]
+        assert isinstance(fact, facts.Requested | facts.InvalidRequest)
+        for offset in (0, 5, 8, 100):
+            moved = msgspec.structs.replace(fact, job=msgspec.structs.replace(fact.job, order=offset))
+            assert _row(samples.JOBS[name], moved) == decision_table.cell(name, happened)
 
 
 @pytest.mark.parametrize("name", samples.JOBS)

@@ -1,4 +1,4 @@
-"""A job of another Kafka's ledger: it may have been submitted since, and its offset means nothing any more."""
+"""A job of another Kafka's ledger: it may have been submitted since."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.unit.engine import samples
 
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
-from mrs_relay.engine.model.imported import from_other_topic, is_same, perhaps_sent, was_put_in_doubt
+from mrs_relay.engine.model.imported import perhaps_sent, was_put_in_doubt
 
 _NOW_MS = samples.NOW_MS
 _STATES = tuple(jobs.State)
@@ -52,23 +52,11 @@ def test_jobs_in_other_states_are_left_alone() -> None:
         assert (perhaps_sent(job, _NOW_MS) is job) == (state is not jobs.State.QUEUED), state
 
 
-def test_message_of_the_new_topic_is_never_the_one_of_the_old() -> None:
-    """At whatever offset: a repetition is answered, and a corrected request begins."""
-    ended = from_other_topic(samples.job("succeeded", order=4), 9)
-    rejected = from_other_topic(samples.request(state=jobs.State.REJECTED, order=8, digest=""), 9)
-    assert (ended.order, rejected.order) == (-5, -1)
-    for offset in (0, 4, 8):
-        message = facts.Requested(samples.request(order=offset))
-        assert samples.decide(ended, message).events
-        assert samples.decide(rejected, message).job is not None
-
-
-def test_what_an_import_has_changed_is_known() -> None:
-    """The offset alone, or the doubt as well; anything else is another job."""
+def test_doubt_of_an_import_is_known() -> None:
+    """Only what it makes of the very job."""
     job = samples.request(order=4)
-    moved = from_other_topic(job, 9)
-    doubtful = perhaps_sent(moved, _NOW_MS)
-    assert (is_same(job, moved), was_put_in_doubt(job, moved)) == (True, False)
-    assert (is_same(job, doubtful), was_put_in_doubt(job, doubtful)) == (False, True)
-    other = samples.request(order=5)
-    assert (is_same(job, other), was_put_in_doubt(job, other)) == (False, False)
+    doubtful = perhaps_sent(job, _NOW_MS)
+    assert was_put_in_doubt(job, doubtful)
+    assert not was_put_in_doubt(job, job)
+    assert not was_put_in_doubt(samples.request(order=5), doubtful)
+    assert not was_put_in_doubt(doubtful, doubtful)

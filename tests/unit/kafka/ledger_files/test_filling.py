@@ -10,6 +10,7 @@ from tests.support import runtimes
 from tests.unit.kafka import ledger_samples
 
 from mrs_relay import errors
+from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import ledger as ledgers
 from mrs_relay.kafka import records
 from mrs_relay.kafka.ledger_files import filling, last_values, snapshot
@@ -124,6 +125,41 @@ async def test_merge_keeps_what_the_ledger_has_and_its_offset(guarantee: str) ->
     await _fill(broker, _target(merge=True), {**_STATE, b"gone": b"again"})
     found = await _opened(broker)
     assert (found.state, found.next_offset) == ({**_STATE, b"a": b"own"}, 5)
+
+
+async def test_commit_that_a_relay_did_not_end_is_never_ended_by_an_import() -> None:
+    """Its jobs would move on without their events, and without the offset; a relay repairs it first."""
+    broker = ledger_samples.make_broker("at-least-once")
+    owner = await _used(broker)
+    for key in (b"a", b"new"):
+        broker.put(runtimes.LEDGER, 0, key, b"half", owner._token)
+    with last_values.LastValues() as has, pytest.raises(errors.SettingsError, match="has not ended its last commit"):
+        await filling.Filling(broker, broker.kafka, _target(merge=True), has).look()
+    with pytest.raises(errors.SettingsError, match="start a relay and stop it again"):
+        await _fill(broker, _target(merge=True))
+    assert (await _opened(broker)).state == {b"a": b"own"}
+    await _fill(broker, _target(merge=True))
+    found = await _opened(broker)
+    assert (found.state, found.next_offset) == ({**_STATE, b"a": b"own"}, 5)
+
+
+async def test_commit_that_a_relay_begins_meanwhile_is_never_ended_by_an_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It came between the first reading of the ledger and the claim."""
+    broker = ledger_samples.make_broker("at-least-once")
+    owner = await _used(broker)
+    make = broker.producer
+
+    def producer(transactional_id: str | None, *, idempotent: bool) -> brokers.Producer:
+        broker.put(runtimes.LEDGER, 0, b"a", b"half", owner._token)
+        return make(transactional_id, idempotent=idempotent)
+
+    monkeypatch.setattr(broker, "producer", producer)
+    with pytest.raises(errors.SettingsError, match="has not ended its last commit"):
+        await _fill(broker, _target(merge=True))
+    monkeypatch.undo()
+    assert (await _opened(broker)).state == {b"a": b"own"}
 
 
 @ledger_samples.BOTH

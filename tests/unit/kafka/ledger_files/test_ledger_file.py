@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import random
 import stat
 from collections.abc import Iterator, Sequence
@@ -162,3 +164,19 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
             list(ledger_file.read(other))
     with pytest.raises(errors.SettingsError, match="cannot be read"):
         list(ledger_file.read(tmp_path / "missing"))
+
+
+def test_file_gets_its_name_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the volume of an object store; a file that has come meanwhile is not replaced there either."""
+
+    def link(_part: Path, _path: Path) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", link)
+    with ledger_file.new_file(tmp_path / "a") as out:
+        out.write(b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    with pytest.raises(errors.SettingsError, match="b cannot be written"), ledger_file.new_file(tmp_path / "b") as out:
+        (tmp_path / "b").write_bytes(b"another")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "b"]
+    assert (tmp_path / "b").read_bytes() == b"another"
