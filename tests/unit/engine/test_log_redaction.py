@@ -25,6 +25,17 @@ WAYS = [
     f"javax.security.Password => '{SECRET} {SECRET}'",
     f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----",
     f"api_key = {SECRET}",
+    rf"{{\"password\":\"{SECRET}\",\"x\":1}}",
+    rf"password=\"{SECRET}\"",
+    rf'password = "a\"{SECRET}"',
+    f"password=a,{SECRET};{SECRET} -",
+    f"password -> {SECRET}",
+    f"jdbc:mysql://root:p@{SECRET}@db:3306/sales",
+    f"<name>javax.jdo.option.ConnectionPassword</name><value>{SECRET}</value>",
+    f"<password>{SECRET}</password>",
+    f"--password 'a {SECRET}'",
+    f"create user a identified by '{SECRET}'",
+    f"passphrase: {SECRET}",
 ]
 
 
