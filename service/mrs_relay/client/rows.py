@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mrs_relay import errors
 from mrs_relay.client import failures
+from mrs_relay.common import csv_text
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import chunks, events
 
@@ -27,9 +28,6 @@ Row = list[Any] | Mapping[str, Any]
 
 Fetch = Callable[[events.EventData], AsyncIterator[bytes]]
 """Yields the values of the chunks that an event names, in order."""
-
-_LONGEST: Final = 2**31 - 1
-"""Of a value, for Python's reader of CSV, whose own limit is 131,072."""
 
 _EXTRA: Final = "install the extra `arrow`: pip install 'mrs-relay[arrow]'"
 
@@ -138,7 +136,7 @@ async def as_arrow(data: events.EventData, fetch: Fetch) -> pa.Table:
     if not text.tell():
         return pa.table({})
     text.seek(0)
-    first = next(iter(_read(_first_line(text))), [])
+    first = next(_rows(_first_line(text)), [])
     text.seek(0)
     names = first if result.chunks.header else [f"column_{number}" for number in range(1, len(first) + 1)]
     reading = pa_csv.ReadOptions(column_names=names, skip_rows=0, use_threads=True)
@@ -212,17 +210,8 @@ class _Lines:
 
 
 def _rows(text: str) -> Iterator[list[str]]:
-    for row in _read(text):
+    for row in csv_text.rows(io.StringIO(text, newline="")):
         yield row or [""]  # an empty line is a row of one empty value
-
-
-def _read(text: str) -> list[list[str]]:
-    """Read all rows of a text, whatever the length of a value; the limit of the process for others stays."""
-    before = csv.field_size_limit(_LONGEST)
-    try:
-        return list(csv.reader(io.StringIO(text, newline="")))
-    finally:
-        csv.field_size_limit(before)
 
 
 def _result(data: events.EventData) -> events.Result:
