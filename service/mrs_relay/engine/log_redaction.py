@@ -18,6 +18,8 @@ _QUOTED: Final = r"\"(?:[^\"\\\r\n]|\\.){0,4000}\"?|'(?:[^'\\\r\n]|\\.){0,4000}'
 
 _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"), "…"),
+    # such a key whose beginning was cut off
+    (re.compile(r"\A[A-Za-z0-9+/=\s]{0,8000}-----END [A-Z ]{0,40}PRIVATE KEY-----"), "…"),
     # a header: its whole line
     (
         re.compile(
@@ -76,8 +78,12 @@ def piece(text: str, at: int, most: int) -> tuple[str, bool]:
         return text[at : at + room], True
     if len(text) <= room:
         return text, False
-    end = text[len(text) - room :]
-    return end.partition("\n")[2] or end, False
+    return after_cut(text[len(text) - room :]), False
+
+
+def after_cut(text: str) -> str:
+    """Return what is whole of a text that was cut off in front: half a secret would not be recognised."""
+    return text.partition("\n")[2] or text.partition(" ")[2]
 
 
 def detail(text: str, most: int, asked: redaction.Asked | None, *, from_start: bool) -> str:

@@ -103,9 +103,9 @@ class JobLogs:
 def _shown(attempt: int, log: str, end: obs_clients.Tail, rules: decisions.LogRules) -> facts.LogRead:
     text = end.content.decode(errors="replace")
     if not end.is_whole:
-        text = text.partition("\n")[2] or text  # the first line was cut off in front
+        text = log_redaction.after_cut(text)
     if not text.strip():
-        return facts.LogRead(attempt, log=log, unavailable=f"{log} is empty")
+        return facts.LogRead(attempt, log=log, unavailable=f"{log} {'is empty' if end.is_whole else 'ends with one endless word'}")
 
     found = log_causes.find(text)
     piece, from_start = log_redaction.piece(text, -1 if found is None else found.at, rules.max_detail)
