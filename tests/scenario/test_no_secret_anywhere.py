@@ -1,13 +1,11 @@
 """
 Marked secrets through every path: none comes out in logs, events, metrics, pages, errors or reprs.
 
-`unit/engine/test_nothing_leaks.py` has the life of one request, drawn from a seed; `e2e/test_secured.py` a real Kafka
-that refuses a password; `contract/test_obs_client.py` an OBS that quotes keys.
+`unit/engine/test_nothing_leaks.py` draws lives of requests; `contract/test_obs_client.py` has an OBS that quotes keys.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.server
 import json
@@ -385,7 +383,7 @@ def test_an_unexpected_error_is_described_without_its_text() -> None:
 
     def failing() -> None:
         try:
-            json.loads(f"{_MARK}")
+            json.loads(_MARK)
         except ValueError as error:
             raise ExceptionGroup(_MARK, [KeyError(_MARK), error, UnicodeError(_MARK)]) from error
 
@@ -396,8 +394,7 @@ def test_an_unexpected_error_is_described_without_its_text() -> None:
     _clean(trace=shown, name=faults.name(raised.value), stack=faults.stack(raised.value))
 
 
-async def test_the_check_of_this_file_finds_a_leak() -> None:
+def test_the_check_of_this_file_finds_a_leak() -> None:
     """A text with a mark fails."""
     with pytest.raises(AssertionError, match="where"):
         _clean(where=f"a {_MARK} b")
-    await asyncio.sleep(0)

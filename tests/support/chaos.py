@@ -42,6 +42,7 @@ from tests.support import (
     chaos_web,
     child,
     history,
+    ports,
     proxy,
     service,
 )
@@ -221,11 +222,22 @@ async def _stage(
     """Start Kafka, proxies and MRS, and put everything together."""
     counter = Counter[str]()
     clusters = [word for cluster in chaos_traffic.CLUSTERS for word in ("--cluster", cluster)]
-    flags = (*clusters, "--slots", "0", "--run-s", "1")
+    obs = ports.free_port()
+    folder = ("--obs", str(workdir / "obs"), "--obs-port", str(obs))
+    flags = (*clusters, "--slots", "0", "--run-s", "1", *folder)
     with brokers.start_cluster(workdir, options.size, _LINKS) as cluster, service.emulator(workdir, *flags) as mrs:
         async with proxy.open_links(cluster.link_ports) as links, AsyncExitStack() as stack:
             addresses = [link.bootstrap for link in links]
-            ground = chaos_sites.Ground(cluster.bootstrap, addresses, mrs, workdir, options.guarantee, chance, counter)
+            ground = chaos_sites.Ground(
+                cluster.bootstrap,
+                addresses,
+                mrs,
+                workdir,
+                options.guarantee,
+                chance,
+                counter,
+                f"http://127.0.0.1:{obs}",
+            )
             sites = [ground.build(plan) for plan in plans]
             kafka = chaos_kafka.KafkaTroubles(cluster, sites, chance)
             of_mrs = chaos_troubles.MrsTroubles(mrs, chance, counter)
@@ -338,6 +350,9 @@ async def _judge(loop: KillLoop, workdir: Path) -> list[str]:
         events, doubles = history.once(events)
         loop.count["events reported again"] = before - len(events)
         found += doubles
+    shown = [(event.request_id, rows) for event in events if (rows := event.data.get("rows")) is not None]
+    loop.count["events with rows"] = len(shown)
+    found += [f"{request_id}: its rows are {rows}" for request_id, rows in shown if rows != [request_id]]
     results = {effect["name"]: effect.get("result", "") for effect in effects}
     created = [effect["name"] for effect in effects]
     found += history.faults(sent, events, created, kept=kept, results=results)

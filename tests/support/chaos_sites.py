@@ -20,6 +20,7 @@ from mrs_relay.kafka import settings
 
 PARTITIONS = 6
 _RATE = 2.0
+_OF_ROWS = {"RESULTS__FOLDER_LIFE_S": "20", "OBS__PATH_STYLE": "true", "OBS__READ_TIMEOUT_S": "5"}
 _OF_ENGINE = {
     "ENGINE__SLOTS_PER_CLUSTER": "0",
     "ENGINE__SEND_WITHIN_S": "1",
@@ -115,11 +116,13 @@ class Ground:
     guarantee: str
     chance: random.Random
     count: Counter[str]
+    obs: str
     rate: float = _RATE
 
     def build(self, plan: Plan) -> Site:
         """Build a site; its topics and relays do not exist yet."""
-        more = {**_OF_ENGINE, **plan.kafka}
+        rows = {"RESULTS__PATH": "obs://lake/results", "OBS__ENDPOINT": self.obs, **_OF_ROWS}
+        more = {**_OF_ENGINE, **rows, **plan.kafka}
         here = service.Deployment(
             self.bootstrap, f"chaos-{plan.name}", self.mrs.url, self.workdir, self.guarantee, more=more
         )

@@ -15,7 +15,7 @@ import random
 import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -100,6 +100,10 @@ class Sender:
         if self.chance.random() < 0.05:
             self.count["requests with retries"] += 1
             return service.job(request_id, name="will-fail", cluster=cluster, retry={"attempts": 2, "backoff_s": 0.5})
+        if self.chance.random() < 0.1:
+            self.count["requests for rows"] += 1
+            engine = self.chance.choice(("hive", "spark"))
+            return service.sql(request_id, engine, f"select '{request_id}' as id", cluster=cluster, result={})
         return service.job(request_id, cluster=cluster, priority=self.chance.randint(0, 9))
 
     async def _send(
@@ -188,6 +192,7 @@ class Reader:
             "repeated": seen.data.get("repeated"),
             "mrs": {"job_name": seen.job_name},
             "crc": zlib.crc32(record.value),
+            "rows": _rows(seen.data),
         }
         self.events.append(replace(seen, data=slim))
         if seen.state in history.LAST:
@@ -242,3 +247,9 @@ async def _records(consumer: Any, begin: dict[Any, int]) -> AsyncIterator[Any]:
             if position >= ends[part]:
                 begin[part] = max(begin.get(part, 0), position)
                 left.discard(part)
+
+
+def _rows(data: Mapping[str, Any]) -> list[Any] | None:
+    """The first column of an event's rows; None: it has none."""
+    found = [rows["rows"] for rows in (data.get("result") or {}).get("statements", ())]
+    return [next(iter(row.values() if isinstance(row, dict) else row)) for rows in found for row in rows] or None

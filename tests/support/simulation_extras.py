@@ -7,6 +7,7 @@ The extras are drawn from a generator of their own, so a seed without them plays
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -115,7 +116,8 @@ def draw(seed: int) -> Extras:
 
 def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the tenants, of their second connection, and of rows; `mrs` holds the keys."""
-    reads = {"path": simulation_objects.PATH} if extras.rows_away_s is not None else {}
+    rules = {"path": simulation_objects.PATH, "folder_life_s": simulation_objects.FOLDER_LIFE_S}
+    reads = rules if extras.rows_away_s is not None else {}
     found: dict[str, Any] = {"results": reads, "obs": {"read_timeout_s": simulation_objects.READ_TIMEOUT_S}}
     if not extras.tenants:
         return found
@@ -170,8 +172,9 @@ def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str)
 
 
 def select(request_id: str, place: str) -> bytes:
-    """A statement whose row is wanted in the event."""
-    return service.sql(request_id, "presto", f"select '{place}{request_id}' as one", result={})
+    """A statement whose row is wanted in the event; that of Spark and Hive writes it to a folder."""
+    engine = ("presto", "spark", "hive")[zlib.crc32(request_id.encode()) % 3]
+    return service.sql(request_id, engine, f"select '{place}{request_id}' as one", result={})
 
 
 def call(chance: random.Random, request_id: str, key: str) -> bytes:

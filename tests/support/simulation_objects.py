@@ -12,6 +12,7 @@ from tests.support import history, objects
 
 from mrs_emulator.core import core
 from mrs_emulator.obs import errors as obs_errors
+from mrs_emulator.obs import store as stores
 from mrs_relay import errors
 from mrs_relay.messages import codec
 from mrs_relay.obs import paths, settings, transport
@@ -19,6 +20,7 @@ from mrs_relay.obs import paths, settings, transport
 PATH = "obs://lake/results"
 READ_TIMEOUT_S = 2.0
 LATE_ROWS_S = 600.0
+FOLDER_LIFE_S = 60.0
 
 
 class Objects:
@@ -63,14 +65,38 @@ class Objects:
         return objects.Object(content, len(content))
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
-        """Nothing: no statement of a simulated world writes to a folder."""
-        del folder, keys
-        await asyncio.sleep(0)
-        yield []
+        """One page of what lies below a folder."""
+        await self._asked(keys, "failed_listing")
+        found = [place.look(folder.bucket, key) for place, key in self._below(folder.key)]
+        yield [transport.Listed(one.key, one.size, one.etag) for one in found]
 
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
-        """Never, likewise."""
-        raise AssertionError(bucket, names, keys)
+        """One removal of some objects."""
+        await self._asked(keys, "failed_removal")
+        for place, key in self._below(""):
+            if key in names:
+                place.delete(bucket, key)
+                self._troubles["removed_object"] += 1
+
+    async def _asked(self, keys: transport.Keys, trouble: str) -> None:
+        assert keys.access
+        await asyncio.sleep(self._chance.uniform(0.001, 0.1))
+        if asyncio.get_running_loop().time() < self._away_s and self._chance.random() < 0.8:
+            self._troubles[trouble] += 1
+            raise errors.ObsDown("OBS is away")
+
+    def _below(self, prefix: str) -> list[tuple[stores.Store, str]]:
+        """The keys of all projects' objects below the results, with where they are."""
+        found = []
+        for mrs in self._projects:
+            store = mrs.objects.store
+            if any(name == "lake" for name, _ in store.buckets()):
+                found += [(store, key) for key in store.walk("lake", prefix)]
+        return found
+
+    def left(self) -> list[str]:
+        """Objects in folders that statements have written."""
+        return [key for _, key in self._below("results/") if key.split("/")[-2].endswith((".json", ".hive"))]
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
         """Never: no logs are read in a simulated world."""
@@ -115,8 +141,9 @@ def faults(events: Iterable[history.Seen], bodies: dict[str, tuple[int, bytes]])
         announced[event.request_id] += "late_until" in result and not event.data.get("repeated")
         came[event.request_id] += event.state == "result"
         for shown in result.get("statements", ()) if event.request_id in bodies else ():
-            wanted = [[_wanted(bodies[event.request_id][1])]]
-            found += [f"{event.request_id}: rows {shown['rows']}, expected {wanted}"] * (shown["rows"] != wanted)
+            wanted = _wanted(bodies[event.request_id][1])
+            rows = [list(row.values()) if isinstance(row, dict) else row for row in shown["rows"]]
+            found += [f"{event.request_id}: rows {rows}, expected {wanted}"] * (rows != [[wanted]])
     found += [
         f"{one}: {times} events of late rows after {announced[one]} announcements"
         for one, times in came.items()

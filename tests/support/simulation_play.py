@@ -12,7 +12,7 @@ import itertools
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.support import (
@@ -283,7 +283,8 @@ class Simulation:
                 stage.read_on()
             if not any(stage.left(tied=True) for stage in self.stages):
                 await asyncio.sleep(_QUIET_S)  # what would come twice has time to come
-                return True
+                if not any(self._folders()):
+                    return True
             if any(stage.left(tied=False) for stage in self.stages):
                 self.lively_s = loop.time() - healed_s
             for one in self.deployments:
@@ -291,6 +292,11 @@ class Simulation:
                     one.fleet.start()
             await asyncio.sleep(2)
         return False
+
+    def _folders(self) -> Iterator[str]:
+        """Objects of folders of rows that are to be removed in time."""
+        for one in self.deployments:
+            yield from one.fleet.objects.left() if one.fleet.objects is not None else ()
 
     async def _end(self, nature: simulation_machine.Nature) -> None:
         for one in self.deployments:
@@ -304,6 +310,7 @@ class Simulation:
     async def _judge(self, *, ended: bool) -> Outcome:
         seen = await simulation_verdict.done(self.nature.projects.values(), self.nature.tags)
         found = [] if ended else [f"not every request has ended {PATIENCE_S:g} s after the last trouble"]
+        found += [f"object {key} is left in its folder" for key in self._folders()]
         if self.lively_s > LIVELY_S:
             found.append(f"what waits for no dead cluster took {self.lively_s:.0f} s after the last trouble")
         found += simulation_verdict.faults(self.stages, seen, exactly_once=self.exactly_once)

@@ -16,6 +16,17 @@ from mrs_relay.messages import dead_letters
 _MOST: Final = 500
 """Further jobs of a batch are recalled by its next units."""
 
+OF_ENDED: Final = (
+    facts.Requested,
+    facts.InvalidRequest,
+    facts.CancelRequested,
+    facts.ResolveRequested,
+    facts.DuplicatesChecked,
+    facts.DuplicatesStopped,
+    facts.Expired,
+)
+"""Facts that may change a job that has ended, or be answered by it; any other is decided as if there were no job."""
+
 
 class Recall:
     """
@@ -43,7 +54,7 @@ class Recall:
 
     def is_needed(self, key: jobs.LedgerKey, fact: facts.Fact) -> bool:
         """Whether a fact cannot be decided before its job has been recalled; notes its key."""
-        if key in self._changed or not self._base.is_cold(key) or not isinstance(fact, facts.OF_ENDED):
+        if key in self._changed or not self._base.is_cold(key) or not isinstance(fact, OF_ENDED):
             return False
         self.keys.add(key)
         return True

@@ -2,9 +2,8 @@
 The broker as small protocols; the other modules of this package use these alone.
 
 `adapter.client.KafkaBroker` is the real one, `memory_broker.MemoryBroker` keeps the same contract in memory, and
-`tests/contract/test_broker_contract.py` runs against both. A broker raises `errors.StreamDown` (Kafka cannot be reached
-or does not carry out a request), `errors.Fenced` (the outcome of a write is unknown, or another process has taken
-over), `OffsetGone` and `BatchUnreadable`.
+`tests/contract/test_broker_contract.py` runs against both. A broker raises `errors.StreamDown` (Kafka is away, or does
+not carry out a request), `errors.Fenced` (another owner, or an unknown outcome), `OffsetGone` and `BatchUnreadable`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class OffsetGone(errors.StreamError):
     The broker no longer has the records at our offset.
 
     Attributes:
-        positions: the partitions concerned; they are parked.
+        positions: the partitions concerned, which are parked.
     """
 
     def __init__(self, positions: frozenset[records.Position]) -> None:
@@ -87,12 +86,11 @@ class Partition:
 @dataclass(frozen=True, slots=True)
 class Topic:
     """
-    One topic as the brokers describe it.
+    A topic as described by its brokers.
 
     Attributes:
         partitions: by number.
-        topic_id: Kafka's own identity of the topic: another one after it was deleted and created again under the same
-            name. None where the broker does not report it (before Kafka 2.8).
+        topic_id: Kafka's own identity of the topic, another one after it was created again; None before Kafka 2.8.
         allowed: operations allowed to us, by Kafka's names (READ, WRITE …); None where the broker does not report it.
     """
 
@@ -362,11 +360,9 @@ class Admin(Protocol):
 
     async def cluster(self, asked: Sequence[str] = ()) -> Cluster:
         """
-        Describe all brokers and topics; creates none by the question.
+        Describe all brokers and topics, and topics by name; creates none by the question.
 
-        Args:
-            asked: names of topics; those that are not among all are asked for by name, as Kafka hides in silence only
-                what is not.
+        Kafka leaves a topic that we may not see out of all topics, and says so only where it is asked for by name.
         """
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
@@ -394,8 +390,7 @@ class Broker(Protocol):
         Args:
             position: the partition.
             offset: of the first record; None: the oldest.
-            few: single records are wanted, at offsets to be sought, so little is fetched at once; `caught_up` and
-                `part` say nothing then.
+            few: single records are wanted, so little is fetched at once; `caught_up` and `part` say nothing then.
         """
 
     def producer(self, transactional_id: str | None, *, idempotent: bool) -> Producer:

@@ -84,6 +84,7 @@ class ChunkSink:
         size = count = 0
         places: list[records.Block] = []
         waiting: list[records.Outgoing] = []
+        cut: tuple[bytes, asyncio.Future[str]] | None = None
         on_its_way: asyncio.Task[list[records.Block]] | None = None
 
         async def send() -> asyncio.Task[list[records.Block]]:
@@ -97,22 +98,24 @@ class ChunkSink:
             whole.update(value)
             return chunks.digest(value)
 
-        async def number(value: bytes) -> None:
-            nonlocal count, size
-            count, size = count + 1, size + len(value)
-            # Hashing a large value takes a millisecond, and does not hold the interpreter.
-            is_large = len(value) > _LARGE_BYTES
-            digest = await asyncio.to_thread(hashed, value) if is_large else hashed(value)
-            headers = chunks.headers(origin, count, digest, self._time.now_ms())
-            waiting.append(records.Outgoing(self._topic, origin.key, value, headers))
+        async def number() -> None:
+            nonlocal count, size, cut
+            if cut is not None:
+                (value, digest), cut = cut, None
+                count, size = count + 1, size + len(value)
+                headers = chunks.headers(origin, count, await digest, self._time.now_ms())
+                waiting.append(records.Outgoing(self._topic, origin.key, value, headers))
 
         async for piece in content:
             for value in cutter.add(piece):
-                await number(value)
+                await number()
+                cut = value, _started(hashed, value)
                 if len(waiting) >= _AT_ONCE:
                     on_its_way = await send()
         for value in cutter.end():
-            await number(value)
+            await number()
+            cut = value, _started(hashed, value)
+        await number()
         on_its_way = await send()
         places.extend(await on_its_way)
         return events.ChunkedRows(
@@ -164,6 +167,16 @@ def _span(places: list[records.Block]) -> dict[str, int]:
         "first_offset": min(one.first_offset for one in places),
         "end_offset": last.first_offset + last.count,
     }
+
+
+def _started(hashed: Callable[[bytes], str], value: bytes) -> asyncio.Future[str]:
+    """Begin to hash a value; a large one in a thread, without the interpreter, while the next one is cut."""
+    loop = asyncio.get_running_loop()
+    if len(value) > _LARGE_BYTES:
+        return loop.run_in_executor(None, hashed, value)
+    done: asyncio.Future[str] = loop.create_future()
+    done.set_result(hashed(value))
+    return done
 
 
 def _noted(name: str, error: BaseException) -> None:

@@ -397,14 +397,3 @@ Fact = (
     | Expired
     | RowsRemoved
 )
-
-OF_ENDED: Final = (
-    Requested,
-    InvalidRequest,
-    CancelRequested,
-    ResolveRequested,
-    DuplicatesChecked,
-    DuplicatesStopped,
-    Expired,
-)
-"""Facts that may change a job that has ended, or be answered by it; any other is decided as if there were no job."""

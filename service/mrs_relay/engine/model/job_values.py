@@ -149,3 +149,25 @@ class Span(Record, frozen=True, gc=False):
 
     since_ms: int
     looked_ms: int
+
+
+class MrsStatus(Record, frozen=True, gc=False):
+    """
+    The job's last status from MRS. Times are epoch milliseconds; 0 means not yet.
+
+    Attributes:
+        job_id: MRS job id or SQL statement id; "" when a statement has none.
+        job_state: in MRS's spelling, in capitals.
+        job_result: in MRS's spelling, in capitals.
+        progress: per cent.
+    """
+
+    job_id: str
+    job_state: str = ""
+    job_result: str = ""
+    progress: Finite = 0.0
+    app_id: str = ""
+    tracking_url: str = ""
+    submitted_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0

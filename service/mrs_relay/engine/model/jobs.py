@@ -23,6 +23,7 @@ Doubt = job_values.Doubt
 Ending = job_values.Ending
 Cause = job_values.Cause
 Span = job_values.Span
+MrsStatus = job_values.MrsStatus
 
 LedgerKey = job_names.LedgerKey
 ledger_key = job_names.ledger_key
@@ -206,28 +207,6 @@ class Task(job_values.Record, frozen=True, tag="task"):
 
 
 Work = Batch | Presto | Call | TargetState | Task
-
-
-class MrsStatus(job_values.Record, frozen=True, gc=False):
-    """
-    The job's last status from MRS. Times are epoch milliseconds; 0 means not yet.
-
-    Attributes:
-        job_id: MRS job id or SQL statement id; "" when a statement has none.
-        job_state: in MRS's spelling, in capitals.
-        job_result: in MRS's spelling, in capitals.
-        progress: per cent.
-    """
-
-    job_id: str
-    job_state: str = ""
-    job_result: str = ""
-    progress: job_values.Finite = 0.0
-    app_id: str = ""
-    tracking_url: str = ""
-    submitted_ms: int = 0
-    started_ms: int = 0
-    finished_ms: int = 0
 
 
 class Job(job_values.Record, frozen=True, gc=False):

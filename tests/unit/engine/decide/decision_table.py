@@ -1,13 +1,14 @@
 """
 The decision table: every state x every fact → state, events, command.
 
-`decision_rows` has the rows that calls and cluster operations share with jobs.
+`decision_rows` has the rows that calls and cluster operations share with jobs, and `decision_rows_of_ends` those of
+jobs that come to their end.
 """
 
 from __future__ import annotations
 
 from tests.unit.engine import samples
-from tests.unit.engine.decide import decision_rows
+from tests.unit.engine.decide import decision_rows, decision_rows_of_ends
 
 _CHANGES = ("cluster not begun", "cluster starts", "cluster is scaled")
 _CLUSTER = (*_CHANGES, "cluster is there", "cluster failed", "cluster unclear", "another cluster")
@@ -131,7 +132,13 @@ _CALLS: dict[str, list[dict[str, decision_rows.Row | None]]] = {
         decision_rows.nothing("replied", "cluster starts", "another cluster"),
     ],
 }
-TABLE = decision_rows.UNDER_WAY | decision_rows.ENDED | _CALLS | {"cancelled by a message": decision_rows.BY_A_MESSAGE}
+TABLE = (
+    decision_rows.UNDER_WAY
+    | decision_rows_of_ends.UNDER_WAY
+    | decision_rows.ENDED
+    | _CALLS
+    | {"cancelled by a message": decision_rows.BY_A_MESSAGE}
+)
 TABLE["cancelled while in doubt"] = [*decision_rows.BY_A_MESSAGE]
 TABLE["queued, looked up in vain"] = [*TABLE["queued, to be sent again"]]
 TABLE["queued, a call that reads, without reply"] = [*TABLE["queued"]]

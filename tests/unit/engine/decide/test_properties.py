@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import cells
 from tests.unit.engine import samples
+from tests.unit.engine.decide import fitting_facts
 
 from mrs_relay.engine.decide import internal_errors, transitions
 from mrs_relay.engine.model import commands, decisions, facts, job_records, jobs
@@ -39,58 +40,6 @@ _RETRIES = (
 )
 _DEADLINES_S = (0.0, 1.0, 5e6)
 _WISHES = frozenset({"cancel", "cancel by another", "cancel, passed", "due"})
-
-_FITTING: dict[jobs.State | None, tuple[str, ...]] = {
-    None: ("request", "request", "request", "request, without a cluster", "cancel", "cancel, passed"),
-    _S.CHOOSING: ("chosen", "chosen", "chosen", "none fits", "cancel", "due", "request"),
-    _S.PENDING_CANCEL: ("request", "request, other payload", "cancel", "cancel matched", "expired"),
-    _S.REJECTED: ("request", "request, other payload", "request, without a cluster", "invalid"),
-    _S.QUEUED: ("turn", "turn", "turn", "turn", "cancel", "due", "looked again"),
-    _S.SUBMITTING: (
-        "looked again",
-        "cancel",
-        "taken",
-        "not taken",
-        "in doubt",
-        "statement queued",
-        "statement running",
-        "refused",
-        "replied",
-    ),
-    _S.IN_DOUBT: ("cancel", "found", "two found", "not found"),
-    _S.SUBMITTED: (
-        "cancel",
-        "due",
-        "running",
-        "succeeded",
-        "failed",
-        "killed",
-        "statement running",
-        "statement finished",
-        "cluster starts",
-        "looked again, found two",
-        "log read",
-    ),
-    _S.RUNNING: (
-        "cancel",
-        "due",
-        "progressed",
-        "succeeded",
-        "failed",
-        "vanished",
-        "statement failed",
-        "cluster is there",
-        "cluster failed",
-        "duplicates stopped",
-        "log read",
-        "log not read",
-    ),
-    _S.CANCELLING: ("succeeded", "failed", "killed", "vanished", "statement failed", "statement finished"),
-    _S.COLLECTING: ("cancel", "collected"),
-    _S.UNKNOWN: ("settled", "cancel"),
-    _S.CANCELLED: ("cancel", "cancel, passed", "expired", "request"),
-}
-"""Facts that move a job on; drawn more often than the others, so that sequences get somewhere."""
 
 
 class _Life:
@@ -124,7 +73,7 @@ class _Life:
     def draw(self, data: st.DataObject) -> facts.Fact:
         """Choose what happens next."""
         self.now_ms += data.draw(st.sampled_from([0, 1, 1000, 1000, samples.RULES.remember_ms]))
-        fitting = _FITTING.get(self.job.state if self.job else None, ("expired",))
+        fitting = fitting_facts.OF_STATE.get(self.job.state if self.job else None, ("expired",))
         everything = sorted(set(samples.FACTS) - (set() if self.wished else _WISHES))
         moving = [name for name in fitting if self.wished or name not in _WISHES]
         names = st.sampled_from(moving) | st.sampled_from(moving) | st.sampled_from(everything)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from tests.unit.engine import samples
 
+from mrs_relay.engine import recall
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import cold_jobs, facts, job_records, jobs
 from mrs_relay.kafka import ledger_format
@@ -64,7 +65,7 @@ def test_texts_of_a_request_do_not_make_its_record_cold() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(_ENDED))
-@pytest.mark.parametrize("fact", [one for one in samples.FACTS.values() if not isinstance(one, facts.OF_ENDED)])
+@pytest.mark.parametrize("fact", [one for one in samples.FACTS.values() if not isinstance(one, recall.OF_ENDED)])
 def test_other_facts_need_no_ended_job(name: str, fact: facts.Fact) -> None:
     """They change an ended job as little as they change nothing, so nothing is read for them."""
     for job in (samples.JOBS[name], None):
