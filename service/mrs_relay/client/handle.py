@@ -245,9 +245,9 @@ class Handle:
         self._wake()
 
     def _take_rows(self, data: message_events.EventData) -> None:
-        """Record rows that come late; an answer to another message has none, and no reason why it has none."""
+        """Record rows that come late, or their address alone; an answer to another message says that they come."""
         result = data.result
-        if self._rows is None and data.repeated and result is not None and _brings_rows(result):
+        if self._rows is None and data.repeated and result is not None and result.late_until is None:
             self._rows = data
             self._wake()
 
@@ -286,10 +286,6 @@ class Handle:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-
-
-def _brings_rows(result: message_events.Result) -> bool:
-    return bool(result.statements or result.unavailable or result.chunks)
 
 
 def _nothing(_data: message_events.EventData) -> AsyncIterator[bytes]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mrs_relay import errors
 from mrs_relay.client import failures
+from mrs_relay.common import csv_text
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import chunks, events
 
@@ -135,7 +136,7 @@ async def as_arrow(data: events.EventData, fetch: Fetch) -> pa.Table:
     if not text.tell():
         return pa.table({})
     text.seek(0)
-    first = next(iter(csv.reader([_first_line(text)])), [])
+    first = next(_rows(_first_line(text)), [])
     text.seek(0)
     names = first if result.chunks.header else [f"column_{number}" for number in range(1, len(first) + 1)]
     reading = pa_csv.ReadOptions(column_names=names, skip_rows=0, use_threads=True)
@@ -149,18 +150,25 @@ def _inline_table(pa: Any, result: events.Result) -> Any:  # noqa: ANN401 - pyar
     statement = result.statements[0] if result.statements else None
     rows = [] if statement is None else list(_text_rows(statement))
     if rows and isinstance(rows[0], Mapping):
-        return pa.Table.from_pylist(rows)
+        keys = dict.fromkeys(name for row in rows for name in row)  # Spark before 3.0 leaves NULL out
+        return pa.table({name: pa.array([row.get(name) for row in rows]) for name in keys})
     names = [column.name for column in statement.columns] if statement is not None else []
     width = len(rows[0]) if rows else len(names)
     names = names if len(names) == width else [f"column_{number}" for number in range(1, width + 1)]
-    return pa.table({name: pa.array([row[at] for row in rows], pa.string()) for at, name in enumerate(names)})
+    return pa.table({name: _column(pa, [row[at] for row in rows]) for at, name in enumerate(names)})
+
+
+def _column(pa: Any, values: list[Any]) -> Any:  # noqa: ANN401 - pyarrow is optional
+    """Return a column: text of Presto; values of Hive have the type that they share."""
+    is_text = all(value is None or isinstance(value, str) for value in values)
+    return pa.array(values, pa.string() if is_text else None)
 
 
 def _text_rows(statement: events.StatementResult) -> Iterable[Any]:
     """Return the rows of a statement in an event; its text is read."""
     if statement.csv is None:
         return statement.rows
-    read = list(csv.reader(io.StringIO(statement.csv)))
+    read = list(_rows(statement.csv))
     return read[1:] if statement.columns else read
 
 
@@ -202,7 +210,7 @@ class _Lines:
 
 
 def _rows(text: str) -> Iterator[list[str]]:
-    for row in csv.reader(io.StringIO(text, newline="")):
+    for row in csv_text.rows(io.StringIO(text, newline="")):
         yield row or [""]  # an empty line is a row of one empty value
 
 
@@ -214,6 +222,8 @@ def _result(data: events.EventData) -> events.Result:
         raise failures.RowsMissing(result.unavailable)
     if result.truncated:
         raise failures.RowsMissing("the event has only a part of the rows: ask for them as chunks")
+    if result.location is not None and not result.statements and result.chunks is None:
+        raise failures.RowsMissing(f"the event names the rows and does not bring them: {result.location[:200]}")
     return result
 
 

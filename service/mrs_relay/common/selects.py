@@ -25,6 +25,9 @@ _PIECES: Final = re.compile(
 )
 _BLANK: Final = " \t\r\n\f\v"
 _FIRST_WORD: Final = re.compile(r"\s*(\w+|\S)")
+_IN_HINT: Final = re.compile(r"['\"`]|--")
+"""What Spark reads on behind the end of a hint that Hive sees."""
+
 _INSERT: Final = re.compile(r"\binsert\b", re.IGNORECASE)
 
 _TABLE: Final = r"(?:\w+|'+)\s*(?:\(\s*\)\s*)?(?:as\s*)?\(\s*\)\s*"
@@ -76,6 +79,8 @@ def _masked(statement: str) -> str:
             # NB: Spark continues a comment behind a backslash, and nests comments in brackets; Hive does neither.
             if text.endswith("\\") or "/*" in text[2:]:
                 raise ValueError("it has a comment that not all engines end at the same place; leave it out")
+            if text.startswith("/*+") and _IN_HINT.search(text):
+                raise ValueError("it has a hint with a quotation or a comment in it; leave those out")
             return " " * len(text)
         before = statement[max(0, piece.start() - 2) : piece.start()]
         if piece["quoted"] and "\\" in text and re.search(r"(?:^|\W)[rR]$", before):

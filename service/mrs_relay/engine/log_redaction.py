@@ -12,10 +12,14 @@ from typing import Final
 
 from mrs_relay.engine import redaction
 
-_NAMES: Final = r"password|passwd|pwd|secret|token|credential|(?:private|access|secret|api)[_.-]?key"
+_NAMES: Final = r"password|passwd|passphrase|pwd|secret|token|credential|(?:private|access|secret|api)[_.-]?key"
+
+_QUOTED: Final = r"\"(?:[^\"\\\r\n]|\\.){0,4000}\"?|'(?:[^'\\\r\n]|\\.){0,4000}'?"
 
 _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"), "…"),
+    # such a key whose beginning was cut off
+    (re.compile(r"\A[A-Za-z0-9+/=\s]{0,8000}-----END [A-Z ]{0,40}PRIVATE KEY-----"), "…"),
     # a header: its whole line
     (
         re.compile(
@@ -24,16 +28,19 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         r"\1\2…",
     ),
     (re.compile(r"(?i)\b(bearer|basic) [A-Za-z0-9+/=._~-]{8,4000}"), r"\1 …"),
-    # name=value, name: "value"
+    # name=value, name: "value", and JSON within JSON, whose quotes are escaped
     (
         re.compile(
-            rf"(?i)((?:{_NAMES})[\w.-]{{0,60}}[\"']?[ \t]{{0,4}}(?:=>|[=:])[ \t]{{0,4}})"
-            r"(?:\"[^\"\r\n]{0,4000}\"?|'[^'\r\n]{0,4000}'?|[^\s,;&\"']{1,4000})"
+            rf"(?i)((?:{_NAMES})[\w.-]{{0,60}}\\{{0,4}}[\"']?[ \t]{{0,4}}(?:=>|->|[=:])[ \t]{{0,4}})"
+            rf"(?:\\{{1,4}}[\"'][^\"'\r\n]{{0,4000}}|{_QUOTED}|[^\s&\"']{{1,4000}})"
         ),
         r"\1…",
     ),
+    # <name>value, and Hadoop's <name>name</name><value>value
+    (re.compile(rf"(?i)((?:{_NAMES})[\w.-]{{0,60}}(?:</name>\s{{0,40}}<value)?>)[^<\r\n]{{1,4000}}"), r"\1…"),
+    (re.compile(r"(?i)(\bidentified by[ \t]{1,4})'[^'\r\n]{1,4000}'?"), r"\1…"),
     # scheme://user:password@host, and what signs an address
-    (re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{1,15}://)[^\s/@:]{1,200}:[^\s/@]{1,400}@"), r"\1…@"),
+    (re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{1,15}://)[^\s/@:]{1,200}:[^\s/]{1,400}@"), r"\1…@"),
     (
         re.compile(
             r"(?i)([?&](?:x-amz-|x-obs-)?(?:signature|credential|security-token|accesskeyid|awsaccesskeyid|sig)=)[^&\s\"']{1,4000}"
@@ -45,7 +52,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b[A-Za-z0-9]{40}\b"), "…"),
 )
 
-_OPTION: Final = re.compile(rf"(?i)(?:{_NAMES})[\w.-]{{0,30}}[ \t]{{1,4}}(?=[^\s-])(\S{{1,4000}})")
+_OPTION: Final = re.compile(rf"(?i)(?:{_NAMES})[\w.-]{{0,30}}[ \t]{{1,4}}(?=[^\s-])({_QUOTED}|\S{{1,4000}})")
 """The end of an option's name, and its value, as in `--db-password value`."""
 
 _OF_OPTIONS: Final = "-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -71,8 +78,12 @@ def piece(text: str, at: int, most: int) -> tuple[str, bool]:
         return text[at : at + room], True
     if len(text) <= room:
         return text, False
-    end = text[len(text) - room :]
-    return end.partition("\n")[2] or end, False
+    return after_cut(text[len(text) - room :]), False
+
+
+def after_cut(text: str) -> str:
+    """Return what is whole of a text that was cut off in front: half a secret would not be recognised."""
+    return text.partition("\n")[2] or text.partition(" ")[2]
 
 
 def detail(text: str, most: int, asked: redaction.Asked | None, *, from_start: bool) -> str:

@@ -14,8 +14,8 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.common import tasks
+from mrs_relay.engine import alarms, timers
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import timers
 from mrs_relay.engine.model import facts, jobs
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +46,7 @@ class RowRemoval:
         report: Callable[[jobs.LedgerKey, facts.Fact], None],
     ) -> None:
         self._calls = context.submitter
+        self._counts = context.counts
         self._time = context.time
         self._alarm = alarm
         self._task_supervisor = task_supervisor
@@ -74,9 +75,12 @@ class RowRemoval:
                 removed = await self._calls.remove_rows(job)
                 _log.info("rows_removed", request=job.id, objects=removed)
                 is_over = True
-            except errors.ObsError as error:
+            except Exception as error:  # noqa: BLE001 - a bug that one job triggers must not stop its partition
                 is_over = self._time.now_ms() >= job.rows_until_ms + _GIVE_UP_MS
-                _log.warning("rows_not_removed", request=job.id, error=str(error), given_up=is_over)
+                if isinstance(error, errors.ObsError):
+                    _log.warning("rows_not_removed", request=job.id, error=str(error), given_up=is_over)
+                else:
+                    alarms.note(self._counts, "remove_rows", error, request=job.id)
             del self._due[key]
             if is_over:
                 self._report(key, facts.RowsRemoved())

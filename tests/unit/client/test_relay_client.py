@@ -231,6 +231,17 @@ async def test_rows_that_come_late_are_awaited_by_who_wants_them() -> None:
     assert not handle.is_followed
 
 
+async def test_address_that_comes_late_ends_the_wait_for_rows() -> None:
+    """Rows that are delivered by their location come without any statement."""
+    handle = handles.Handle("/s", "r", key=b"k", cancel=_no_cancel)
+    named = {"location": "obs://b/k/", "late_until": "2026-11-30T08:00:00.000Z"}
+    handle.take(_event(2, "succeeded", result=named))
+    handle.take(_event(3, "succeeded", repeated=True, result=named))  # the answer to a repetition
+    assert handle.is_followed
+    handle.take(_event(4, "succeeded", repeated=True, result={"location": "obs://b/k/", "url": "https://b.test/k"}))
+    assert ((await handle.full_result(1)).sequence, handle.is_followed) == (4, False)
+
+
 async def test_full_result_is_the_last_event_where_nothing_is_late() -> None:
     """A success with rows, and a failure, end at once; closing the client ends the wait for rows."""
     for state in ("succeeded", "failed"):

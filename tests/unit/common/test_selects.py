@@ -47,6 +47,8 @@ OTHERS = [
     "select /* /* nested */ */ 1",
     "select 1 -- go on \\\n; drop table t",
     "select r'\\' from t",
+    "select /*+ h('*/', ') */ 1",
+    "select /*+ h(a -- */ 1",
     "select (1",
     "select 1)",
     "select ) 1 (",

@@ -25,6 +25,17 @@ WAYS = [
     f"javax.security.Password => '{SECRET} {SECRET}'",
     f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----",
     f"api_key = {SECRET}",
+    rf"{{\"password\":\"{SECRET}\",\"x\":1}}",
+    rf"password=\"{SECRET}\"",
+    rf'password = "a\"{SECRET}"',
+    f"password=a,{SECRET};{SECRET} -",
+    f"password -> {SECRET}",
+    f"jdbc:mysql://root:p@{SECRET}@db:3306/sales",
+    f"<name>javax.jdo.option.ConnectionPassword</name><value>{SECRET}</value>",
+    f"<password>{SECRET}</password>",
+    f"--password 'a {SECRET}'",
+    f"create user a identified by '{SECRET}'",
+    f"passphrase: {SECRET}",
 ]
 
 
@@ -81,3 +92,13 @@ def test_piece_is_a_part_of_the_log_within_its_room(text: str, at: int, most: in
     piece, _ = log_redaction.piece(text, min(at, len(text) - 1), most)
     assert piece in text
     assert len(piece) <= 2 * most
+
+
+def test_half_a_secret_is_not_shown() -> None:
+    """What was cut off in front is left out up to the next line or word, and so is the rest of a private key."""
+    text = f"{'x' * 3000}{SECRET} token=" + "y" * 950 + " end"
+    piece, from_start = log_redaction.piece(text, -1, len(text) - text.index("3cret") >> 1)
+    shown = log_redaction.detail(log_redaction.without_secrets(piece), 1000, None, from_start=from_start)
+    assert shown == "token=… end"
+    key = "MIIEabc+/\n" * 5 + "-----END RSA PRIVATE KEY-----\nafter"
+    assert log_redaction.without_secrets(key) == "…\nafter"

@@ -58,11 +58,12 @@ class JobLogs:
         limit_s = max(_ONE_READ_S, left_s)
         why = f"OBS did not answer within {limit_s:.0f} s"
         failures = 0
+        first: list[facts.LogRead] = []
         try:
             async with asyncio.timeout(limit_s):
                 while True:
                     try:
-                        return await self._look(ending, rules, self._objects)
+                        return await self._look(ending, rules, self._objects, first)
                     except (errors.ObsMissing, errors.ObsDown) as error:
                         why = str(error)
                         failures += 1
@@ -72,16 +73,22 @@ class JobLogs:
         except TimeoutError:
             pass
         _log.warning("log_not_read", request=job.id, job_id=job.seen.job_id if job.seen else None, error=why)
+        if first:
+            return first[0]
         return facts.LogRead(ending.attempt, unavailable=why)
 
-    async def _look(self, ending: jobs.Ending, rules: decisions.LogRules, objects: obs_clients.Client) -> facts.LogRead:
+    async def _look(
+        self, ending: jobs.Ending, rules: decisions.LogRules, objects: obs_clients.Client, first: list[facts.LogRead]
+    ) -> facts.LogRead:
         """
         Look at the files of the log, up to the one that shows a cause; without one the first that exists counts.
+
+        That one is left in `first`, in case a further one cannot be read.
 
         Raises:
             ObsMissing: there is none, or not yet. ObsDown: try again. ObsRefused: final.
         """
-        first: facts.LogRead | None = None
+        is_there = False
         missing = errors.ObsMissing("the job has no log")
         for log in ending.logs:
             try:
@@ -93,19 +100,20 @@ class JobLogs:
             shown = _shown(ending.attempt, log, end, rules)
             if shown.cause is not None:
                 return shown
-            if first is None:
-                first = shown
-        if first is None:
+            if not is_there:
+                is_there, first[:] = True, [shown]
+        if not is_there:
             raise missing
-        return first
+        return first[0]
 
 
 def _shown(attempt: int, log: str, end: obs_clients.Tail, rules: decisions.LogRules) -> facts.LogRead:
     text = end.content.decode(errors="replace")
     if not end.is_whole:
-        text = text.partition("\n")[2] or text  # the first line was cut off in front
+        text = log_redaction.after_cut(text)
     if not text.strip():
-        return facts.LogRead(attempt, log=log, unavailable=f"{log} is empty")
+        says = "is empty" if end.is_whole else "ends with a word that is longer than what is read"
+        return facts.LogRead(attempt, log=log, unavailable=f"{log} {says}")
 
     found = log_causes.find(text)
     piece, from_start = log_redaction.piece(text, -1 if found is None else found.at, rules.max_detail)

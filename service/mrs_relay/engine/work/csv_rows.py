@@ -12,6 +12,7 @@ import csv
 from collections.abc import Iterator
 from typing import Final
 
+from mrs_relay.common import csv_text
 from mrs_relay.messages import codec, events
 
 _MOST_HEADER: Final = 16_384
@@ -140,6 +141,6 @@ class CsvRows:
 def _parsed(text: str) -> Iterator[list[str]]:
     """Parse the text of one row; yields nothing if it cannot be read."""
     try:
-        yield from csv.reader([text])
+        yield from csv_text.rows([text])
     except csv.Error:
         return

@@ -19,6 +19,8 @@ class JsonLines:
 
     def __init__(self) -> None:
         self.columns: list[str] | None = None
+        self._known: set[str] = set()
+        self._number = 0
 
     def read(self, line: bytes, number: int) -> dict[str, Any]:
         """
@@ -29,7 +31,8 @@ class JsonLines:
             number: of the row in the folder, for the error.
 
         Raises:
-            ObsRefused: it cannot be read, or two columns have the same name.
+            ObsRefused: it cannot be read, or two columns have the same name. `values` and `csv` raise it for a value
+            of a column that the first row does not have: Spark before version 3.0 leaves NULL out.
         """
         try:
             row = codec.decode(line)
@@ -42,15 +45,32 @@ class JsonLines:
                 text = f"two columns have the name {twice[:60]!r}; give each one a name of its own with AS"
                 raise errors.ObsRefused(text)
             self.columns = list(row)
+            self._known = set(row)
+        self._number = number
         return row
+
+    def add_columns(self, row: dict[str, Any]) -> None:
+        """Add columns that rows before this one have left out; not after `header`."""
+        added = [name for name in row if name not in self._known]
+        if self.columns is not None and added:
+            self.columns += added
+            self._known.update(added)
+
+    def values(self, row: dict[str, Any]) -> list[Any]:
+        """Return the values of the row that was read last, in the order of the columns; None where it has none."""
+        if not row.keys() <= self._known:
+            name = next(name for name in row if name not in self._known)
+            text = f"row {self._number} of the folder has the column {name[:60]!r}, which the first row leaves out"
+            raise errors.ObsRefused(f"{text}: NULL is missing there; take the rows as objects, or give each a value")
+        return [row.get(name) for name in self.columns or []]
 
     def header(self) -> str:
         """Return the names of the columns as a line of CSV."""
         return ",".join(map(_cell, self.columns or [])) + "\n"
 
     def csv(self, row: dict[str, Any]) -> str:
-        """Return a row as a line of CSV."""
-        return ",".join([_cell(row.get(name)) for name in self.columns or []]) + "\n"
+        """Return the row that was read last as a line of CSV."""
+        return ",".join(map(_cell, self.values(row))) + "\n"
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -93,7 +93,7 @@ class JsonRows:
 
     def _keep(self, line: bytes) -> None:
         row = self._lines.read(line, self._count)
-        shown = row if self._has_names else list(row.values())
+        shown = row if self._has_names else self._lines.values(row)
         text = self._as_csv(row) if self._as_text else None
         size = len(codec.encode(shown)) + 1 if text is None else len(text.encode())
         if size > self._room:
@@ -103,6 +103,7 @@ class JsonRows:
         self._rows_left -= 1
         if text is None:
             self._rows.append(shown)
+            self._lines.add_columns(row)
         else:
             self._texts.append(text)
 

@@ -108,6 +108,9 @@ async def test_file_that_shows_a_cause_counts_before_the_first_that_exists() -> 
     assert (read.cause, read.log) == ("out_of_memory", third)
     read = await _read(_Objects({first: [missing], second: [PLAIN], third: [PLAIN]}), job)
     assert (read.cause, read.log, read.text) == (None, second, "nothing to see")
+    for error in (errors.ObsRefused("no right"), errors.ObsDown("away")):
+        read = await _read(_Objects({first: [missing], second: [PLAIN], third: [error]}), job)
+        assert (read.log, read.text, read.unavailable) == (second, "nothing to see", "")
 
 
 async def test_nothing_outside_of_the_folder_is_read_and_nothing_without_rules() -> None:

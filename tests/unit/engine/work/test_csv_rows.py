@@ -106,8 +106,8 @@ def test_row_that_cannot_be_kept_takes_no_memory() -> None:
 
 
 def test_value_that_python_s_reader_refuses_cuts_the_rows_there() -> None:
-    """Its limit of a value is 131,072 characters."""
-    result = read(b"1\n" + b"x" * 200_000 + b"\n3\n", 65_536, max_bytes=900_000)
+    """It takes a carriage return within a row only in quotes."""
+    result = read(b"1\nx\ry\n3\n")
     assert (result.statements[0].rows, result.statements[0].row_count, result.truncated) == ([["1"]], 3, True)
 
 
@@ -123,3 +123,10 @@ def test_header_that_is_too_long_is_left_out() -> None:
     text = ",".join(["c" * 100] * 7_000).encode() + b"\n1,2\n"
     shown = read(text, 4096, has_header=True).statements[0]
     assert (shown.columns, shown.rows, shown.row_count) == ([], [["1", "2"]], 1)
+
+
+def test_long_value_that_fits_is_kept() -> None:
+    """Python's own limit of a value is 131,072 characters."""
+    long = "x" * 140_000
+    result = read(f"{long},1\n2,3\n".encode(), 100_000, max_bytes=200_000)
+    assert (result.statements[0].rows, result.truncated) == ([[long, "1"], ["2", "3"]], False)

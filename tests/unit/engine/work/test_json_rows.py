@@ -115,3 +115,15 @@ def test_row_that_cannot_be_kept_takes_no_memory() -> None:
     rows.end_object()
     result = rows.end()
     assert (result.statements[0].row_count, result.statements[0].rows, result.truncated) == (3, [], True)
+
+
+def test_columns_that_the_first_row_leaves_out_are_named_and_never_lost() -> None:
+    """Spark before version 3.0 leaves NULL out: objects have all values; lists and text would have them wrong."""
+    parts = [b'{"b": 1}\n{"a": 2, "b": 3}\n{"a": 4}\n']
+    [shown] = read(parts).statements
+    assert (shown.rows, [one.name for one in shown.columns]) == ([{"b": 1}, {"a": 2, "b": 3}, {"a": 4}], ["b", "a"])
+    for changes in ({"has_names": False}, {"as_text": True}):
+        with pytest.raises(errors.ObsRefused, match="row 2 of the folder has the column 'a'"):
+            read(parts, **changes)
+    [lists] = read([b'{"a": 1, "b": 2}\n{"b": 3}\n'], has_names=False).statements
+    assert lists.rows == [[1, 2], [None, 3]]

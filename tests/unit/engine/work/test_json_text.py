@@ -51,3 +51,11 @@ def test_row_that_is_too_long_is_refused_before_all_of_it_is_held(monkeypatch: p
     assert text([b'{"a": "012345678"}\n'] * 3, 7, has_names=False) == b"012345678\n" * 3
     with pytest.raises(errors.ObsRefused, match="row 2 of the folder has more than 20 bytes"):
         text([b'{"a": 1}\n{"a": "' + b"0" * 20], 7, has_names=False)
+
+
+def test_value_of_a_column_that_the_first_row_leaves_out_is_refused() -> None:
+    """Spark before version 3.0 leaves NULL out: a text without that value would be wrong and not noticed."""
+    assert text([b'{"a": 1, "b": 2}\n{"b": 3}\n'], 100, has_names=True) == b"a,b\n1,2\n,3\n"
+    for has_names in (True, False):
+        with pytest.raises(errors.ObsRefused, match="row 2 of the folder has the column 'b'"):
+            text([b'{"a": 1}\n{"a": 1, "b": 2}\n'], 100, has_names=has_names)
