@@ -71,6 +71,9 @@ class _Reader:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 
+    async def read_stored(self, timeout_s: float) -> Sequence[records.Stored]:
+        return await self.read(timeout_s)
+
     async def read(self, timeout_s: float) -> list[records.Record]:
         return [_as_format(one, ledger_format.FORMAT) for one in await self._reader.read(timeout_s)]
 
