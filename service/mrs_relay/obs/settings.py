@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import pydantic
 
+from mrs_relay.common import addresses
+
 _DOMAIN = "myhuaweicloud.com"
 
 
@@ -115,7 +117,7 @@ class ObsSettings(pydantic.BaseModel):
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise ValueError("must be an http:// or https:// address of scheme, host and port alone")
-        return f"{parts.scheme}://{parts.netloc}"
+        return addresses.without_login(f"{parts.scheme}://{parts.netloc}")
 
     @pydantic.model_validator(mode="after")
     def _is_whole(self) -> Self:
