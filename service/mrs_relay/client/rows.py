@@ -8,7 +8,6 @@ noticed. Arrow and pandas are imported only where they are asked for (extra `arr
 from __future__ import annotations
 
 import codecs
-import csv
 import hashlib
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -136,7 +135,7 @@ async def as_arrow(data: events.EventData, fetch: Fetch) -> pa.Table:
     if not text.tell():
         return pa.table({})
     text.seek(0)
-    first = next(_rows(_first_line(text)), [])
+    first = _first_row(text)
     text.seek(0)
     names = first if result.chunks.header else [f"column_{number}" for number in range(1, len(first) + 1)]
     reading = pa_csv.ReadOptions(column_names=names, skip_rows=0, use_threads=True)
@@ -172,16 +171,12 @@ def _text_rows(statement: events.StatementResult) -> Iterable[Any]:
     return read[1:] if statement.columns else read
 
 
-def _first_line(text: io.BytesIO) -> str:
+def _first_row(text: io.BytesIO) -> list[str]:
     lines = _Lines()
     for line in text:
         for row in lines.add(line):
-            held = io.StringIO()
-            csv.writer(held).writerow(row)
-            return held.getvalue()
-    held = io.StringIO()
-    csv.writer(held).writerows(lines.end())
-    return held.getvalue()
+            return row
+    return next(lines.end(), [])
 
 
 class _Lines:

@@ -90,8 +90,7 @@ def _check_event(members: dict[str, Any]) -> None:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(["data", *map(str, fault["loc"])])
         raise errors.BadMessage("bad_value", f"`{field}`: {fault['msg']}", field=field) from error
-    state, _ = events.NOTICES.get(members["type"], (members["type"].rpartition(".")[2], ""))
-    if data.state != state:
+    if data.state != registry.state_of(members["type"]):
         raise errors.BadMessage(
             "bad_value", f"`data.state` is {data.state!r}, which is not what the type says", field="data.state"
         )

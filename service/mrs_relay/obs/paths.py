@@ -61,6 +61,15 @@ def folder(path: str) -> Place:
     return Place(place.bucket, f"{place.key}/" if place.key else "")
 
 
+def below(path: str, above: str) -> Place | None:
+    """Return the place of an object, or of a folder with a slash at its end, in a folder; None: it is not there."""
+    try:
+        place = folder(path) if path.endswith("/") else parse(path)
+        return place if is_below(place, folder(above)) else None
+    except ValueError:
+        return None
+
+
 def is_below(place: Place, above: Place) -> bool:
     """Whether an object or a folder lies in a folder, or is that folder."""
     return place.bucket == above.bucket and place.key.startswith(above.key)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 import structlog
@@ -130,7 +130,7 @@ class Deliveries:
                     result = await self._rows_of(folder, parts, delivery)
                 if await objects.list_objects(folder) != found:
                     raise errors.ObsDown(f"the objects below {folder} changed while they were read")
-            return result.model_copy(update=await self._where_of(folder, parts, delivery))
+            return result.model_copy(update=await self._where(delivery, str(folder), parts))
         except errors.ObsRefused as error:
             return await self.without_rows(delivery, location, str(error))
 
@@ -171,23 +171,6 @@ class Deliveries:
                 rows.end_object()
         return rows.end()
 
-    async def _where_of(
-        self, folder: paths.Place, parts: list[transport.Listed], delivery: jobs.Delivery
-    ) -> dict[str, Any]:
-        """Return the fields that name a folder: its path, and addresses of its rows if they are wanted and few."""
-        where: dict[str, Any] = {"location": str(folder)}
-        if not delivery.signed_s or not 0 < len(parts) <= _MOST_SIGNED:
-            return where
-        until_ms = self._time.now_ms() + delivery.signed_s * 1000
-        try:
-            places = [paths.Place(folder.bucket, one.key) for one in parts]
-            urls = [await self._client().sign(place, delivery.signed_s) for place in places]
-        except errors.ObsError as error:
-            _log.warning("result_not_signed", error=str(error))
-            return where
-        made = {"url": urls[0]} if len(urls) == 1 else {"urls": urls}
-        return {**where, **made, "url_expires_at": clock.rfc3339(until_ms)}
-
     async def _rows(self, place: paths.Place, delivery: jobs.Delivery) -> events.Result:
         objects = self._client()
         rows = csv_rows.CsvRows(
@@ -216,17 +199,30 @@ class Deliveries:
             stored = await sink.store(origin, content, has_header=has_header)
         return events.Result(chunks=stored)
 
-    async def _where(self, delivery: jobs.Delivery, location: str) -> dict[str, str]:
-        """Return the fields that name the object: its path, and an address if one is wanted and can be made."""
-        if not delivery.signed_s:
-            return {"location": location}
+    async def _where(
+        self, delivery: jobs.Delivery, location: str, parts: Sequence[transport.Listed] | None = None
+    ) -> dict[str, Any]:
+        """
+        Return the fields that name the rows: their path, and addresses if they are wanted, few, and can be made.
+
+        Args:
+            delivery: how the rows are delivered.
+            location: an object, or a folder.
+            parts: the objects of the folder.
+        """
+        where: dict[str, Any] = {"location": location}
+        if not delivery.signed_s or not (parts is None or 0 < len(parts) <= _MOST_SIGNED):
+            return where
         until_ms = self._time.now_ms() + delivery.signed_s * 1000
         try:
-            url = await self._client().sign(_checked(location, delivery), delivery.signed_s)
+            place = _checked(location, delivery)
+            places = [place] if parts is None else [paths.Place(place.bucket, one.key) for one in parts]
+            urls = [await self._client().sign(one, delivery.signed_s) for one in places]
         except errors.ObsError as error:
             _log.warning("result_not_signed", error=str(error))
-            return {"location": location}
-        return {"location": location, "url": url, "url_expires_at": clock.rfc3339(until_ms)}
+            return where
+        made = {"url": urls[0]} if len(urls) == 1 else {"urls": urls}
+        return {**where, **made, "url_expires_at": clock.rfc3339(until_ms)}
 
     def _client(self) -> obs_clients.Client:
         if self._objects is None:
@@ -243,10 +239,7 @@ def asked(job: jobs.Job) -> tuple[jobs.Delivery, str]:
 
 def _checked(location: str, delivery: jobs.Delivery) -> paths.Place:
     """Return the place of an object or of a folder that may be read."""
-    try:
-        place = paths.folder(location) if location.endswith("/") else paths.parse(location)
-        if paths.is_below(place, paths.folder(delivery.folder)):
-            return place
-    except ValueError:
-        pass
-    raise errors.ObsRefused(f"the rows lie outside of {delivery.folder}, the only folder that is read")
+    place = paths.below(location, delivery.folder)
+    if place is None:
+        raise errors.ObsRefused(f"the rows lie outside of {delivery.folder}, the only folder that is read")
+    return place

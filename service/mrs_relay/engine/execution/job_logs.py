@@ -122,10 +122,7 @@ def _shown(attempt: int, log: str, end: obs_clients.Tail, rules: decisions.LogRu
 
 
 def _checked(log: str, rules: decisions.LogRules) -> paths.Place:
-    try:
-        place = paths.parse(log)
-        if paths.is_below(place, paths.folder(rules.folder)):
-            return place
-    except ValueError:
-        pass
-    raise errors.ObsRefused(f"the log lies outside of {rules.folder}, the only folder that logs are read from")
+    place = paths.below(log, rules.folder)
+    if place is None or not place.key or place.key.endswith("/"):
+        raise errors.ObsRefused(f"the log lies outside of {rules.folder}, the only folder that logs are read from")
+    return place
