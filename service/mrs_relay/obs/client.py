@@ -8,6 +8,7 @@ Read, list and remove objects of OBS: within a deadline, a number of places and 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import importlib.util
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -23,8 +24,8 @@ _TAKE_BYTES: Final = 16 * 1024
 _PART_BYTES: Final = 4 * 1024 * 1024
 """What is asked for at once of an object that is streamed: a part that fails is short."""
 
-_PIECE_BYTES: Final = 256 * 1024
-"""What is handed on at once of such an object, which only needs to be cut and hashed: a millisecond."""
+_PARTS_AHEAD: Final = 2
+"""Parts that are asked for before the one that is handed on has been used: OBS is never idle."""
 
 GetKeys = Callable[[], transport.Keys | None]
 """Returns the key pair of the moment; None: there is none, or not yet."""
@@ -80,11 +81,11 @@ class Client:
         async with self._in_time(f"answer the read of {place}"), self._places:
             return await self._read(place, take)
 
-    async def stream(self, place: paths.Place) -> AsyncGenerator[bytes, None]:
+    async def stream(self, place: paths.Place) -> AsyncGenerator[bytes | memoryview, None]:
         """
-        Yield an object of any length piece by piece, while the reader takes its time.
+        Yield an object of any length in parts of 4 MiB, while the reader takes its time.
 
-        Only each part of 4 MiB has a deadline, `read_timeout_s`; while it is handed on the next one is read.
+        Only each part has a deadline, `read_timeout_s`; while it is handed on the next ones are read.
 
         Raises:
             ObsMissing, ObsRefused, ObsDown: as `read` does.
@@ -98,16 +99,14 @@ class Client:
                 raise errors.ObsRefused(text)
 
             spans = [(at, min(at + _PART_BYTES, head.size)) for at in range(0, head.size, _PART_BYTES)]
+            ahead: collections.deque[asyncio.Task[bytes | memoryview]] = collections.deque()
             async with tasks.TaskSupervisor(_awaited) as reading:
-                ahead = reading.start(self._part(place, head, spans[0]), name=f"read {place}") if spans else None
-                for following in [*spans[1:], None]:
-                    if ahead is None:
-                        return
-                    part = await ahead
-                    ahead = following and reading.start(self._part(place, head, following), name=f"read {place}")
-                    for start in range(0, len(part), _PIECE_BYTES):
-                        yield part[start : start + _PIECE_BYTES]
-                        await asyncio.sleep(0)
+                for span in spans:
+                    ahead.append(reading.start(self._part(place, head, span), name=f"read {place}"))
+                    if len(ahead) > _PARTS_AHEAD:
+                        yield await ahead.popleft()
+                while ahead:
+                    yield await ahead.popleft()
 
     async def list_objects(self, folder: paths.Place) -> list[transport.Listed]:
         """
@@ -180,7 +179,7 @@ class Client:
             raise errors.ObsDown(f"{place} ended after {got} of {found.size} bytes")
         return got
 
-    async def _part(self, place: paths.Place, head: transport.Head, span: tuple[int, int]) -> bytes:
+    async def _part(self, place: paths.Place, head: transport.Head, span: tuple[int, int]) -> bytes | memoryview:
         async with self._in_time(f"answer the read of {place}"):
             part = await self._door.part(place, self._present_keys(), head, span)
         if len(part) != span[1] - span[0]:

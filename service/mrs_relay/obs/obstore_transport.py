@@ -119,14 +119,14 @@ class ObstoreTransport:
 
     async def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
-    ) -> bytes:
+    ) -> memoryview:
         """Read a part of an object, if it is still the same."""
         options: GetOptions = {"range": span}
         if head.tag is not None:
             options["if_match"] = head.tag
         try:
             found = await obstore.get_async(self._store(place, keys), place.key, options=options)
-            return bytes(await found.bytes_async())
+            return memoryview(await found.bytes_async())
         except exceptions.PreconditionError as error:
             raise errors.ObsDown(f"{place} was replaced while it was read") from error
         except (exceptions.BaseError, OSError) as error:

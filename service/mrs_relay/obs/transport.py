@@ -90,7 +90,7 @@ class Transport(Protocol):
     async def head(self, place: paths.Place, keys: Keys) -> Head:
         """Return what OBS says of an object; raises as `open` does."""
 
-    async def part(self, place: paths.Place, keys: Keys, head: Head, span: tuple[int, int]) -> bytes:
+    async def part(self, place: paths.Place, keys: Keys, head: Head, span: tuple[int, int]) -> bytes | memoryview:
         """
         Read a part of an object, from one offset to another, if it is still the one of `head`.
 
