@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from mrs_relay.engine.work import csv_chunks
 
 _ROWS = st.lists(st.lists(st.text(alphabet='ab"\r\n,ü', max_size=6), min_size=1, max_size=3), max_size=30)
-_FORMS = st.sampled_from([("\n", csv.QUOTE_ALL), ("\r\n", csv.QUOTE_ALL), ("\r\n", csv.QUOTE_MINIMAL)])
-"""Line end and quoting; csv.writer quotes a single \r in all of them."""
+_FORMS = st.sampled_from([("\n", True), ("\r\n", True), ("\r\n", False)])
+"""Line end, and whether all values are quoted; csv.writer quotes a single \r in all of them."""
 
 
-def _text(rows: list[list[str]], form: tuple[str, int], *, ends: bool = True) -> str:
-    held = io.StringIO()
-    csv.writer(held, lineterminator=form[0], quoting=form[1]).writerows(rows)
-    return held.getvalue() if ends else held.getvalue().removesuffix(form[0])
+def _text(rows: list[list[str]], form: tuple[str, bool], *, ends: bool = True) -> str:
+    held, (line_end, quotes_all) = io.StringIO(), form
+    quoting = csv.QUOTE_ALL if quotes_all else csv.QUOTE_MINIMAL
+    csv.writer(held, lineterminator=line_end, quoting=quoting).writerows(rows)
+    return held.getvalue() if ends else held.getvalue().removesuffix(line_end)
 
 
 def _cut(text: bytes, most: int, step: int) -> tuple[list[bytes], int]:
@@ -47,7 +48,7 @@ def _cut_slowly(text: bytes, most: int) -> tuple[list[bytes], int]:
 
 @given(_ROWS, _FORMS, st.booleans(), st.integers(8, 200), st.integers(1, 300))
 def test_chunks_are_the_text_in_order_and_end_with_rows(
-    rows: list[list[str]], form: tuple[str, int], ends: bool, most: int, step: int
+    rows: list[list[str]], form: tuple[str, bool], ends: bool, most: int, step: int
 ) -> None:
     """Nothing is lost or double, no chunk is too large, all rows are counted, and only a longer row is cut."""
     text = _text(rows, form, ends=ends).encode()
