@@ -134,7 +134,9 @@ class Deliveries:
         except errors.ObsRefused as error:
             return await self.without_rows(delivery, location, str(error))
 
-    async def _text_of(self, folder: paths.Place, parts: list[transport.Listed]) -> AsyncGenerator[bytes | memoryview, None]:
+    async def _text_of(
+        self, folder: paths.Place, parts: list[transport.Listed]
+    ) -> AsyncGenerator[bytes | memoryview, None]:
         """Yield the rows of a folder as one CSV text, whatever their number."""
         objects = self._client()
         size, most = sum(one.size for one in parts), objects.group.max_stream_bytes
