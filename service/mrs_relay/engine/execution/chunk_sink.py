@@ -138,7 +138,7 @@ class _Cut:
         self._digests = chunks.Digests()
         self._size_bytes = 0
 
-    def add(self, piece: bytes | memoryview) -> list[records.Outgoing]:
+    def add(self, piece: bytes) -> list[records.Outgoing]:
         """Take the next piece of the text; return the chunks that are whole."""
         return [self._record(value) for value in self._cutter.add(piece)]
 

@@ -134,9 +134,7 @@ class Deliveries:
         except errors.ObsRefused as error:
             return await self.without_rows(delivery, location, str(error))
 
-    async def _text_of(
-        self, folder: paths.Place, parts: list[transport.Listed]
-    ) -> AsyncGenerator[bytes | memoryview, None]:
+    async def _text_of(self, folder: paths.Place, parts: list[transport.Listed]) -> AsyncGenerator[bytes, None]:
         """Yield the rows of a folder as one CSV text, whatever their number."""
         objects = self._client()
         size, most = sum(one.size for one in parts), objects.group.max_stream_bytes
@@ -149,7 +147,7 @@ class Deliveries:
             async with contextlib.aclosing(objects.stream(paths.Place(folder.bucket, part.key))) as content:
                 async for piece in content:
                     for begin in range(0, len(piece), _READ_BYTES):
-                        yield text_of_rows.add(bytes(piece[begin : begin + _READ_BYTES]))
+                        yield text_of_rows.add(piece[begin : begin + _READ_BYTES])
                         await asyncio.sleep(0)
             yield text_of_rows.end_object()
 
@@ -188,7 +186,7 @@ class Deliveries:
         self,
         job: jobs.Job,
         sink: chunk_sink.ChunkSink | None,
-        content: AsyncGenerator[bytes | memoryview, None],
+        content: AsyncGenerator[bytes, None],
         *,
         has_header: bool,
     ) -> events.Result:

@@ -34,8 +34,8 @@ class CsvChunks:
         self._is_open = False
         self.lines = 0
 
-    def add(self, piece: bytes | memoryview) -> Iterator[bytes]:
-        """Take the next piece, which must not change any more; yields the chunks that are whole."""
+    def add(self, piece: bytes) -> Iterator[bytes]:
+        """Take the next piece; yields the chunks that are whole."""
         left = memoryview(piece)
         while self._held_bytes + len(left) > self._most_bytes:
             room = self._most_bytes - self._held_bytes

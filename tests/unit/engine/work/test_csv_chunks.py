@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,15 +65,6 @@ def test_chunks_are_the_text_in_order_and_end_with_rows(
 def test_chunks_are_the_same_however_the_text_comes(text: bytes, most: int, step: int) -> None:
     """Those of a read after a crash are those of the one before; also of a text with quotes that never end."""
     assert _cut(text, most, step) == _cut_slowly(text, most)
-
-
-@pytest.mark.parametrize("begin", [b"", b'"', b'a"\n"'])
-def test_pieces_may_be_views_of_what_was_read(begin: bytes) -> None:
-    """No byte is copied before it is known to which chunk it belongs."""
-    text = begin + b'1,"x\ny"\n' * 1000
-    cutter = csv_chunks.CsvChunks(100)
-    found = [*cutter.add(memoryview(text)[:3333]), *cutter.add(memoryview(text)[3333:]), *cutter.end()]
-    assert (found, cutter.lines) == _cut_slowly(text, 100)
 
 
 def test_no_text_has_no_chunk() -> None:
