@@ -59,12 +59,18 @@ class CsvChunks:
 
     def _measure(self, window: bytes) -> int:
         """Count the rows that end in a window, and return where the last one does; 0: none does."""
-        marks = window.translate(None, _OTHERS).replace(_QUOTE * 2, b"")
+        end = window.rfind(_LINE_END) + 1
+        marks = window[:end].translate(None, _OTHERS)
+        lines = marks.count(_LINE_END)
+        if end and not self._is_quoted and lines + 2 * marks.count(_QUOTE * 2) == len(marks):
+            # The number of quotes before each line end is even: no line end is within quotes.
+            self.lines += lines
+            return end
+
         # Line ends outside and within quotes, in turns. Pairs of quotes are gone, so only the first and last can be "".
-        runs = marks.split(_QUOTE)
+        runs = window.translate(None, _OTHERS).replace(_QUOTE * 2, b"").split(_QUOTE)
         self.lines += len(b"".join(runs[int(self._is_quoted) :: 2]))
         self._is_quoted ^= len(runs) % 2 == 0
-
         behind = b""
         if self._is_quoted:
             behind = runs.pop()
