@@ -176,8 +176,8 @@ def _serve(orders: socket.socket) -> _Order | None:
         order = _Order(**json.loads(text), streams=streams)
         pid = os.fork()
         if pid == 0:
-            for descriptor in (orders, woken, wakes):
-                descriptor.detach()
+            for end in (orders, woken, wakes):
+                end.detach()
             _become(order, server)
             return order
         reported[pid] = status
@@ -212,8 +212,8 @@ def _become(order: _Order, server: int) -> None:
         os._exit(1)
 
     os.setsid()
-    for number, descriptor in enumerate(order.streams):
-        os.dup2(descriptor, number)
+    for stream, descriptor in enumerate(order.streams):
+        os.dup2(descriptor, stream)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.chdir(order.cwd)
     os.environ.clear()
