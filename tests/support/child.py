@@ -150,10 +150,15 @@ class Child:
 
 
 def run(
-    command: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None, timeout_s: float
+    command: Sequence[str],
+    *,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout_s: float,
 ) -> subprocess.CompletedProcess[str]:
     """
-    Run a command to its end and return its exit code and what it printed; `env` as of `Child`.
+    Run a command to its end and return its exit code and what it printed; `env` and `cwd` as of `Child`.
 
     Raises:
         subprocess.TimeoutExpired: it still ran after `timeout_s` seconds and was killed.
@@ -165,7 +170,7 @@ def run(
     ):
         given.write(stdin.encode())
         given.seek(0)
-        process = _start(command, (given, output, errors), env, None)
+        process = _start(command, (given, output, errors), env, cwd)
         _running.add(process)
         try:
             code = process.wait(timeout_s)

@@ -91,12 +91,7 @@ def test_children_end_with_their_server(module: Callable[[str], list[str]], tmp_
 def test_input_is_read_and_errors_stand_apart(module: Callable[[str], list[str]], tmp_path: Path) -> None:
     """As programs use a command."""
     command = module("import sys; print(sys.stdin.read()); sys.stderr.write('oops')")
-    old = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        done = child.run(command, stdin="given", timeout_s=20)
-    finally:
-        os.chdir(old)
+    done = child.run(command, stdin="given", cwd=tmp_path, timeout_s=20)
     assert (done.returncode, done.stdout, done.stderr) == (0, "given\n", "oops")
 
 
