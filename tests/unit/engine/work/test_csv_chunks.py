@@ -17,8 +17,8 @@ _FORMS = st.sampled_from([("\n", True), ("\r\n", True), ("\r\n", False)])
 
 def _text(rows: list[list[str]], form: tuple[str, bool], *, ends: bool = True) -> str:
     held, (line_end, quotes_all) = io.StringIO(), form
-    quoting = csv.QUOTE_ALL if quotes_all else csv.QUOTE_MINIMAL
-    csv.writer(held, lineterminator=line_end, quoting=quoting).writerows(rows)
+    dialect = csv.unix_dialect if quotes_all else csv.excel  # they differ in line ends and quoting alone
+    csv.writer(held, dialect, lineterminator=line_end).writerows(rows)
     return held.getvalue() if ends else held.getvalue().removesuffix(line_end)
 
 

@@ -13,7 +13,8 @@ _TEXT = st.text(alphabet="ab \r\n", max_size=60).map(str.encode)
 @given(st.lists(_TEXT, max_size=3), st.integers(1, 20), st.integers(0, 9))
 def test_lines_are_whole_and_counted_whatever_the_pieces_are(objects: list[bytes], step: int, longest: int) -> None:
     """Blank ones are none; of one that is too long, there is nothing but its number."""
-    lines, found = whole_lines.WholeLines(longest), []
+    lines = whole_lines.WholeLines(longest)
+    found: list[bytes | None] = []
     for text in objects:
         for begin in range(0, len(text), step):
             found += lines.add(text[begin : begin + step])
