@@ -109,22 +109,25 @@ async def test_object_of_any_length_is_streamed_in_parts(tmp_path: Path) -> None
     """Also none, and one that is larger than what is read at once; each part has a deadline, not the whole."""
     async with serving(tmp_path) as live:
         reader = opened(live, read_timeout_s=2, max_object_bytes=1024)
-        for content in (b"", b"a,b\n1,2\n", os.urandom(9 * MEBIBYTE + 3)):
+        for content in (b"", b"a,b\n1,2\n", os.urandom(17 * MEBIBYTE + 3)):
             put(tmp_path, content)
             assert b"".join([piece async for piece in reader.stream(PLACE)]) == content
         slow = [piece async for piece in reader.stream(PLACE) if await asyncio.sleep(0.1, result=True)]
-        assert len(b"".join(slow)) == 9 * MEBIBYTE + 3
+        assert len(b"".join(slow)) == 17 * MEBIBYTE + 3
         with pytest.raises(errors.ObsRefused, match="at most 2048 are written in chunks"):
             [piece async for piece in opened(live, max_stream_bytes=2048).stream(PLACE)]
 
 
-async def test_object_that_is_replaced_or_fails_while_it_is_streamed_is_no_mixture(tmp_path: Path) -> None:
+async def test_object_that_is_replaced_or_fails_while_it_is_streamed_is_no_mixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The parts are those of one object, or the stream ends with an error after which it may begin again."""
+    monkeypatch.setattr(client, "_PART_BYTES", 4 * MEBIBYTE)
     async with serving(tmp_path) as live:
-        put(tmp_path, b"a" * 9 * MEBIBYTE)
+        put(tmp_path, b"a" * 40 * MEBIBYTE)
         stream = opened(live).stream(PLACE)
         assert set(await anext(stream)) == {ord("a")}
-        put(tmp_path, b"b" * 9 * MEBIBYTE)
+        put(tmp_path, b"b" * 40 * MEBIBYTE)
         with pytest.raises(errors.ObsDown, match="was replaced"):
             [piece async for piece in stream]
 

@@ -98,7 +98,7 @@ class ObjectDoor:
 
     async def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
-    ) -> bytes:
+    ) -> AsyncIterator[bytes]:
         """A part; the troubles are those of `open`."""
         assert keys.access
         assert head.tag
@@ -107,7 +107,7 @@ class ObjectDoor:
             self.lost_part = -1
             raise errors.ObsDown("the connection was lost")
         self.parts.append(span)
-        return content[span[0] : span[1]]
+        yield content[span[0] : span[1]]
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
         """All pages of one listing, of a few objects each."""

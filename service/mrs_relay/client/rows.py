@@ -8,7 +8,6 @@ noticed. Arrow and pandas are imported only where they are asked for (extra `arr
 from __future__ import annotations
 
 import codecs
-import hashlib
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -40,28 +39,28 @@ async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncI
         there is no such topic.
     """
     named = _chunked(data)
-    expected, whole = 1, hashlib.sha256()
-    async for value, number in _found(kafka, data, named):
-        if number < expected:
+    expected, digests = 1, chunks.Digests()
+    async for chunk in _found(kafka, data, named):
+        if chunk.number < expected:
             continue  # written again after a crash
-        if number > expected:
+        if chunk.number > expected:
             raise failures.RowsMissing(f"chunk {expected} of {named.count} is not on topic {named.topic}")
-        whole.update(value)
+        digests.add(chunk.digest)
         expected += 1
-        yield value
+        yield chunk.value
         if expected > named.count:
             break
     if expected <= named.count:
         text = f"chunk {expected} of {named.count} is not on topic {named.topic}: it may have left the topic by now"
         raise failures.RowsMissing(text)
-    if chunks.named(whole) != named.digest:
+    if digests.named() != named.digest:
         raise failures.RowsMissing(f"the chunks on topic {named.topic} have another digest than the event names")
 
 
 async def _found(
     kafka: topic_io.TopicClient, data: events.EventData, named: events.ChunkedRows
-) -> AsyncIterator[tuple[bytes, int]]:
-    """Yield value and number of all chunks of the result, as they lie on the topic."""
+) -> AsyncIterator[chunks.Chunk]:
+    """Yield all chunks of the result, as they lie on the topic."""
     if not named.count:
         return
     async with topic_io.reading(kafka, named.topic) as (reader, bounds):
@@ -82,7 +81,7 @@ async def _found(
                 continue
             if not chunk.is_whole:
                 raise failures.RowsMissing(f"chunk {chunk.number} on topic {named.topic} is damaged")
-            yield chunk.value, chunk.number
+            yield chunk
 
 
 async def of(data: events.EventData, fetch: Fetch) -> AsyncIterator[Row]:

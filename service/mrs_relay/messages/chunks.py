@@ -3,7 +3,7 @@ Write and read the records of the results topic: pieces of one result, in order.
 
 A record is a CloudEvent in binary mode whose value is text of the result as MRS wrote it. Its id is made of the
 request, the attempt and the number, so a piece that is written again after a crash is known by it. The last event of
-the request, or `mrs.sql.result`, names the number of pieces and the digest of all of them together.
+the request, or `mrs.sql.result`, names the number of pieces and one digest of all of their digests.
 """
 
 from __future__ import annotations
@@ -71,14 +71,31 @@ class Chunk(msgspec.Struct, frozen=True):
         return digest(self.value) == self.digest
 
 
+class Digests:
+    """
+    The digest of a whole result: that of its pieces' digests, so that no byte is hashed twice.
+
+    Attributes:
+        count: pieces so far.
+    """
+
+    def __init__(self) -> None:
+        self._hashed = hashlib.sha256()
+        self.count = 0
+
+    def add(self, digested: str) -> None:
+        """Take the digest of the next piece, in the form that its header has."""
+        self._hashed.update(digested.encode())
+        self.count += 1
+
+    def named(self) -> str:
+        """Return the digest so far in the form of headers and events."""
+        return _DIGEST + self._hashed.hexdigest()
+
+
 def digest(value: bytes) -> str:
-    """Return the digest of some bytes as headers and events name it."""
-    return named(hashlib.sha256(value))
-
-
-def named(hashed: hashlib._Hash) -> str:
-    """Return a digest in the form of headers and events."""
-    return _DIGEST + hashed.hexdigest()
+    """Return the digest of some bytes as headers name it."""
+    return _DIGEST + hashlib.sha256(value).hexdigest()
 
 
 def headers(origin: Origin, number: int, digested: str, time_ms: int) -> tuple[tuple[str, bytes], ...]:

@@ -55,7 +55,7 @@ class ChunkedRows(Model):
     count: Annotated[int, pydantic.Field(ge=0, description="Of the chunks.")]
     row_count: Annotated[int, pydantic.Field(ge=0, description="Of the rows, without that of the columns' names.")]
     size_bytes: Annotated[int, pydantic.Field(ge=0, description="Of all values together.")]
-    digest: Annotated[str, pydantic.Field(description="Of all values together, sha-256: and hexadecimal digits.")]
+    digest: Annotated[str, pydantic.Field(description="sha-256: and hexadecimal digits, of all `ce_digest` in order.")]
     header: Annotated[bool, pydantic.Field(description="The first row holds the names of the columns.")] = False
 
 

@@ -20,11 +20,11 @@ from mrs_relay.obs import paths, settings, transport
 _TAKE_BYTES: Final = 16 * 1024
 """Bytes that are handed on at once: 16,000 rows at most, which take some 30 ms; other tasks have a turn after them."""
 
-_PART_BYTES: Final = 4 * 1024 * 1024
-"""What is asked for at once of an object that is streamed: a part that fails is short."""
+_PART_BYTES: Final = 16 * 1024 * 1024
+"""What is asked for at once of an object that is streamed: few requests, each of which needs no long deadline."""
 
-_PIECE_BYTES: Final = 256 * 1024
-"""What is handed on at once of such an object, which only needs to be cut and hashed: a millisecond."""
+_PIECES_AHEAD: Final = 4
+"""Pieces of 1 MiB that have been read and not been handed on, when the next part is asked for."""
 
 GetKeys = Callable[[], transport.Keys | None]
 """Returns the key pair of the moment; None: there is none, or not yet."""
@@ -82,9 +82,10 @@ class Client:
 
     async def stream(self, place: paths.Place) -> AsyncGenerator[bytes, None]:
         """
-        Yield an object of any length piece by piece, while the reader takes its time.
+        Yield an object of any length in pieces of about 1 MiB, while the reader takes its time.
 
-        Only each part of 4 MiB has a deadline, `read_timeout_s`; while it is handed on the next one is read.
+        Only each part of 16 MiB has a deadline, `read_timeout_s`. It is read whole, however slow the reader is; when
+        most of it is handed on, the next one is read.
 
         Raises:
             ObsMissing, ObsRefused, ObsDown: as `read` does.
@@ -97,17 +98,15 @@ class Client:
                 text = f"{place} has {head.size} bytes; at most {most} are written in chunks (obs.max_stream_bytes)"
                 raise errors.ObsRefused(text)
 
-            spans = [(at, min(at + _PART_BYTES, head.size)) for at in range(0, head.size, _PART_BYTES)]
+            read: asyncio.Queue[bytes | None] = asyncio.Queue()
+            wanted = asyncio.Event()
             async with tasks.TaskSupervisor(_awaited) as reading:
-                ahead = reading.start(self._part(place, head, spans[0]), name=f"read {place}") if spans else None
-                for following in [*spans[1:], None]:
-                    if ahead is None:
-                        return
-                    part = await ahead
-                    ahead = following and reading.start(self._part(place, head, following), name=f"read {place}")
-                    for start in range(0, len(part), _PIECE_BYTES):
-                        yield part[start : start + _PIECE_BYTES]
-                        await asyncio.sleep(0)
+                ahead = reading.start(self._read_ahead(place, head, read, wanted), name=f"read {place}")
+                while (piece := await read.get()) is not None:
+                    if read.qsize() <= _PIECES_AHEAD:
+                        wanted.set()
+                    yield piece
+                await ahead
 
     async def list_objects(self, folder: paths.Place) -> list[transport.Listed]:
         """
@@ -180,12 +179,24 @@ class Client:
             raise errors.ObsDown(f"{place} ended after {got} of {found.size} bytes")
         return got
 
-    async def _part(self, place: paths.Place, head: transport.Head, span: tuple[int, int]) -> bytes:
-        async with self._in_time(f"answer the read of {place}"):
-            part = await self._door.part(place, self._present_keys(), head, span)
-        if len(part) != span[1] - span[0]:
-            raise errors.ObsDown(f"{place} ended after {span[0] + len(part)} of {head.size} bytes")
-        return part
+    async def _read_ahead(
+        self, place: paths.Place, head: transport.Head, read: asyncio.Queue[bytes | None], wanted: asyncio.Event
+    ) -> None:
+        """Read all parts of an object; the next one whenever few pieces are left, or it is wanted. None: the end."""
+        try:
+            for begin in range(0, head.size, _PART_BYTES):
+                wanted.clear()
+                if read.qsize() > _PIECES_AHEAD:
+                    await wanted.wait()
+                got, span = begin, (begin, min(begin + _PART_BYTES, head.size))
+                async with self._in_time(f"answer the read of {place}"):
+                    async for piece in self._door.part(place, self._present_keys(), head, span):
+                        got += len(piece)
+                        read.put_nowait(piece)
+                if got != span[1]:
+                    raise errors.ObsDown(f"{place} ended after {got} of {head.size} bytes")
+        finally:
+            read.put_nowait(None)
 
     @contextlib.asynccontextmanager
     async def _in_time(self, action: str) -> AsyncIterator[None]:
@@ -207,7 +218,7 @@ class Client:
 
 
 def _awaited(_name: str, _error: BaseException) -> None:
-    """Do nothing: who awaits the part gets its error."""
+    """Do nothing: who awaits the task gets its error."""
 
 
 def opened(group: settings.ObsSettings, region: str | None, keys: GetKeys, make: MakeTransport) -> Client:

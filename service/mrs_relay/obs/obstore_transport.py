@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _CHUNK_BYTES: Final = 256 * 1024
 """Smallest piece of an object that is handed on: large enough that Python's part of the work is small."""
 
+_LARGE_CHUNK_BYTES: Final = 1024 * 1024
+"""The same of an object that is streamed: it is not parsed."""
+
 _PAGE: Final = 1000
 """Objects that a reply of a listing has at most, by the API."""
 
@@ -119,14 +122,15 @@ class ObstoreTransport:
 
     async def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
-    ) -> bytes:
-        """Read a part of an object, if it is still the same."""
+    ) -> AsyncIterator[bytes]:
+        """Yield a part of an object, if it is still the same."""
         options: GetOptions = {"range": span}
         if head.tag is not None:
             options["if_match"] = head.tag
         try:
             found = await obstore.get_async(self._store(place, keys), place.key, options=options)
-            return bytes(await found.bytes_async())
+            async for piece in found.stream(min_chunk_size=_LARGE_CHUNK_BYTES):
+                yield bytes(piece)
         except exceptions.PreconditionError as error:
             raise errors.ObsDown(f"{place} was replaced while it was read") from error
         except (exceptions.BaseError, OSError) as error:

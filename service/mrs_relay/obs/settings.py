@@ -86,7 +86,7 @@ class ObsSettings(described.Described):
 
     max_streams: Annotated[int, pydantic.Field(ge=1)] = 2
     """
-    Objects that this process writes to the results topic at the same time for one connection; each takes about 20 MiB
+    Objects that this process writes to the results topic at the same time for one connection; each takes up to 30 MiB
     of memory meanwhile.
     """
 

@@ -90,9 +90,9 @@ class Transport(Protocol):
     async def head(self, place: paths.Place, keys: Keys) -> Head:
         """Return what OBS says of an object; raises as `open` does."""
 
-    async def part(self, place: paths.Place, keys: Keys, head: Head, span: tuple[int, int]) -> bytes:
+    def part(self, place: paths.Place, keys: Keys, head: Head, span: tuple[int, int]) -> AsyncIterator[bytes]:
         """
-        Read a part of an object, from one offset to another, if it is still the one of `head`.
+        Yield a part of an object in pieces, from one offset to another, if it is still the one of `head`.
 
         Raises:
             ObsMissing, ObsRefused, ObsDown: as `open` does; ObsDown: it has been replaced.

@@ -31,7 +31,8 @@ def data(result: dict[str, Any] | None, attempt: int = 1) -> events.EventData:
 
 def named(values: Sequence[bytes], **more: Any) -> dict[str, Any]:
     """What the event says of chunks."""
-    whole = chunks.named(hashlib.sha256(b"".join(values)))
+    digests = "".join(f"sha-256:{hashlib.sha256(value).hexdigest()}" for value in values)
+    whole = f"sha-256:{hashlib.sha256(digests.encode()).hexdigest()}"
     return {
         "chunks": {
             "topic": TOPIC,

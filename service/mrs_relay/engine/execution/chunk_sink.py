@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
-from collections.abc import AsyncIterator, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, TypeVar
 
 import structlog
 
@@ -24,11 +23,14 @@ from mrs_relay.messages import chunks, events
 
 _log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 _CHUNK_BYTES: Final = 512 * 1024
 _AT_ONCE: Final = 4
 """Chunks of one write; while it is on its way the next ones are read."""
 
 _LARGE_BYTES: Final = 64 * 1024
+"""A piece of this length or less is cut and hashed at once: with all that waits for it that takes two milliseconds."""
 
 
 class ChunkSink:
@@ -80,53 +82,22 @@ class ChunkSink:
         Raises:
             ObsError: of the content. ObsDown: Kafka has not taken a chunk.
         """
-        cutter, whole = csv_chunks.CsvChunks(self._most_bytes), hashlib.sha256()
-        size = count = 0
+        cut = _Cut(origin, self._topic, self._most_bytes, self._time)
         places: list[records.Block] = []
         waiting: list[records.Outgoing] = []
-        cut: tuple[bytes, asyncio.Future[str]] | None = None
         on_its_way: asyncio.Task[list[records.Block]] | None = None
 
-        async def send() -> asyncio.Task[list[records.Block]]:
-            nonlocal waiting
-            if on_its_way is not None:
-                places.extend(await on_its_way)
-            taken, waiting = waiting, []
-            return self._writes.start(self._write(taken), name=f"write rows of {origin.id}")
-
-        def hashed(value: bytes) -> str:
-            whole.update(value)
-            return chunks.digest(value)
-
-        async def number() -> None:
-            nonlocal count, size, cut
-            if cut is not None:
-                (value, digest), cut = cut, None
-                count, size = count + 1, size + len(value)
-                headers = chunks.headers(origin, count, await digest, self._time.now_ms())
-                waiting.append(records.Outgoing(self._topic, origin.key, value, headers))
-
         async for piece in content:
-            for value in cutter.add(piece):
-                await number()
-                cut = value, _started(hashed, value)
-                if len(waiting) >= _AT_ONCE:
-                    on_its_way = await send()
-        for value in cutter.end():
-            await number()
-            cut = value, _started(hashed, value)
-        await number()
-        on_its_way = await send()
-        places.extend(await on_its_way)
-        return events.ChunkedRows(
-            topic=self._topic,
-            **_span(places),
-            count=count,
-            row_count=max(0, cutter.lines - has_header),
-            size_bytes=size,
-            digest=chunks.named(whole),
-            header=has_header,
-        )
+            waiting += await _done(functools.partial(cut.add, piece), len(piece))
+            if len(waiting) >= _AT_ONCE:
+                if on_its_way is not None:
+                    places += await on_its_way
+                on_its_way = self._writes.start(self._write(waiting), name=f"write rows of {origin.id}")
+                waiting = []
+        if on_its_way is not None:
+            places += await on_its_way
+        places += await self._write(waiting + cut.end())
+        return cut.named(places, has_header=has_header)
 
     async def _write(self, outgoing: list[records.Outgoing]) -> list[records.Block]:
         if not outgoing:
@@ -148,6 +119,53 @@ class ChunkSink:
         return self._producer
 
 
+class _Cut:
+    """
+    The chunks of one result as records; used by one thread at a time.
+
+    Args:
+        origin: whose result it is.
+        topic: the results topic.
+        most_bytes: of a chunk.
+        time: the clock.
+    """
+
+    def __init__(self, origin: chunks.Origin, topic: str, most_bytes: int, time: clock.Clock) -> None:
+        self._origin = origin
+        self._topic = topic
+        self._time = time
+        self._cutter = csv_chunks.CsvChunks(most_bytes)
+        self._digests = chunks.Digests()
+        self._size_bytes = 0
+
+    def add(self, piece: bytes) -> list[records.Outgoing]:
+        """Take the next piece of the text; return the chunks that are whole."""
+        return [self._record(value) for value in self._cutter.add(piece)]
+
+    def end(self) -> list[records.Outgoing]:
+        """Return the last chunk, when all pieces have been taken."""
+        return [self._record(value) for value in self._cutter.end()]
+
+    def named(self, places: Sequence[records.Block], *, has_header: bool) -> events.ChunkedRows:
+        """Return what names the chunks in an event, when they are where `places` says."""
+        return events.ChunkedRows(
+            topic=self._topic,
+            **_span(places),
+            count=self._digests.count,
+            row_count=max(0, self._cutter.lines - has_header),
+            size_bytes=self._size_bytes,
+            digest=self._digests.named(),
+            header=has_header,
+        )
+
+    def _record(self, value: bytes) -> records.Outgoing:
+        digest = chunks.digest(value)
+        self._digests.add(digest)
+        self._size_bytes += len(value)
+        headers = chunks.headers(self._origin, self._digests.count, digest, self._time.now_ms())
+        return records.Outgoing(self._topic, self._origin.key, value, headers)
+
+
 def of_topic(
     kafka: settings.KafkaSettings, event_source: str, broker: brokers.Broker, time: clock.Clock
 ) -> ChunkSink | None:
@@ -157,7 +175,7 @@ def of_topic(
     return None if topic is None else ChunkSink(make, topic, event_source, kafka.record_bytes, time)
 
 
-def _span(places: list[records.Block]) -> dict[str, int]:
+def _span(places: Sequence[records.Block]) -> dict[str, int]:
     """Return where the chunks are, as far as the broker has said it and they are in one partition."""
     if not places or min(block.first_offset for block in places) < 0 or len({one.position for one in places}) > 1:
         return {}
@@ -169,14 +187,9 @@ def _span(places: list[records.Block]) -> dict[str, int]:
     }
 
 
-def _started(hashed: Callable[[bytes], str], value: bytes) -> asyncio.Future[str]:
-    """Begin to hash a value; a large one in a thread, without the interpreter, while the next one is cut."""
-    loop = asyncio.get_running_loop()
-    if len(value) > _LARGE_BYTES:
-        return loop.run_in_executor(None, hashed, value)
-    done: asyncio.Future[str] = loop.create_future()
-    done.set_result(hashed(value))
-    return done
+async def _done(work: Callable[[], T], size_bytes: int) -> T:
+    """Do what takes a few milliseconds for each MiB; of a large piece in a thread, while the next one is read."""
+    return await asyncio.to_thread(work) if size_bytes > _LARGE_BYTES else work()
 
 
 def _noted(name: str, error: BaseException) -> None:

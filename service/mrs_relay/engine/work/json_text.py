@@ -1,7 +1,7 @@
 """
 Make one CSV text of the objects of a folder, which have a JSON object a line. Pure.
 
-A piece may end anywhere, an object ends with its last row. Memory holds one piece and one unfinished row.
+Memory holds one piece and one unfinished row.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from mrs_relay import errors
-from mrs_relay.engine.work import json_lines
+from mrs_relay.engine.work import json_lines, whole_lines
 
 _LONGEST: Final = 16 * 1024 * 1024
 """A row is read as a whole; of a longer one there is no text."""
@@ -25,10 +25,8 @@ class JsonText:
 
     def __init__(self, *, has_names: bool) -> None:
         self._has_names = has_names
+        self._whole = whole_lines.WholeLines(_LONGEST)
         self._lines = json_lines.JsonLines()
-        self._unfinished: list[bytes] = []
-        self._held = 0
-        self._count = 0
 
     def add(self, piece: bytes) -> bytes:
         """
@@ -37,30 +35,15 @@ class JsonText:
         Raises:
             ObsRefused: a row cannot be read.
         """
-        *whole, rest = piece.split(b"\n")
-        made = []
-        for line in whole:
-            self._hold(line)
-            made.append(self._taken())
-        self._hold(rest)
-        return "".join(made).encode()
+        return "".join(map(self._text, self._whole.add(piece))).encode()
 
     def end_object(self) -> bytes:
         """Take the end of an object, whose last row may end without a line break; as `add`."""
-        return self._taken().encode()
+        return "".join(map(self._text, self._whole.end_object())).encode()
 
-    def _hold(self, part: bytes) -> None:
-        self._held += len(part)
-        if self._held > _LONGEST:
-            raise errors.ObsRefused(f"row {self._count + 1} of the folder has more than {_LONGEST} bytes")
-        if part:
-            self._unfinished.append(part)
-
-    def _taken(self) -> str:
-        line = b"".join(self._unfinished).strip()
-        self._unfinished, self._held = [], 0
-        if not line:
-            return ""
-        self._count += 1
-        text = self._lines.csv(self._lines.read(line, self._count))
-        return self._lines.header() + text if self._has_names and self._count == 1 else text
+    def _text(self, line: bytes | None) -> str:
+        number = self._whole.count
+        if line is None:
+            raise errors.ObsRefused(f"row {number} of the folder has more than {_LONGEST} bytes")
+        text = self._lines.csv(self._lines.read(line, number))
+        return self._lines.header() + text if self._has_names and number == 1 else text

@@ -71,9 +71,9 @@ class Bucket:
         """Never."""
         raise AssertionError(place, keys)
 
-    async def part(
+    def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
-    ) -> bytes:
+    ) -> AsyncIterator[bytes]:
         """Never."""
         raise AssertionError(place, keys, head, span)
 
@@ -139,9 +139,9 @@ class Changing:
         """Never."""
         raise AssertionError(place, keys)
 
-    async def part(
+    def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
-    ) -> bytes:
+    ) -> AsyncIterator[bytes]:
         """Never."""
         raise AssertionError(place, keys, head, span)
 

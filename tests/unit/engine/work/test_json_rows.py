@@ -110,7 +110,7 @@ def test_row_that_cannot_be_kept_takes_no_memory() -> None:
     rows = json_rows.JsonRows(has_names=True, as_text=False, max_rows=100, max_bytes=100)
     for _ in range(1000):
         rows.add(b"x" * 10_000)
-    assert sum(map(len, rows._unfinished)) < 20_000
+    assert sum(map(len, rows._whole._held)) < 20_000
     rows.add(b'\n{"a":1}\n{"a":2}')
     rows.end_object()
     result = rows.end()
