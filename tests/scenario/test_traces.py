@@ -234,12 +234,13 @@ async def test_log_lines_of_a_step_carry_the_ids_of_its_span() -> None:
     with structlog.testing.capture_logs(processors) as logs:
         async with _start(kept) as relay:
             relay.trouble(action="drop_after", operation="CreateExecuteJob")
+            relay.trouble(action="status", operation="ShowJobExeListNew", status=500, count=1)
             relay.put(service.job("r-1"), traceparent=spans.TRACEPARENT)
             await relay.until_ended(["r-1"], 600)
 
-    (line,) = [line for line in logs if line["event"] == "submission_in_doubt"]
+    (line,) = [line for line in logs if line["event"] == "look_up_failed"]
     assert line["trace_id"] == f"{spans.TRACE:032x}"
-    assert line["span_id"] == f"{spans.ids(kept.one('submit'))[1]:016x}"
+    assert line["span_id"] == f"{spans.ids(kept.one('look up'))[1]:016x}"
 
 
 async def test_a_span_that_cannot_be_recorded_stops_nothing() -> None:

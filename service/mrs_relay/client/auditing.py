@@ -89,11 +89,10 @@ class AuditTrail:
             if not self._exists and now_s - self._asked_s >= _AGAIN_S:
                 async with self._kafka.admin() as admin:
                     self._exists = self._topic in await admin.partition_counts()
+                    if not self._exists:  # or it is hidden
+                        found = await admin.cluster([self._topic])
+                        self._warn(f"decisions are not kept: {topic_io.absence([self._topic], found, 'Write')}")
                 self._asked_s = now_s
-                if not self._exists:
-                    self._warn(
-                        f"topic {self._topic} is missing, so decisions are not kept; `mrs-relay topics create` makes it"
-                    )
         return self._exists
 
 

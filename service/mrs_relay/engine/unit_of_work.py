@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 import msgspec
-import structlog
 
-from mrs_relay.engine import alarms, durations, outgoing, partition_jobs, recall, rewriting, unit_counts
+from mrs_relay.engine import alarms, decision_log, durations, outgoing, partition_jobs, recall, rewriting, unit_counts
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import cancel_routing, reader
@@ -27,7 +26,6 @@ from mrs_relay.messages import dead_letters, events
 
 Admit = Callable[[jobs.LedgerKey, jobs.Job], bool]
 
-_log = structlog.get_logger(__name__)
 _JOB_OVERHEAD_BYTES: Final = 16_384
 """Upper bound of a job's ledger record without the request's own bytes: ids, headers and Kafka key."""
 
@@ -48,6 +46,7 @@ class _Step(NamedTuple):
     """A decision on a job, with all records that it writes."""
 
     before: jobs.Job | None
+    fact: facts.Fact
     decision: decisions.Decision
     value: bytes | None
     published: list[records.Outgoing]
@@ -93,6 +92,7 @@ class UnitOfWork:
         self._changed: dict[jobs.LedgerKey, jobs.Job | None] = {}
         self._written: dict[jobs.LedgerKey, bytes | None] = {}
         self._commands: dict[jobs.LedgerKey, commands.Command] = {}
+        self._taken: list[decision_log.Taken] = []
         self._events: list[events.Event] = []
         self._published: list[records.Outgoing] = []
         self._dead_letters: list[dead_letters.DeadLetter] = []
@@ -244,7 +244,7 @@ class UnitOfWork:
                 self._writer.require_fit(sent)
             size_bytes += records.rough_bytes(passed)
 
-        step = _Step(before, decision, value, published, passed, size_bytes)
+        step = _Step(before, fact, decision, value, published, passed, size_bytes)
         return self._admitted(key, step) if decision.command is commands.Command.ENQUEUE else step
 
     def _fitting_bytes(self, key: jobs.LedgerKey, value: bytes | None, growth_bytes: int = 0) -> int:
@@ -277,7 +277,7 @@ class UnitOfWork:
 
         both = (*step.decision.events, *then.events)
         decision = msgspec.structs.replace(step.decision, job=then.job, events=both, command=then.command)
-        return _Step(step.before, decision, value, step.published + published, step.passed, size_bytes)
+        return _Step(step.before, step.fact, decision, value, step.published + published, step.passed, size_bytes)
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
         """Add a decision to this unit."""
@@ -288,6 +288,7 @@ class UnitOfWork:
         self._counts.note(step.before, decision.job)
         self._changed[key] = decision.job
         self._written[key] = step.value
+        self._taken.append(decision_log.Taken(step.before, step.fact, decision))
         self._events.extend(decision.events)
         self._published += step.published
         self._passed += step.passed
@@ -308,8 +309,7 @@ class UnitOfWork:
             self.bytes += records.size_bytes(key, None)
 
     def _keep(self, letter: dead_letters.DeadLetter) -> None:
-        """Log a dead letter and add it to this unit."""
-        _log.warning("dead_letter", reason=letter.code, offset=letter.offset, partition=letter.partition)
+        """Add a dead letter to this unit."""
         record = self._writer.dead_letter(letter)
         self._dead_letters.append(letter)
         self._letters.append(record)
@@ -371,8 +371,8 @@ class UnitOfWork:
         counts.commits += 1
         counts.events.update((event.subject, event.word) for event in self._events)
         counts.dead_letters.update(letter.code for letter in self._dead_letters)
-        traces, partition = self._context.traces, self._lease.partition
-        traces.committed(partition, self._now_ms, self._changed, self._base, self._events)
+        decision_log.write(self._taken, self._dead_letters, self._lease.partition)
+        self._context.traces.committed(self._lease.partition, self._now_ms, self._changed, self._base, self._events)
 
         for key, job in self._changed.items():
             durations.note(counts, self._base.get(key), job, self._now_ms)

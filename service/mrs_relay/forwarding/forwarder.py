@@ -252,7 +252,7 @@ class Forwarder:
             self._kafka_error = str(error)
             return
         is_there = self.topic in found.topics
-        problem = "" if is_there else topic_io.absence([self.topic], found.refused, "Read")
+        problem = "" if is_there else topic_io.absence([self.topic], found, "Read")
         if problem and problem != self._kafka_error:
             _log.error("lineage_topic_missing", error=problem)
         self._kafka_error = problem

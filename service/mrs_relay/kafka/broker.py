@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from mrs_relay import errors
 from mrs_relay.kafka import records
+from mrs_relay.kafka.topics import acl_plan
 
 
 class OffsetGone(errors.StreamError):
@@ -108,11 +109,13 @@ class Cluster:
         brokers: their number, with those that are down and keep a replica of a described topic.
         topics: by name.
         refused: topics asked for by name of which Kafka says that we may not see them; they may be there.
+        asker: who has asked, for texts about rights that are missing.
     """
 
     brokers: int
     topics: Mapping[str, Topic]
     refused: frozenset[str] = frozenset()
+    asker: acl_plan.Asker = acl_plan.UNKNOWN
 
     @property
     def leaderless(self) -> frozenset[records.Position]:

@@ -118,6 +118,8 @@ class PartitionWorker(Generic[T]):
                     await self._pause()
         finally:
             self._enter(State.ENDED)
+            if (offset := self._claim.committed_offset) is not None:
+                self._log.info("partition_released", next_offset=offset)
 
     # Called by the runtime
 

@@ -87,7 +87,7 @@ class RecordPoller(Generic[T]):
                 return
             except errors.StreamDown as error:
                 self._health.failed(error)
-                log.warning("poll_failed", error=str(error))
+                log.warning("records_not_polled", error=str(error))
                 await asyncio.sleep(self._retry_s)
                 continue
 

@@ -299,21 +299,16 @@ async def _existing(kafka: TopicWriter, topics: set[str], operation: str) -> Map
     async with kafka.admin() as admin:
         counts = await admin.partition_counts()
         missing = sorted(topics - counts.keys())
-        refused = (await admin.cluster(missing)).refused if missing else frozenset()
-    if missing:
-        raise errors.SettingsError(absence(missing, refused, operation))
+        if missing:
+            raise errors.SettingsError(absence(missing, await admin.cluster(missing), operation))
     return counts
 
 
-def absence(missing: Sequence[str], refused: frozenset[str], operation: str) -> str:
+def absence(missing: Sequence[str], found: broker.Cluster, operation: str) -> str:
     """Say why Kafka shows no such topics: some are not there, and others it hides without a right to them."""
-    hidden = [name for name in missing if name in refused]
-    texts = [acl_plan.lacking(acl_plan.Acl("topic", name, (operation,), ""), _BROKERS) for name in hidden]
-    if absent := [name for name in missing if name not in refused]:
+    hidden = [name for name in missing if name in found.refused]
+    texts = [acl_plan.lacking(acl_plan.Acl("topic", name, (operation,), ""), found.asker) for name in hidden]
+    if absent := [name for name in missing if name not in found.refused]:
         names = ", ".join(absent)
         texts.append(f"Kafka has no topic {names} (settings kafka.topics.*); `mrs-relay topics create` makes them")
     return "; ".join(texts)
-
-
-_BROKERS: Final = "HOST:PORT"
-"""Stands for the brokers: what is read or written here does not know its settings."""

@@ -65,7 +65,9 @@ class ControlProjection:
         while True:
             try:
                 await self._read()
-            except errors.SettingsError as error:  # the topic is missing: there are no controls
+            except errors.SettingsError as error:  # the topic is missing, or hidden: there are no controls
+                if self.problem != str(error):
+                    _log.warning("controls_not_read", topic=self._topic, error=str(error))
                 self.problem, self.is_absent = str(error), True
                 with contextlib.suppress(database.DatabaseDown):  # tried again
                     await self._write({})

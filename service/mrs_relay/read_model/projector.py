@@ -198,6 +198,7 @@ class Projector:
 
     async def _follow(self, topic: str) -> None:
         """Write the records of one topic; failures are logged and tried again, and stop no other topic."""
+        said = ""
         while True:
             try:
                 await self._read(topic)
@@ -205,7 +206,10 @@ class Projector:
                 raise
             except errors.RelayError as error:
                 if topic == self._topics.audit and isinstance(error, errors.SettingsError):
-                    await asyncio.sleep(_ABSENT_S)  # there is none: no decisions are kept
+                    if said != str(error):
+                        _log.warning("decisions_not_read", topic=topic, error=str(error))
+                    said = str(error)
+                    await asyncio.sleep(_ABSENT_S)  # there is none, or it is hidden: no decisions are shown
                     continue
                 self.progress.failure = None
                 self.progress.topic_failures[topic] = str(error)

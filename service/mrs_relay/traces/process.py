@@ -80,7 +80,7 @@ class Steps:
 
     def of(self, name: str, job: jobs.Job, work: Work[F]) -> Work[F]:
         """Return the step with its span recorded; the step itself where the job has no trace."""
-        came = self._record.wanted(job.traceparent)
+        came = None if job.traceparent is None else self._record.wanted(job.traceparent)
         return work if came is None else self._traced(name, job, work, came)
 
     async def _traced(self, name: str, job: jobs.Job, work: Work[F], came: trace.SpanContext) -> F:

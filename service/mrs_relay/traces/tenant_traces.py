@@ -97,14 +97,31 @@ class TenantTraces:
         published: Sequence[events.Event],
     ) -> None:
         """See `tracing.Traces`."""
-        context = trace.SpanContext(
-            secrets.randbits(128), recorder.new_span_id(), is_remote=False, trace_flags=_SAMPLED
-        )
-        commit = _Commit(context, partition, decided_ms, self._time.now_ms())
         try:
-            self._committed(commit, changed, before, published)
+            if self._concerns(changed, published):
+                self._committed(self._commit(partition, decided_ms), changed, before, published)
         except Exception as error:  # noqa: BLE001 - the commit has happened: a span must not stop its partition
             _log.error("spans_not_recorded", partition=partition, error=faults.name(error))
+
+    def _concerns(self, changed: Mapping[jobs.LedgerKey, jobs.Job | None], published: Sequence[events.Event]) -> bool:
+        """
+        Whether a commit concerns a request whose trace is recorded; those of most commits have none.
+
+        A job that has dropped its trace has an event in the same commit that still has it.
+        """
+        # NB: plain loops and the flag's text alone: this is all that traces cost a request that is not chosen.
+        for event in published:
+            if event.traceparent is not None and self._record.wanted(event.traceparent) is not None:
+                return True
+        for job in changed.values():
+            if job is not None and job.traceparent is not None and self._record.wanted(job.traceparent) is not None:
+                return True
+        return False
+
+    def _commit(self, partition: int, decided_ms: int) -> _Commit:
+        ids = secrets.randbits(128), recorder.new_span_id()
+        context = trace.SpanContext(*ids, is_remote=False, trace_flags=_SAMPLED)
+        return _Commit(context, partition, decided_ms, self._time.now_ms())
 
     def _committed(
         self,
@@ -133,10 +150,7 @@ class TenantTraces:
             if job is None or job.state is jobs.State.PENDING_CANCEL:
                 continue
             was = before.get(key)
-            traceparent = job.traceparent or (None if was is None else was.traceparent)
-            if traceparent is None and not came:
-                continue
-            found = came.get(key) or self._record.wanted(traceparent)
+            found = came.get(key) or self._record.wanted(_traceparent(job, was))
             if found is not None:
                 links.append(identity.request_span(found, job))
                 self._changed(commit, found, was, job)

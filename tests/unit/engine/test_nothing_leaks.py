@@ -19,8 +19,9 @@ from tests.unit.engine import fakes, mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
 from mrs_relay.common import clock
-from mrs_relay.engine import partition_jobs, unit_of_work
+from mrs_relay.engine import decision_log, partition_jobs, unit_of_work
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.kafka import inbox as inboxes
@@ -221,7 +222,7 @@ def test_a_result_that_cannot_be_read_is_reported_without_the_sql() -> None:
 
 @pytest.mark.parametrize("error", [errors.MrsAmbiguous, errors.MrsUntouched])
 def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> None:
-    """MRS may answer an error with the statement in it; what is logged of that leaves it out."""
+    """MRS may answer an error with the statement in it; the one line about that, of step or decision, leaves it out."""
     statement = "select a from t where b = 'hunter2 x'"
     job = samples.request(work=jobs.Presto(statement))
     said = error(f"failed: {statement}")
@@ -232,9 +233,13 @@ def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> N
         engine_settings.EngineSettings(),
         clock.LoopClock(),
     )
+    submitting = msgspec.structs.replace(job, state=jobs.State.SUBMITTING, attempt=1)
     with structlog.testing.capture_logs() as logs:
-        asyncio.run(made.submit(job, lambda: True))
-    assert len(logs) == 1
+        fact = asyncio.run(made.submit(submitting, lambda: True))
+        decision = transitions.decide(submitting, fact, samples.NOW_MS, samples.RULES)
+        assert decision is not None
+        decision_log.write([decision_log.Taken(submitting, fact, decision)], [], 0)
+    assert len([line for line in logs if line["log_level"] != "debug"]) == 1
     assert "hunter2" not in str(logs)
 
 

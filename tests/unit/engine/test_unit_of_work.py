@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from tests.unit.engine import executor_bench, fakes, samples, unit_bench
 
 from mrs_relay import errors
@@ -101,6 +102,19 @@ def test_nothing_changes_before_the_commit() -> None:
     assert bench.context.counts == views.Counts()
     assert [command for _, _, command in bench.unit.apply()] == [_C.SUBMIT]
     assert {job.state for job in bench.jobs.values()} == {jobs.State.SUBMITTING}
+
+
+def test_what_is_decided_is_logged_once_and_only_when_it_is_committed() -> None:
+    """A commit that fails has no line: the same facts are decided again."""
+    bench = unit_bench.Bench(samples.job("submitting"))
+    with structlog.testing.capture_logs() as before:
+        bench.happen("taken", "running", "turn")
+        bench.unit.changes()
+        bench.unit.outgoing()
+    with structlog.testing.capture_logs() as after:
+        list(bench.unit.apply())
+    assert before == []
+    assert [line["event"] for line in after] == ["request_submitted", "request_started"]
 
 
 def test_forgotten_job_becomes_a_tombstone() -> None:

@@ -234,6 +234,8 @@ async def test_zombie_is_fenced_and_its_events_are_never_seen() -> None:
     assert not [
         entry for entry in logs if entry["event"] == "ledger_claimed_elsewhere"
     ]  # it asks the group, and gives in
+    released = [entry["partition"] for entry in logs if entry["event"] == "partition_released"]
+    assert set(released) == set(range(4))
     assert any(offset >= 10 for offset in zombie.taken[0])
     assert (runtimes.counts(broker), len(runtimes.events(broker)), len(set(runtimes.events(broker)))) == (
         [110] * 4,

@@ -41,7 +41,7 @@ async def test_unreadable_batch_stops_its_partition_and_names_it(guarantee: str)
     assert (status.partitions[1].lag, status.ready, status.connected, status.error) == (6, True, True, None)
     logged = [entry for entry in logs if entry["event"] == "partition_unreadable"]
     assert [(entry["partition"], entry["first"], entry["next_offset"]) for entry in logged] == [(1, 4, 6)]
-    assert "poll_failed" not in {entry["event"] for entry in logs}
+    assert "records_not_polled" not in {entry["event"] for entry in logs}
 
 
 async def test_unreadable_batch_is_met_again_after_a_rebalance_and_gone_when_it_was_removed() -> None:

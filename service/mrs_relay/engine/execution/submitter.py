@@ -94,7 +94,6 @@ class Submitter:
             with permission.asking(may_send):
                 fact = await self._calls_of(job).submit(job)
         except errors.MrsAmbiguous as error:
-            _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=_error_text(error, job))
             self._outcomes.failed(kinds.place(job), begun_s, _answer(error))
             return facts.SubmissionInDoubt(str(error), error.request_id)
         except errors.MrsRefused as error:
@@ -307,8 +306,6 @@ def _keep_one(job: jobs.Job, found: list[jobs.MrsStatus]) -> facts.SubmissionFou
     # NB: `min` returns the first of equals, and `found` is ordered by submission.
     kept = min(found, key=rank)
     duplicates = tuple(seen.job_id for seen in found if seen is not kept)
-    if duplicates:
-        _log.error("duplicate_jobs_found", request=job.id, kept=kept.job_id, duplicates=duplicates)
     return facts.SubmissionFound(kept, duplicates if kinds.of(job).traits.is_listed else ())
 
 

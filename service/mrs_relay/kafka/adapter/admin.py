@@ -23,6 +23,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from mrs_relay.kafka import broker
 from mrs_relay.kafka.adapter import connection as connections
 from mrs_relay.kafka.adapter import topology
+from mrs_relay.kafka.topics import acl_plan
 
 _ASK_S = 15.0
 _STOP_S = 2.0
@@ -54,7 +55,7 @@ class KafkaAdmin:
             if missing:
                 refused = (await topology.describe(client, missing)).refused
                 found = dataclasses.replace(found, refused=refused & set(missing))
-            return found
+            return dataclasses.replace(found, asker=acl_plan.asker(self._connection.kafka))
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Return the configuration of existing topics, without the values that the broker does not report."""

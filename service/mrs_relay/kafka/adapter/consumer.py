@@ -12,6 +12,7 @@ Source: aiokafka 0.14, consumer/group_coordinator.py, fetcher.py, subscription_s
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from mrs_relay.common import clock
 from mrs_relay.kafka import broker, records
 from mrs_relay.kafka.adapter import assignor, failover, fetches, membership, stand_in, topology, unpacking
 from mrs_relay.kafka.adapter import connection as connections
+from mrs_relay.kafka.topics import acl_plan
 
 _NOTE = "mrs-relay"
 """Prefix of the metadata of the offsets that we commit for the group: they mirror the ledger."""
@@ -228,7 +230,7 @@ class KafkaGroupConsumer:
                 known = client.cluster.partitions_for_topic(topic) or ()
                 if topic in described.topics and len(described.topics[topic].partitions) > len(known):
                     await client.force_metadata_update()
-            return described
+            return dataclasses.replace(described, asker=acl_plan.asker(self._connection.kafka))
 
     def last_answer(self, position: records.Position) -> int | None:
         """Return a value that changes with each answer to a fetch for the partition."""

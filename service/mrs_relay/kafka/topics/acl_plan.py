@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from mrs_relay.kafka import settings
 
@@ -53,19 +53,44 @@ def command(rule: Acl, bootstrap: str, principal: str) -> str:
     return shlex.join(words)
 
 
-def remedy(rule: Acl, bootstrap: str) -> str:
+_ANYONE: Final = "User:NAME"
+"""Stands for a user whose name among Kafka's principals only Kafka knows, such as that of a certificate or a token."""
+
+
+class Asker(NamedTuple):
+    """
+    A client that may lack rights.
+
+    Attributes:
+        bootstrap: the addresses that it asks.
+        principal: its name among Kafka's principals, as far as it is known.
+    """
+
+    bootstrap: str = "HOST:PORT"
+    principal: str = _ANYONE
+
+
+UNKNOWN: Final = Asker()
+"""A client of which nothing is known."""
+
+
+def asker(kafka: settings.KafkaSettings) -> Asker:
+    """Return the client of these settings: a user who logs in with a password has the same name as principal."""
+    security = kafka.security
+    is_known = security.protocol.startswith("SASL") and security.mechanism.startswith(("PLAIN", "SCRAM"))
+    return Asker(kafka.bootstrap_servers, f"User:{security.username}" if is_known and security.username else _ANYONE)
+
+
+def remedy(rule: Acl, who: Asker) -> str:
     """Say, for people, how the rights of a rule that are missing are given."""
-    return f"`{command(rule, bootstrap, PRINCIPAL)}` gives it; `mrs-relay topics acls` prints all that is needed"
+    return f"`{command(rule, *who)}` gives it; `mrs-relay topics acls` prints all that is needed"
 
 
-def lacking(rule: Acl, bootstrap: str) -> str:
+def lacking(rule: Acl, who: Asker) -> str:
     """Say, for people, that the rights of a rule are missing, and how they are given."""
     resource = rule.kind.replace("-", " ") + ("s that begin with" if rule.prefixed else "")
-    return f"the right {' and '.join(rule.operations)} on {resource} {rule.name} is missing; {remedy(rule, bootstrap)}"
-
-
-PRINCIPAL: Final = "User:NAME"
-"""Stands for the user, whose name among Kafka's principals only Kafka knows."""
+    whom = "" if who.principal == _ANYONE else f" for {who.principal}"
+    return f"the right {' and '.join(rule.operations)} on {resource} {rule.name} is missing{whom}; {remedy(rule, who)}"
 
 
 def acls(kafka: settings.KafkaSettings, role: Role) -> tuple[Acl, ...]:

@@ -22,7 +22,7 @@ def examine(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             "warning",
             "status_not_allowed",
             f"topic {status} (kafka.topics.status): Kafka does not allow the relay WRITE, which it needs: {lost}",
-            acl_plan.remedy(acl_plan.Acl("topic", status, ("Write",), ""), facts.kafka.bootstrap_servers),
+            acl_plan.remedy(acl_plan.Acl("topic", status, ("Write",), ""), acl_plan.asker(facts.kafka)),
         )
     elif found is None:
         yield topic_facts.Finding(

@@ -107,7 +107,7 @@ def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             "not_allowed",
             f"topic {rule.name}: the relay needs {' and '.join(sorted(needed))}, Kafka does not allow it "
             f"{' and '.join(lacking)}",
-            acl_plan.remedy(missing, facts.kafka.bootstrap_servers),
+            acl_plan.remedy(missing, acl_plan.asker(facts.kafka)),
         )
 
 
@@ -122,7 +122,7 @@ def _hidden_configs(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             "warning",
             "configs_not_allowed",
             f"Kafka does not allow the relay DESCRIBE_CONFIGS of {', '.join(hidden)}: their settings are not checked",
-            acl_plan.remedy(rule, facts.kafka.bootstrap_servers),
+            acl_plan.remedy(rule, acl_plan.asker(facts.kafka)),
         )
 
 

@@ -8,6 +8,7 @@ import inspect
 import logging
 import pathlib
 import sys
+from typing import Any
 
 import aiokafka
 import pytest
@@ -27,6 +28,7 @@ import mrs_relay
 from mrs_relay import errors
 from mrs_relay.kafka import records, settings
 from mrs_relay.kafka.adapter import client, connection, producer, quiet
+from mrs_relay.kafka.security import Security
 
 _PACKAGE = pathlib.Path(mrs_relay.__file__).parent
 
@@ -383,3 +385,20 @@ def test_a_missing_right_is_named_with_the_command_that_prints_what_is_needed() 
         assert line in text
         assert not line or add in text
     assert "`mrs-relay topics acls`" in str(made.down("read", kafka_errors.TopicAuthorizationFailedError("mrs.events")))
+
+
+def test_a_missing_right_names_the_user_who_lacks_it_where_the_settings_have_it() -> None:
+    """A user who logs in with a password; Kafka alone knows the name of a certificate, a ticket or a token."""
+    login = {"protocol": "SASL_SSL", "mechanism": "PLAIN", "username": "etl", "password": "p"}
+    refusal = kafka_errors.TopicAuthorizationFailedError("mrs.events")
+    given: tuple[tuple[dict[str, Any], str, str], ...] = (
+        (login, " for User:etl; ", "User:etl"),
+        ({**login, "mechanism": "SCRAM-SHA-256"}, " for User:etl; ", "User:etl"),
+        ({"protocol": "SSL", "username": "etl"}, "; ", "User:NAME"),
+        ({"protocol": "SASL_SSL", "mechanism": "GSSAPI", "username": "etl"}, "; ", "User:NAME"),
+    )
+    for security, whom, principal in given:
+        kafka = settings.KafkaSettings().model_copy(update={"security": Security.model_construct(**security)})
+        text = str(connection.Connection(kafka, None).down("read", refusal))
+        assert f"the right Read on topic mrs.events is missing{whom}" in text
+        assert f"--allow-principal {principal} " in text
