@@ -239,7 +239,7 @@ def asked(job: jobs.Job) -> tuple[jobs.Delivery, str]:
 
 def _checked(location: str, delivery: jobs.Delivery) -> paths.Place:
     """Return the place of an object or of a folder that may be read."""
-    place = paths.below(location, delivery.folder)
-    if place is None:
-        raise errors.ObsRefused(f"the rows lie outside of {delivery.folder}, the only folder that is read")
-    return place
+    try:
+        return paths.below(location, delivery.folder)
+    except ValueError as error:
+        raise errors.ObsRefused(f"the path of the rows is not used: {error}") from error

@@ -57,6 +57,7 @@ def test_reading_ends_after_a_minute_whatever_the_settings_say() -> None:
         "obs://lake/results/a/../b/x.csv",
         "obs://lake/results/a/%2e%2e/b/x.csv",
         "https://lake/results/a/x.csv",
+        "obs://lake/results/a/",
         "obs://lake/results/a/" + "x" * 5000,
     ],
 )
