@@ -69,7 +69,6 @@ class Settings(_Read):
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
     )
 
     kafka: kafka_settings.KafkaSettings = pydantic.Field(default_factory=kafka_settings.KafkaSettings)

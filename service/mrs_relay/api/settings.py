@@ -16,7 +16,7 @@ Address = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s/?#@]+$")]
 class ApiSettings(pydantic.BaseModel):
     """Where `mrs-relay web` serves its HTTP API, and its limits."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
     """

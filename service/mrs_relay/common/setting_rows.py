@@ -8,16 +8,33 @@ from typing import get_args, get_origin
 
 import pydantic
 
+from mrs_relay.common import field_texts
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One setting for the reference: its name, variable, type, default and meaning."""
+    """
+    One setting for the reference.
+
+    Attributes:
+        name: with those of its groups.
+        variable: of the environment.
+        kind: its type.
+        default: as text.
+        group: the model that has it.
+    """
 
     name: str
     variable: str
     kind: str
     default: str
-    text: str
+    group: type[pydantic.BaseModel]
+
+    @property
+    def text(self) -> str:
+        """Return its meaning, on one line."""
+        name = self.name.rpartition(".")[2]
+        return " ".join((self.group.model_fields[name].description or field_texts.of(self.group)[name]).split())
 
 
 def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], path: str = "") -> Iterator[Row]:
@@ -39,13 +56,7 @@ def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], pat
             continue
         default = "(required)" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
         kind = getattr(inner, "__name__", None) if isinstance(inner, type) else str(inner).replace("typing.", "")
-        yield Row(
-            name=path + name,
-            variable=variable(path + name),
-            kind=kind or "",
-            default=default,
-            text=" ".join((field.description or "").split()),
-        )
+        yield Row(path + name, variable(path + name), kind or "", default, model)
 
 
 def _model_of_entries(annotation: object) -> type[pydantic.BaseModel] | None:

@@ -14,7 +14,7 @@ Seconds = Annotated[float, pydantic.Field(gt=0)]
 class EngineSettings(pydantic.BaseModel):
     """Settings of submitting, following and remembering jobs."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     slots_per_cluster: Annotated[int, pydantic.Field(ge=0)] = 10
     """

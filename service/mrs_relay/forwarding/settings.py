@@ -13,7 +13,7 @@ from mrs_relay.common import addresses
 class ForwardingSettings(pydantic.BaseModel):
     """Where `mrs-relay lineage forward` sends run events."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     url: Annotated[addresses.Plain, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
     """

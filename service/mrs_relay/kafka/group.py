@@ -8,4 +8,4 @@ import pydantic
 class Group(pydantic.BaseModel):
     """A frozen group whose fields describe themselves; an unknown field is an error."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")

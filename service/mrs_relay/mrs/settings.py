@@ -15,7 +15,7 @@ class Address(pydantic.BaseModel):
     """Where MRS and IAM are."""
 
     model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
     endpoint: str | None = None

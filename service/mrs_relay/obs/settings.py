@@ -17,7 +17,7 @@ class ObsSettings(pydantic.BaseModel):
     """OBS: rows and logs are read from it (`results.path`, `causes.path`), and senders upload files to it."""
 
     model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
     endpoint: str | None = None

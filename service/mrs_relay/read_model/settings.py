@@ -15,7 +15,7 @@ _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+async
 class ReadModelSettings(pydantic.BaseModel):
     """Where `mrs-relay web` keeps what it has read, and for how long."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     database: pydantic.SecretStr | None = None
     """

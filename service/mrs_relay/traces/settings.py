@@ -13,7 +13,7 @@ from mrs_relay.common import addresses
 class TracesSettings(pydantic.BaseModel):
     """Where spans are sent, and of which requests."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     endpoint: Annotated[addresses.Plain, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
     """

@@ -10,7 +10,7 @@ import pydantic
 class WebSettings(pydantic.BaseModel):
     """Where health, readiness and metrics are served."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = True
     """Whether to serve at all."""

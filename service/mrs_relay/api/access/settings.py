@@ -11,7 +11,7 @@ import pydantic
 from mrs_relay.api.access import callers
 from mrs_relay.common import addresses
 
-_CONFIG = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+_CONFIG = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
 def _checked(text: str) -> str:
