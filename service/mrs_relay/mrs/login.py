@@ -20,9 +20,7 @@ _AGENCY_NAME: Final = "agency_name"
 class Login(pydantic.BaseModel):
     """The identity of the caller. Errors name the field and never show a value."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     project_id: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")] | None = None
     """

@@ -14,9 +14,7 @@ from mrs_relay.mrs import login, regions
 class Address(pydantic.BaseModel):
     """Where MRS and IAM are."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     endpoint: str | None = None
     """

@@ -16,9 +16,7 @@ _DOMAIN = "myhuaweicloud.com"
 class ObsSettings(pydantic.BaseModel):
     """OBS: rows and logs are read from it (`results.path`, `causes.path`), and senders upload files to it."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     endpoint: str | None = None
     """

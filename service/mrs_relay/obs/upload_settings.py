@@ -12,9 +12,7 @@ from mrs_relay.obs import paths
 class UploadSettings(pydantic.BaseModel):
     """Files that senders upload for their jobs; `mrs-relay serve` uploads none. A tenant's group names what differs."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     path: Annotated[str, pydantic.Field(max_length=500)] | None = None
     """

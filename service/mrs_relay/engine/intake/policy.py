@@ -32,9 +32,7 @@ _TAG: Final = re.compile(r"tag:[^=]{1,127}=.{0,255}")
 
 
 class _Group(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Allow(_Group):
