@@ -13,10 +13,12 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "serve": "Run the relay until SIGTERM or Ctrl-C, or until its terminal is closed.",
     "web": "Serve requests and events over HTTP until SIGTERM, SIGHUP or Ctrl-C.",
     "lineage": "Send what jobs read and write to a catalogue.",
-    "demo": "See it work on this machine: embedded Kafka, an emulated MRS over TPC-H data, the relay, a dashboard, 30 requests.",
+    "demo": "See it work on this machine: embedded Kafka, an emulated MRS over TPC-H data, the relay, a dashboard, "
+    "30 requests.",
     "emulate": "Play MRS on a port: signed requests, jobs that live and die, SQL that really runs over --data.",
     "submit": "Send requests: a batch job, a SQL statement, or whole messages from a file.",
-    "wait": "Wait for the ends of requests that were sent before, and show their rows; of those that have ended, at once.",
+    "wait": "Wait for the ends of requests that were sent before, and show their rows; of those that have ended, "
+    "at once.",
     "events": "Show events, a line for each change: the past ones, with --follow also new ones as they are committed.",
     "watch": "Watch requests: a live table on a terminal, else as `mrs-relay events --follow`. Ctrl-C ends it.",
     "jobs": "Show the jobs as the relay's ledger has them, newest first.",
