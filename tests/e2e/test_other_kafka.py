@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import subprocess
+import shlex
 import sys
 import uuid
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import brokers, pages, service, waiting
+from tests.support import brokers, child, pages, service, waiting
 
 pytestmark = pytest.mark.kafka
 
@@ -50,23 +49,15 @@ class _Move:
         assert found, f"{page} has no command below {head}"
         return found
 
-    async def run(self, command: str, *, code: int = 0) -> str:
-        """Run one command of a page as it stands there."""
+    async def run(self, command: str, *, code: int | None = 0) -> str:
+        """Run one command of a page as it stands there; it ends with `code`, or as it will."""
         plain = {name: value for name, value in self.old.environment().items() if name != _BOOTSTRAP}
         if "--config" not in command:
             plain[_BOOTSTRAP] = self.old.bootstrap
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        done = await asyncio.to_thread(
-            subprocess.run,
-            ["sh", "-c", command.replace("/backup/", "")],
-            cwd=self.folder,
-            env={**plain, "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=waiting.LIMIT_S,
-            check=False,
-        )
-        assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        _, *words = shlex.split(command.replace("/backup/", ""))
+        program = [sys.executable, "-m", "mrs_relay", *words]
+        done = await asyncio.to_thread(child.run, program, cwd=self.folder, env=plain, timeout_s=waiting.LIMIT_S)
+        assert code in (None, done.returncode), f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return str(done.stdout)
 
     async def hold(self, word: str) -> None:
@@ -206,7 +197,7 @@ async def test_recovery_from_an_export_as_the_page_says(move: _Move) -> None:
         await move.new.until_ended(["waits", "runs"])
 
         async def is_found() -> bool:
-            return "forgotten" in await move.run(f"{orphans} || true")
+            return "forgotten" in await move.run(orphans, code=None)
 
         await waiting.until(is_found)
         await move.run(kill_all)

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from mrs_relay.common import logs
+from mrs_relay.common import described, logs
 
 
-class LogSettings(pydantic.BaseModel):
+class LogSettings(described.Described):
     """The content and form of the log."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")

@@ -8,33 +8,18 @@ from typing import get_args, get_origin
 
 import pydantic
 
-from mrs_relay.common import field_texts
+from mrs_relay.common import described
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """
-    One setting for the reference.
-
-    Attributes:
-        name: with those of its groups.
-        variable: of the environment.
-        kind: its type.
-        default: as text.
-        group: the model that has it.
-    """
+    """One setting for the reference: its name, variable, type, default and meaning."""
 
     name: str
     variable: str
     kind: str
     default: str
-    group: type[pydantic.BaseModel]
-
-    @property
-    def text(self) -> str:
-        """Return its meaning, on one line."""
-        name = self.name.rpartition(".")[2]
-        return " ".join((self.group.model_fields[name].description or field_texts.of(self.group)[name]).split())
+    text: str
 
 
 def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], path: str = "") -> Iterator[Row]:
@@ -46,6 +31,7 @@ def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], pat
         variable: returns the environment's variable of a setting.
         path: stands before the names of its fields.
     """
+    texts = described.descriptions(model)
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
@@ -56,7 +42,13 @@ def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], pat
             continue
         default = "(required)" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
         kind = getattr(inner, "__name__", None) if isinstance(inner, type) else str(inner).replace("typing.", "")
-        yield Row(path + name, variable(path + name), kind or "", default, model)
+        yield Row(
+            name=path + name,
+            variable=variable(path + name),
+            kind=kind or "",
+            default=default,
+            text=" ".join(texts.get(name, "").split()),
+        )
 
 
 def _model_of_entries(annotation: object) -> type[pydantic.BaseModel] | None:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import pydantic
 
-from mrs_relay.common import addresses
+from mrs_relay.common import addresses, described
 
 
-class ForwardingSettings(pydantic.BaseModel):
+class ForwardingSettings(described.Described):
     """Where `mrs-relay lineage forward` sends run events."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")

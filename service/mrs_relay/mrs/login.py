@@ -12,12 +12,14 @@ from typing import Annotated, Final
 
 import pydantic
 
+from mrs_relay.common import described
+
 _WORD: Final = re.compile(r"[!-~]+")  # what can stand in a header unchanged
 
 _AGENCY_NAME: Final = "agency_name"
 
 
-class Login(pydantic.BaseModel):
+class Login(described.Described):
     """The identity of the caller. Errors name the field and never show a value."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

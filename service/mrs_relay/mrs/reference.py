@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mrs_relay.common import field_texts
 from mrs_relay.mrs import operation
 from mrs_relay.mrs.models import base
 from mrs_relay.mrs.operations import (
@@ -114,7 +113,7 @@ def fields(model: type[base.Asked] | None) -> list[Field]:
     """Return all fields of a body or query, nested fields below their parents; none for no model."""
     if model is None:
         return []
-    schema = model.model_json_schema(schema_generator=field_texts.WithTexts)
+    schema = model.model_json_schema()
     return list(_walk(schema, schema.get("$defs", {}), "", 0))
 
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import pydantic
 
-from mrs_relay.common import addresses
+from mrs_relay.common import addresses, described
 
 
-class TracesSettings(pydantic.BaseModel):
+class TracesSettings(described.Described):
     """Where spans are sent, and of which requests."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")

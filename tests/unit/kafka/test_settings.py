@@ -5,7 +5,7 @@ from __future__ import annotations
 import pydantic
 import pytest
 
-from mrs_relay.common import field_texts
+from mrs_relay.common import described
 from mrs_relay.kafka import security, settings
 
 _LOGIN = {"protocol": "SASL_SSL", "username": "u"}
@@ -78,5 +78,5 @@ def test_passwords_do_not_show() -> None:
 def test_every_setting_is_described() -> None:
     """Each field says what it means."""
     for group in (settings.KafkaSettings, settings.Topics, security.Security):
-        undescribed = [name for name, text in field_texts.of(group).items() if not text]
-        assert undescribed == []
+        undescribed = group.model_fields.keys() - described.descriptions(group).keys()
+        assert not undescribed
