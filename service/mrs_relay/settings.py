@@ -254,6 +254,12 @@ class SenderSettings(_Topics):
     uploads: upload_settings.UploadSettings = upload_settings.UploadSettings()
 
 
+class ImportSettings(_Topics):
+    """The settings of `mrs-relay ledger import`; see the groups of the same names in `Settings`."""
+
+    engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
+
+
 class ForwarderSettings(_Topics):
     """The settings of `mrs-relay lineage forward`; see the groups of the same names in `Settings`."""
 
@@ -294,6 +300,16 @@ def load_sender(config: pathlib.Path | None = None) -> SenderSettings:
         SettingsError: as `load`.
     """
     return _load_some(SenderSettings, config)
+
+
+def load_import(config: pathlib.Path | None = None) -> ImportSettings:
+    """
+    Read the settings of a command that imports ledgers.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    return _load_some(ImportSettings, config)
 
 
 def load_forwarder(config: pathlib.Path | None = None) -> ForwarderSettings:

@@ -13,10 +13,11 @@ from pathlib import Path
 import pydantic
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import RawTestServer, TestServer
 
 from mrs_emulator.core import faults, settings
 from mrs_emulator.http import server
+from mrs_emulator.obs import store
 from mrs_relay import errors
 from mrs_relay.obs import client, paths, transport
 from mrs_relay.obs import settings as obs_settings
@@ -287,6 +288,41 @@ async def test_only_the_objects_that_are_named_are_removed(tmp_path: Path) -> No
         live.emulator.add_faults(faults.Fault(action="drop_after", operation="OBS.ListObjects", count=3))
         with pytest.raises(errors.ObsDown):
             await opened(live, read_timeout_s=1).list_objects(paths.folder("obs://lake/results/f"))
+
+
+async def test_objects_that_stand_for_folders_are_listed_and_removed(tmp_path: Path) -> None:
+    """OBS keeps an empty object for a folder, whose key ends with a slash; one without it is another object."""
+    folder = paths.folder("obs://lake/results/a=1 ü/f")
+    names = [f"{folder.key}{name}" for name in ("", "_temporary/", "part-0")]
+    others = [folder.key.removesuffix("/"), f"{folder.key}_temporary", "results/", "results/a=1 ü/"]
+    async with serving(tmp_path) as live:
+        (tmp_path / "lake").mkdir()
+        objects = store.Store(lambda: tmp_path)
+        for key in [*names, *others]:
+            fresh = objects.incoming()
+            fresh.write_bytes(b"")
+            objects.put("lake", key, fresh, store.About("tag"))
+        reader = opened(live)
+        shown = [f"{folder.key}{name}" for name in ("", "_temporary", "_temporary", "part-0")]
+        assert [one.key for one in await reader.list_objects(folder)] == shown
+        await reader.delete_objects("lake", [*names[1:], names[0]])
+        await reader.delete_objects("lake", names)
+        assert sorted(objects.walk("lake", "")) == sorted(others)
+
+
+async def test_object_that_stands_for_a_folder_is_removed_where_the_host_names_the_bucket() -> None:
+    """As OBS is reached but for `obs.path_style`."""
+    asked: list[tuple[str, str]] = []
+
+    async def reply(request: web.BaseRequest) -> web.Response:
+        asked.append((request.method, str(request.url)))
+        return web.Response(status=204)
+
+    async with RawTestServer(reply) as proxy:
+        given = {"endpoint": "http://obs.test", "region": "r", "proxy": str(proxy.make_url("/"))}
+        group = obs_settings.ObsSettings.model_validate(given)
+        await client.Client(group, client.over_network(group), lambda: KEYS).delete_objects("lake", ["results/a=1/f/"])
+    assert asked == [("DELETE", "http://lake.obs.test/results/a%3D1/f/")]
 
 
 async def test_end_of_an_object_is_read_and_no_more(tmp_path: Path) -> None:

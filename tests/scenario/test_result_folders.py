@@ -140,6 +140,31 @@ async def test_each_attempt_writes_to_a_folder_of_its_own_and_all_are_removed_in
         assert all(one.startswith("results/mr") for one in door.deleted)
 
 
+async def test_what_an_engine_writes_after_the_removal_is_removed_too() -> None:
+    """A second look, an hour later at the earliest, also after a takeover; then the request leaves memory."""
+    async with started(results={"path": "obs://lake/results", "folder_life_s": 600}) as (here, door):
+        here.put(service.sql("q", "hive", FEW, result={}))
+        await here.until_ended(["q"], 300)
+        folder = here.mrs.objects.store.bucket("lake") / last(here, "q")["result"]["location"].removeprefix(
+            "obs://lake/"
+        )
+        await asyncio.sleep(900)
+        assert files(door) == []
+        folder.mkdir(parents=True)
+        (folder / "000000_0_copy_1").write_text("late")
+        await here.replicas[0].kill()
+        await here.start_replica()
+        await asyncio.sleep(2400)
+        assert len(files(door)) == 1
+        await asyncio.sleep(1200)
+        assert files(door) == []
+        folder.mkdir(parents=True)
+        (folder / "000000_0").write_text("later still")
+        await asyncio.sleep(8000)
+        assert len(files(door)) == 1
+        assert history.faults(["q"], here.events(), here.created()) == []
+
+
 async def test_folder_is_removed_by_the_replica_that_takes_over_and_tries_again() -> None:
     """The ledger has when, and which; a setting of 0 keeps it."""
     rules = {"path": "obs://lake/results", "folder_life_s": 600}

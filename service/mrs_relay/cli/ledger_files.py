@@ -17,7 +17,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 import mrs_relay
-from mrs_relay import errors, tenants
+from mrs_relay import errors, settings, tenants
 from mrs_relay.cli import connect, ledger_import, options, run, view
 from mrs_relay.common import clock
 from mrs_relay.engine.model import imported, job_records
@@ -196,6 +196,15 @@ def import_(
     merge: Annotated[
         bool, typer.Option("--merge", help="Add to ledgers that relays have used; what they have stays.")
     ] = False,
+    forgotten: Annotated[
+        str | None,
+        typer.Option(
+            "--forgotten",
+            metavar="add|skip",
+            help="With --merge: what becomes of requests under way in the file that a relay may have ended and "
+            "forgotten since (engine.remember_s); without it, a file with such requests is refused.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and change nothing.")] = False,
     reason: Annotated[str, typer.Option("--reason", "--note", help="Why; it is on record.")] = "",
     as_json: options.AsJson = False,
@@ -211,15 +220,28 @@ def import_(
     that relays refuse: run it again. Without --final, requests that waited are looked for on MRS before they are
     submitted, since relays may have gone on after the export.
     """
+    if forgotten not in {None, "add", "skip"}:
+        raise typer.BadParameter(f"{forgotten!r}: expected add or skip", param_hint="--forgotten")
     found = connect.meant(config, bootstrap, tenant)
-    wanted = ledger_import.Wanted(file, start, reason, is_final=final, merge=merge, dry_run=dry_run, only=tenant)
+    remember_s = settings.load_import(config).engine.remember_s
+    wanted = ledger_import.Wanted(
+        file,
+        start,
+        reason,
+        is_final=final,
+        merge=merge,
+        dry_run=dry_run,
+        only=tenant,
+        forgotten=forgotten,
+        remember_s=remember_s,
+    )
     done = run.loop(ledger_import.run_import(found, wanted))
     for one in done if as_json else ():
         typer.echo(codec.encode(one.row()))
     if not as_json:
-        shown = view.grid("requests topic", "partition", "added", "kept", "in doubt", "reads on at")
+        shown = view.grid("requests topic", "partition", "added", "kept", "in doubt", "skipped", "reads on at")
         for one in done:
-            counts = (one.position.partition, one.added, one.kept, one.in_doubt, one.next_offset)
+            counts = (one.position.partition, one.added, one.kept, one.in_doubt, one.skipped, one.next_offset)
             shown.add_row(one.position.topic, *map(str, counts))
         view.out().print(shown)
     if any(one.choosing for one in done) and not final:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +20,15 @@ ENDED: Final = frozenset(state.value for state, trait in jobs.TRAITS.items() if 
 
 _BATCH: Final = 500
 _BATCH_BYTES: Final = 512 * 1024
+_SHOWN: Final = 20
+"""Requests that an error names at most."""
+
 _PLACES: Final = ("earliest", "latest", "exported")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The options of an import; `only` is the tenant that it is limited to."""
+    """The options of an import; `only` is the tenant that it is limited to, `remember_s` the setting of the engine."""
 
     path: Path
     start: str
@@ -34,6 +37,8 @@ class Wanted:
     merge: bool
     dry_run: bool
     only: str | None
+    forgotten: str | None = None
+    remember_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -48,6 +53,8 @@ class Filled:
         kept: number of requests of the file that it had.
         in_doubt: requests that waited, and are looked for on MRS before they are submitted.
         choosing: requests that were choosing their cluster.
+        skipped: of `forgotten`, requests that were left out.
+        forgotten: requests under way that a relay may have ended and forgotten after the export.
     """
 
     position: records.Position
@@ -56,21 +63,36 @@ class Filled:
     kept: int = 0
     in_doubt: int = 0
     choosing: int = 0
+    skipped: int = 0
+    forgotten: list[str] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
         """Return the row for programs."""
-        counts = {name: getattr(self, name) for name in ("next_offset", "added", "kept", "in_doubt", "choosing")}
+        names = ("next_offset", "added", "kept", "in_doubt", "choosing", "skipped")
+        counts = {name: getattr(self, name) for name in names}
         return {"requests": self.position.topic, "partition": self.position.partition, **counts}
 
 
 @dataclass(frozen=True, slots=True)
 class _Import:
-    """An import that has been checked: the file's id, its targets by tenant and partition, and the settings."""
+    """
+    An import that has been checked.
+
+    Attributes:
+        wanted: the options.
+        file_id: of the file.
+        kafka: the settings of each tenant.
+        targets: by tenant and partition.
+        outlived: the targets whose ledgers were written to when a request that was under way in the file may have been
+            forgotten: `engine.remember_s` after the export.
+        now_ms: the present, epoch milliseconds.
+    """
 
     wanted: Wanted
     file_id: str
     kafka: Mapping[str, kafka_settings.KafkaSettings]
     targets: Mapping[tuple[str, int], filling.Target]
+    outlived: frozenset[tuple[str, int]]
     now_ms: int
 
 
@@ -87,6 +109,9 @@ async def run_import(found: Sequence[tenants.ResolvedTenant], wanted: Wanted) ->
     for (tenant, _), target in checked.targets.items():
         with last_values.LastValues() as has:
             await filling.Filling(connect.broker(checked.kafka[tenant]), checked.kafka[tenant], target, has).look()
+    if wanted.forgotten is None and checked.outlived:
+        counted = await _fill(replace(checked, wanted=replace(wanted, dry_run=True)))
+        _require_remembered([name for one in counted for name in one.forgotten], wanted)
     if not wanted.dry_run:
         for one in found:
             what = {"file": checked.file_id, "topic": one.kafka.topics.ledger}
@@ -178,7 +203,36 @@ async def _check(found: Sequence[tenants.ResolvedTenant], wanted: Wanted) -> _Im
                 position, header.id, offset, topic_id, ledger_format, merge=wanted.merge
             )
     kafka = {one.name: one.kafka for one in found}
-    return _Import(wanted, header.id, kafka, targets, clock.SystemClock().now_ms())
+    outlived = await _outlived(found, header, wanted) if wanted.merge else frozenset[tuple[str, int]]()
+    return _Import(wanted, header.id, kafka, targets, outlived, clock.SystemClock().now_ms())
+
+
+async def _outlived(
+    found: Sequence[tenants.ResolvedTenant], header: ledger_file.Header, wanted: Wanted
+) -> frozenset[tuple[str, int]]:
+    """Return the ledgers with a record that was written when the end of a request of the file may be forgotten."""
+    try:
+        since_ms = clock.epoch_ms(header.made_at) + round(wanted.remember_s * 1000)
+    except ValueError as error:
+        raise ledger_file.FileUnreadable(f"{wanted.path}: made_at is no moment: {error}") from error
+    places: set[tuple[str, int]] = set()
+    for one in found:
+        async with topic_io.reading(connect.broker(one.kafka), one.kafka.topics.ledger) as (reader, _):
+            places.update((one.name, number) for number in await reader.offsets_since(since_ms))
+    return frozenset(places)
+
+
+def _require_remembered(forgotten: Sequence[str], wanted: Wanted) -> None:
+    if not forgotten:
+        return
+    shown = ", ".join(forgotten[:_SHOWN])
+    more = f" and {len(forgotten) - _SHOWN} more" if len(forgotten) > _SHOWN else ""
+    raise errors.SettingsError(
+        f"{len(forgotten)} requests are under way in {wanted.path}, and the ledgers do not have them: {shown}{more}. "
+        f"Relays went on for more than engine.remember_s ({wanted.remember_s:g} s) after the export, so they may have "
+        "ended and forgotten them. Look at their last events or on MRS; then --forgotten skip leaves them out, and "
+        "--forgotten add has them followed, and perhaps run, once more"
+    )
 
 
 def _is_readable(value: bytes) -> bool:
@@ -236,7 +290,8 @@ async def _fill(checked: _Import) -> list[Filled]:
                 if partition.is_filled:
                     filled.kept = head.values
                 else:
-                    rule = _Rule(checked, kafka.ledger_format)
+                    is_outlived = (head.tenant, head.partition) in checked.outlived
+                    rule = _Rule(checked, kafka.ledger_format, is_outlived and partition.kept_offset is not None)
                     unsent = await _add(partition, content, filled, rule)
                     if not checked.wanted.dry_run:
                         await partition.finish(unsent)
@@ -256,14 +311,22 @@ class _Rule:
     Attributes:
         checked: the import.
         ledger_format: of those that change.
+        is_outlived: a relay may have ended a request after the export, and forgotten it.
     """
 
     checked: _Import
     ledger_format: int
+    is_outlived: bool
 
-    def changed(self, value: bytes, filled: Filled) -> bytes:
-        """Return the value as the ledger gets it, and count what was done."""
+    def changed(self, value: bytes, filled: Filled) -> bytes | None:
+        """Return the value as the ledger gets it, None: not at all; count what was done."""
         job = job_records.decode(value)
+        if self.is_outlived and not jobs.TRAITS[job.state].last:
+            filled.forgotten.append(f"{job.id!r} ({job.state.value})")
+            if self.checked.wanted.forgotten == "skip":
+                filled.skipped += 1
+                return None
+        filled.added += 1
         filled.choosing += job.state is jobs.State.CHOOSING
         if self.checked.wanted.is_final:
             return value
@@ -286,10 +349,9 @@ async def _add(
             unsent.append(records.Outgoing(one.topic, one.key, one.value, one.headers, one.partition))
         elif partition.has(one.key):
             filled.kept += 1
-        else:
-            batch.append(records.Change(one.key, rule.changed(one.value, filled)))
-            batch_bytes += len(one.key) + len(one.value)
-            filled.added += 1
+        elif (value := rule.changed(one.value, filled)) is not None:
+            batch.append(records.Change(one.key, value))
+            batch_bytes += len(one.key) + len(value)
         if len(batch) >= _BATCH or batch_bytes >= _BATCH_BYTES:
             await _write(partition, batch, rule.checked.wanted)
             batch, batch_bytes = [], 0

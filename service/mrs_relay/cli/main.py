@@ -7,6 +7,7 @@ handled here; any other error is a bug and shows its stack.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typer import core
 
 import mrs_relay
 from mrs_relay import errors
-from mrs_relay.cli import run
+from mrs_relay.cli import run, summaries
 
 _RUN: Final = "Run"
 _USE: Final = "Use"
@@ -249,17 +250,31 @@ class _Commands(core.TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - typer's own signature
         """Complete the names of commands without importing the commands."""
-        loaded = self.commands
-        self.commands = {name: core.TyperCommand(name) for name in _COMMANDS}
-        try:
+        with self._listed():
             return super().shell_complete(ctx, incomplete)
-        finally:
-            self.commands = loaded
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own signature
+        """List the commands without importing them."""
+        with self._listed():
+            super().format_help(ctx, formatter)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own signature
         """List the names without importing the commands."""
         del ctx
         return list(_COMMANDS)
+
+    @contextlib.contextmanager
+    def _listed(self) -> Iterator[None]:
+        """Have each command with no more than its line in a list."""
+        loaded = self.commands
+        self.commands = {
+            name: core.TyperCommand(name, help=summaries.SUMMARIES[name], rich_help_panel=one.panel)
+            for name, one in _COMMANDS.items()
+        }
+        try:
+            yield
+        finally:
+            self.commands = loaded
 
 
 app = typer.Typer(

@@ -47,6 +47,7 @@ def end(
         doubt=None,
         expires_ms=now_ms + config.remember_ms,
         rows_until_ms=rows_until_ms(updated, now_ms, config),
+        rows_removed=False,
     )
     if job.late_until_ms:  # one more event follows
         return decisions.Decision(kept, (event,), commands.Command.COLLECT_LATE)

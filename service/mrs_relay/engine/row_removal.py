@@ -1,8 +1,9 @@
 """
 Remove the folders that rows were written to, when their time after the end of their requests has passed.
 
-The job of such a request stays in memory, and in the ledger's tail, until its folders are gone: so a replica that takes
-the partition over continues. A removal may be repeated, by this replica or the next; it needs no ownership.
+What MRS has not ended by then may write once more, so they are removed a second time, see `decide.tracking`. The job of
+such a request stays in memory, and in the ledger's tail, until then: so a replica that takes the partition over
+continues. A removal may be repeated, by this replica or the next; it needs no ownership.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class RowRemoval:
             key, job = next(iter(self._due.items()))
             try:
                 removed = await self._calls.remove_rows(job)
-                _log.info("rows_removed", request=job.id, objects=removed)
+                _log.info("rows_removed", request=job.id, objects=removed, again=job.rows_removed)
                 is_over = True
             except Exception as error:  # noqa: BLE001 - a bug that one job triggers must not stop its partition
                 is_over = self._time.now_ms() >= job.rows_until_ms + _GIVE_UP_MS

@@ -112,6 +112,8 @@ class Client:
         """
         List what lies below a folder, in the order of the keys; an empty list: nothing.
 
+        The empty object that OBS may keep for the folder itself has the folder's key.
+
         Raises:
             ObsMissing: there is no such bucket. ObsRefused: final, also for a folder with too many objects.
             ObsDown: no answer in time; try again.
@@ -120,6 +122,7 @@ class Client:
         async with self._in_time(f"list {folder}"), self._places:
             async for some in self._door.listed(folder, self._present_keys()):
                 found += [one for one in some if one.key.startswith(folder.key)]
+                found += [one._replace(key=folder.key) for one in some if f"{one.key}/" == folder.key and not one.size]
                 if len(found) > self.group.max_objects:
                     text = f"{folder} has more than {self.group.max_objects} objects (obs.max_objects)"
                     raise errors.ObsRefused(text)
@@ -127,7 +130,7 @@ class Client:
 
     async def delete_objects(self, bucket: str, names: Sequence[str]) -> None:
         """
-        Remove objects by their keys; those that are not there are no error.
+        Remove objects by their keys, see `Transport.delete`; those that are not there are no error.
 
         Raises:
             ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: some may be gone; try again.

@@ -14,6 +14,7 @@ import pathlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
+from urllib import parse
 
 import obstore
 from obstore import exceptions, store
@@ -49,6 +50,8 @@ _BODY: Final = re.compile(r"\s*<.*", re.DOTALL)
 """The body of OBS's reply: it may quote the access key id and the security token that were sent."""
 
 _CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
+
+_MISSING: Final = (exceptions.NotFoundError, FileNotFoundError)
 
 _REFUSED: Final = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError, exceptions.InvalidPathError)
 
@@ -137,7 +140,7 @@ class ObstoreTransport:
             raise _ours(error, place) from error
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
-        """Yield the objects below a folder, a page at a time. NB: an object whose key ends with a slash is left out."""
+        """Yield the objects below a folder, a page at a time. NB: no key has its slash at the end."""
         try:
             pages = obstore.list(self._store(folder, keys), folder.key.removesuffix("/"), chunk_size=_PAGE)
             async for page in pages:
@@ -146,12 +149,16 @@ class ObstoreTransport:
             raise _ours(error, folder, "list") from error
 
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
-        """Remove objects of a bucket by their keys."""
+        """Remove objects of a bucket by their keys, those that stand for folders last."""
         place = paths.Place(bucket, "")
         try:
-            await obstore.delete_async(self._store(place, keys), list(names))
-        except (exceptions.NotFoundError, FileNotFoundError):
-            return
+            if objects := [name for name in names if not name.endswith("/")]:
+                with contextlib.suppress(*_MISSING):
+                    await obstore.delete_async(self._store(place, keys), objects)
+            for name in names:
+                if name.endswith("/"):
+                    with contextlib.suppress(*_MISSING):
+                        await obstore.delete_async(self._made(bucket, keys, name), "")
         except (exceptions.BaseError, OSError) as error:
             raise _ours(error, place, "remove objects of") from error
 
@@ -229,11 +236,20 @@ class ObstoreTransport:
         self._stores[place.bucket] = keys, made
         return made
 
-    def _made(self, bucket: str, keys: transport.Keys) -> store.S3Store:
+    def _made(self, bucket: str, keys: transport.Keys, folder: str = "") -> store.S3Store:
+        """
+        Return a store of a bucket.
+
+        The library has no keys that end with a slash, but it puts one behind the address of a bucket: where `folder` is
+        given, the empty key of the store is the object that stands for this folder, which only `delete` may use.
+        """
         group = self._group
         endpoint = group.endpoint or ""
-        if not group.path_style:
-            endpoint = endpoint.replace("://", f"://{bucket}.", 1)
+        below = f"/{parse.quote(folder.removesuffix('/'))}" if folder else ""
+        if group.path_style:
+            bucket += below
+        else:
+            endpoint = endpoint.replace("://", f"://{bucket}.", 1) + below
 
         def pair() -> S3Credential:
             return {
@@ -251,6 +267,7 @@ class ObstoreTransport:
                 "region": group.region or "",
                 "virtual_hosted_style_request": not group.path_style,
                 "skip_signature": False,
+                "disable_bulk_delete": bool(folder),
             },
             client_options=self._options,
             retry_config={"max_retries": self._repeats},
@@ -280,7 +297,7 @@ def _authorities(path: pathlib.Path) -> bytes:
 
 def _ours(error: Exception, place: paths.Place, asked: str = "read") -> errors.ObsError:
     """Return our error for one of obstore's, without what may hold a signature or a key."""
-    if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
+    if isinstance(error, _MISSING):
         return errors.ObsMissing(f"OBS has no object {place}")
     if isinstance(error, (*_REFUSED, PermissionError)):
         return errors.ObsRefused(f"OBS does not let us {asked} {place}: {_kind(error)}")

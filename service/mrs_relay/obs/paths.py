@@ -1,7 +1,7 @@
 """
 Read `obs://bucket/key` paths, and compare them with the folder in which they must lie. Pure.
 
-A path that comes from outside, from a request or from MRS, is used only after `parse` and `is_below`: no path leads out
+A path that comes from outside, from a request or from MRS, is used only after `below`: no path leads out
 of its folder by `..`, by an empty step, or by a character that one program reads otherwise than another.
 """
 
@@ -61,13 +61,17 @@ def folder(path: str) -> Place:
     return Place(place.bucket, f"{place.key}/" if place.key else "")
 
 
-def below(path: str, above: str) -> Place | None:
-    """Return the place of an object, or of a folder with a slash at its end, in a folder; None: it is not there."""
-    try:
-        place = folder(path) if path.endswith("/") else parse(path)
-        return place if is_below(place, folder(above)) else None
-    except ValueError:
-        return None
+def below(path: str, above: str) -> Place:
+    """
+    Return the place of an object, or of a folder with a slash at its end, in a folder.
+
+    Raises:
+        ValueError: the path cannot be read, or leads elsewhere.
+    """
+    place = folder(path) if path.endswith("/") else parse(path)
+    if not is_below(place, folder(above)):
+        raise ValueError(f"it lies outside of {above}, the only folder that is read")
+    return place
 
 
 def is_below(place: Place, above: Place) -> bool:

@@ -41,7 +41,7 @@ class Listed(NamedTuple):
     An object of a listing.
 
     Attributes:
-        key: its key.
+        key: its key. NB: the library drops a slash at the end of a key, so an empty object may stand for a folder.
         size: in bytes.
         tag: its entity tag, which is another one when the object has another content.
     """
@@ -109,6 +109,8 @@ class Transport(Protocol):
     async def delete(self, bucket: str, names: Sequence[str], keys: Keys) -> None:
         """
         Remove objects of a bucket by their keys; those that are not there are no error.
+
+        Keys with a slash at their end stand for folders: they are removed last, in the order in which they are given.
 
         Raises:
             ObsMissing: there is no such bucket. ObsRefused: final. ObsDown: some may be gone; try again.

@@ -13,6 +13,7 @@ from tests.unit.engine import samples
 from typer import testing
 
 from mrs_relay.cli import connect, main
+from mrs_relay.common import clock
 from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.kafka import ledger_format, records, settings
 from mrs_relay.messages import audit
@@ -22,7 +23,17 @@ _SECRET = "select 'hidden'"  # noqa: S105 - what must not be shown
 
 
 class _Kafka(memory_kafka.MemoryKafka):
-    """One Kafka, with what a relay has left in its ledger."""
+    """
+    One Kafka, with what a relay has left in its ledger.
+
+    Attributes:
+        at_ms: the time of what is written.
+    """
+
+    at_ms = 0
+
+    def _now_ms(self) -> int:
+        return self.at_ms
 
     def has(self, partition: int, *found: jobs.Job, next_offset: int) -> None:
         """Let a relay have committed jobs."""
@@ -203,6 +214,46 @@ def test_merge_adds_what_a_used_ledger_lacks(shell: _Shell) -> None:
     assert found.keys() == {"waits", "runs", "ended", "chooses", "fresh"}
     assert found["runs"].state is jobs.State.SUCCEEDED
     assert shell.new.offsets()[0]["mrs.requests"] == 9
+
+
+_WEEK_MS = 7 * 86_400_000
+
+
+@pytest.mark.parametrize(("later_ms", "is_refused"), [(_WEEK_MS - 60_000, False), (_WEEK_MS + 60_000, True)])
+def test_merge_brings_no_request_back_that_a_relay_may_have_forgotten(
+    shell: _Shell, later_ms: int, *, is_refused: bool
+) -> None:
+    """A relay has gone on for a week after the export: what it lacks may have ended, and be forgotten since."""
+    shell.run("export", str(shell.file))
+    shell.new.at_ms = clock.SystemClock().now_ms() + later_ms
+    shell.new.has(0, _job("fresh"), next_offset=9)
+    shell.on(shell.new)
+    before = shell.new.committed(_LEDGER)
+    if not is_refused:
+        assert [one["added"] for one in shell.rows("import", str(shell.file), "--merge")] == [2, 2]
+        return
+    for words in ([], ["--dry-run"]):
+        shown = _words(shell.run("import", str(shell.file), "--merge", *words, code=2))
+        assert "2 requests are under way" in shown
+        assert "'runs' (running), 'waits' (queued)" in shown
+        assert "--forgotten" in shown
+    assert shell.new.committed(_LEDGER) == before
+    assert shell.new.committed("mrs.audit") == []
+    assert "expected add or skip" in _words(shell.run("import", str(shell.file), "--forgotten", "no", code=2))
+    rows = shell.rows("import", str(shell.file), "--merge", "--forgotten", "skip")
+    assert [(one["added"], one["skipped"], one["next_offset"]) for one in rows] == [(0, 2, 9), (2, 0, 0)]
+    assert shell.new.found().keys() == {"fresh", "ended", "chooses"}  # partition 1 was never used
+
+
+def test_merge_adds_requests_that_may_be_forgotten_where_a_person_says_so(shell: _Shell) -> None:
+    """They are looked for on MRS, as ever."""
+    shell.run("export", str(shell.file))
+    shell.new.at_ms = clock.SystemClock().now_ms() + 2 * _WEEK_MS
+    shell.new.has(0, _job("fresh"), next_offset=9)
+    shell.on(shell.new)
+    rows = shell.rows("import", str(shell.file), "--merge", "--forgotten", "add")
+    assert [(one["added"], one["skipped"], one["in_doubt"]) for one in rows] == [(2, 0, 1), (2, 0, 0)]
+    assert shell.new.found().keys() == {"fresh", "runs", "waits", "ended", "chooses"}
 
 
 def test_verify_says_what_has_changed_since(shell: _Shell) -> None:

@@ -14,7 +14,7 @@ import typer
 from typer import testing
 
 from mrs_relay import errors
-from mrs_relay.cli import main, run
+from mrs_relay.cli import main, run, summaries
 
 _CONNECTION = ["--config", "--bootstrap", "--tenant"]
 _MESSAGE = ["--id", "--source", "--key", "--priority", "--label", "--not-before", "--no-validate"]
@@ -172,6 +172,19 @@ def test_a_command_starts_without_what_only_other_commands_need() -> None:
         "assert not {'aiokafka', 'mrs_relay.settings', 'mrs_relay.engine', 'mrs_relay.demo'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=200, stdout=subprocess.DEVNULL)
+
+
+def test_list_of_commands_imports_none_of_them() -> None:
+    """Its lines are the beginnings of the commands' own helps."""
+    program = (
+        "import sys; from mrs_relay.cli import main;"
+        "main.app(['--help'], standalone_mode=False);"
+        "assert not {'pydantic', 'aiokafka', 'mrs_relay.settings', 'mrs_relay.cli.submit'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=200, stdout=subprocess.DEVNULL)
+    commands: dict[str, Any] = vars(typer.main.get_command(main.app))["commands"]
+    begins = {name: " ".join(one.help.partition("\n\n")[0].split()) for name, one in commands.items()}
+    assert begins == summaries.SUMMARIES
 
 
 @pytest.mark.parametrize("command", [[], *(name.split() for name in OPTIONS)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mrs_relay.common import selects
@@ -78,34 +78,16 @@ def test_anything_else_is_refused_with_the_reason(statement: str) -> None:
     assert not selects.is_plain(statement)
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            [
-                "select",
-                "with a as (",
-                ")",
-                "insert",
-                ";",
-                "'",
-                '"',
-                "`",
-                "--",
-                "/*",
-                "*/",
-                "\\",
-                "\n",
-                " ",
-                "r",
-                "x",
-                "(",
-            ]
-        )
-    )
-)
-def test_any_text_is_refused_or_split(pieces: list[str]) -> None:
+PIECES = ["select", "with a as (", ")", "insert", ";", "'", '"', "`", "--", "/*", "*/", "\\", "\n", " ", "r", "x", "("]
+
+
+@given(st.sampled_from(["", "select x "]), st.lists(st.sampled_from(PIECES)), st.sampled_from(["", " x"]))
+@example("select x ", [";"], " x")
+@example("select x ", ["'", ";", "'"], "")
+@example("select x ", ["--", ";", "\n"], " x")
+def test_any_text_is_refused_or_split(begin: str, pieces: list[str], end: str) -> None:
     """Nothing is lost or made up, and no semicolon passes."""
-    text = "".join(pieces)
+    text = "".join([begin, *pieces, end])
     try:
         before, select = selects.split(text)
     except ValueError:

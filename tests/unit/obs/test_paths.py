@@ -47,6 +47,21 @@ def test_object_below_a_folder_is_known_by_whole_steps() -> None:
     assert paths.is_below(FOLDER, FOLDER)
 
 
+def test_path_is_used_below_its_folder_alone() -> None:
+    """An object of it, and a folder with a slash at its end; the error says why another path is not."""
+    above = str(FOLDER)
+    assert paths.below("obs://lake/results/a/x.csv", above) == paths.Place("lake", "results/a/x.csv")
+    assert paths.below("obs://lake/results/a/b/", above) == paths.Place("lake", "results/a/b/")
+    assert paths.below(above, above) == FOLDER
+    for other in ("obs://lake/results/ab/x.csv", "obs://lake/results/b/", "obs://pond/results/a/x.csv", "obs://lake/"):
+        with pytest.raises(ValueError, match="outside of obs://lake/results/a/"):
+            paths.below(other, above)
+    for path in BAD.values():
+        if path != above:
+            with pytest.raises(ValueError, match=r"it |its "):
+                paths.below(path, above)
+
+
 def test_folder_is_the_same_with_a_slash_at_its_end() -> None:
     """A whole bucket is one, too."""
     assert paths.folder("obs://lake/results/a/") == FOLDER == paths.Place("lake", "results/a/")

@@ -76,9 +76,9 @@ def _late(job: jobs.Job, result: events.Result, now_ms: int, config: decisions.D
 def _unreadable(job: jobs.Job, location: str, delivery: jobs.Delivery) -> str | None:
     """Return why rows are not read from a path; None: they are. Those of Presto are an object, others a folder."""
     try:
-        place = paths.parse(location) if job.statement else paths.folder(location)
+        paths.below(location, delivery.folder)
     except ValueError as error:
-        return f"the path of the rows cannot be read: {error}"
-    if not paths.is_below(place, paths.folder(delivery.folder)):
-        return f"the rows lie outside of {delivery.folder}, the only folder that is read"
+        return f"the path of the rows is not used: {error}"
+    if job.statement and location.endswith("/"):
+        return "the path of the rows is not used: it names no object, expected obs://bucket/folder/object"
     return None

@@ -6,7 +6,7 @@ Follow a job that MRS has, from one observation to the next. Pure, beside `trans
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -17,6 +17,10 @@ from mrs_relay.messages import events
 
 State = jobs.State
 _replace = msgspec.structs.replace
+
+_NEXT_LOOK_MS: Final = 3_600_000
+_LAST_LOOK_MS: Final = 86_400_000
+"""Folders of rows are looked at once more after the time for which they were kept, but within these bounds."""
 
 
 def observed(
@@ -118,8 +122,15 @@ def waits_noted(job: jobs.Job, fact: facts.WaitsNoted) -> decisions.Decision | N
     return decisions.Decision(noted) if noted != job else None
 
 
-def rows_removed(job: jobs.Job) -> decisions.Decision | None:
-    """Let a job that has ended leave memory, when the folders of its rows are gone."""
+def rows_removed(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision | None:
+    """
+    Let a job that has ended leave memory, when the folders of its rows have been removed twice.
+
+    What MRS has not ended, such as an attempt that was lost or is being stopped, may write after the first time.
+    """
     if not job.rows_until_ms:
         return None
-    return decisions.Decision(_replace(job, rows_until_ms=0), (), commands.Command.RELEASE)
+    if job.rows_removed:
+        return decisions.Decision(_replace(job, rows_until_ms=0, rows_removed=False), (), commands.Command.RELEASE)
+    again_ms = now_ms + min(max(config.keep_rows_ms, _NEXT_LOOK_MS), _LAST_LOOK_MS)
+    return decisions.Decision(_replace(job, rows_until_ms=again_ms, rows_removed=True), (), commands.Command.RELEASE)

@@ -103,7 +103,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case facts.ResultCollected():
             return deliveries.collected(job, fact, now_ms, config)
         case facts.RowsRemoved():
-            return tracking.rows_removed(job)
+            return tracking.rows_removed(job, now_ms, config)
         case facts.LogRead():
             return causes.log_read(job, fact, now_ms, config)
         # The submission may have been sent: only a look-up or a repetition can settle it.

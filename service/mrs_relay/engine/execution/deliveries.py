@@ -101,7 +101,7 @@ class Deliveries:
         delivery, objects = job.delivery, self._client()
         for folder in row_folders.folders(job) if delivery is not None else ():
             found = await objects.list_objects(folder)
-            own = [one.key for one in found if row_folders.is_own(folder, one.key)]
+            own = row_folders.written_to(folder, found)
             for begin in range(0, len(own), _REMOVED_AT_ONCE):
                 await objects.delete_objects(folder.bucket, own[begin : begin + _REMOVED_AT_ONCE])
             removed += len(own)
@@ -119,7 +119,7 @@ class Deliveries:
         try:
             folder = _checked(location, delivery)
             found = await objects.list_objects(folder)
-            if not found:
+            if all(one.key == folder.key for one in found):
                 raise errors.ObsMissing(f"OBS has no object below {folder}")
             parts = row_folders.rows_in(folder, found)
             if delivery.chunks or delivery.inline:
@@ -143,7 +143,7 @@ class Deliveries:
             raise errors.ObsRefused(text)
 
         text_of_rows = json_text.JsonText(has_names=row_folders.has_names(folder))
-        for part in parts:
+        for part in (one for one in parts if one.size):
             async with contextlib.aclosing(objects.stream(paths.Place(folder.bucket, part.key))) as content:
                 async for piece in content:
                     for begin in range(0, len(piece), _READ_BYTES):
@@ -239,7 +239,7 @@ def asked(job: jobs.Job) -> tuple[jobs.Delivery, str]:
 
 def _checked(location: str, delivery: jobs.Delivery) -> paths.Place:
     """Return the place of an object or of a folder that may be read."""
-    place = paths.below(location, delivery.folder)
-    if place is None:
-        raise errors.ObsRefused(f"the rows lie outside of {delivery.folder}, the only folder that is read")
-    return place
+    try:
+        return paths.below(location, delivery.folder)
+    except ValueError as error:
+        raise errors.ObsRefused(f"the path of the rows is not used: {error}") from error

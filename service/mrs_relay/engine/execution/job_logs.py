@@ -122,7 +122,10 @@ def _shown(attempt: int, log: str, end: obs_clients.Tail, rules: decisions.LogRu
 
 
 def _checked(log: str, rules: decisions.LogRules) -> paths.Place:
-    place = paths.below(log, rules.folder)
-    if place is None or not place.key or place.key.endswith("/"):
-        raise errors.ObsRefused(f"the log lies outside of {rules.folder}, the only folder that logs are read from")
+    try:
+        place = paths.below(log, rules.folder)
+    except ValueError as error:
+        raise errors.ObsRefused(f"the path of the log is not used: {error}") from error
+    if log.endswith("/"):
+        raise errors.ObsRefused("the path of the log is not used: it names no object")
     return place

@@ -362,7 +362,7 @@ class Expired(msgspec.Struct, frozen=True):
 
 
 class RowsRemoved(msgspec.Struct, frozen=True):
-    """The folders that a job's rows were written to are removed, or are given up."""
+    """The folders that a job's rows were written to are removed, or are given up; for the first or the second time."""
 
 
 Fact = (

@@ -35,10 +35,13 @@ _FORMS: Final = {
 
 _WRITTEN: Final = re.compile(
     r"(?:part-[\w.=-]+|\d{6}_\d+(?:_copy_\d+)?(?:\.[\w.]+)?|_SUCCESS|_committed_\d+|_started_\d+)"
-    r"|(?:HIVE_UNION_SUBDIR_\d+|-?\d+)/\d{6}_\d+(?:_copy_\d+)?(?:\.[\w.]+)?"
+    r"|(?:HIVE_UNION_SUBDIR_\d+|-?\d+)/(?:\d{6}_\d+(?:_copy_\d+)?(?:\.[\w.]+)?)?"
     r"|(?:_temporary|\.spark-staging[\w-]*|\.hive-staging[\w-]*|_tmp[\w.-]*)(?:/.*)?"
 )
-"""What engines and their committers call objects of a folder that they write, below it; nothing else is removed."""
+"""
+What engines and their committers call objects of a folder that they write, below it; nothing else is removed. One with
+a slash at its end stands for a folder.
+"""
 
 
 def is_written(job: jobs.Job) -> bool:
@@ -102,9 +105,35 @@ def _folder(job: jobs.Job, attempt: int, form: str) -> str:
 
 
 def rows_in(place: paths.Place, found: Iterable[transport.Listed]) -> list[transport.Listed]:
-    """Return the objects of a folder that are rows, in the order of their names, which is that of the rows."""
-    shown = (one for one in found if not _is_hidden(one.key.removeprefix(place.key)))
-    return sorted((one for one in shown if not one.key.endswith("/")), key=lambda one: one.key)
+    """
+    Return the objects of a folder that are rows, in the order of their names, which is that of the rows.
+
+    An empty object with others below it stands for a folder, see `transport.Listed`.
+    """
+    listed = list(found)
+    folders = {one.key.rpartition("/")[0] for one in listed}
+    shown = (one for one in listed if not _is_hidden(one.key.removeprefix(place.key)))
+    rows = (one for one in shown if not one.key.endswith("/") and (one.size or one.key not in folders))
+    return sorted(rows, key=lambda one: one.key)
+
+
+def written_to(place: paths.Place, found: Iterable[transport.Listed]) -> list[str]:
+    """
+    Return the keys of what engines have written to a folder, as removal needs them: content before its folders.
+
+    The empty object that stands for the folder itself is the last one, if nothing of another name is left below it.
+    """
+    own, is_alone, has_object = set[str](), True, False
+    for one in found:
+        if one == transport.Listed(place.key, 0, one.tag):
+            has_object = True
+            continue
+        names = (one.key,) if one.size or one.key.endswith("/") else (one.key, f"{one.key}/")
+        ours = [name for name in names if is_own(place, name)]
+        own.update(ours)
+        is_alone = is_alone and bool(ours)
+    ordered = sorted(own, key=lambda key: (key.endswith("/"), -key.count("/"), key))
+    return [*ordered, place.key] if has_object and is_alone else ordered
 
 
 def is_own(place: paths.Place, key: str) -> bool:

@@ -57,6 +57,7 @@ def test_reading_ends_after_a_minute_whatever_the_settings_say() -> None:
         "obs://lake/results/a/../b/x.csv",
         "obs://lake/results/a/%2e%2e/b/x.csv",
         "https://lake/results/a/x.csv",
+        "obs://lake/results/a/",
         "obs://lake/results/a/" + "x" * 5000,
     ],
 )
@@ -176,3 +177,20 @@ def test_relay_that_fails_on_late_rows_says_so() -> None:
     assert data.result is not None
     assert (data.sequence, data.repeated, data.result.location) == (first.sequence + 1, True, LOCATION)
     assert "KeyError" in (data.result.unavailable or "")
+
+
+@pytest.mark.parametrize(("keep_s", "wait_s"), [(0, 3600), (60, 3600), (7200, 7200), (30 * 86_400, 86_400)])
+def test_folders_are_looked_at_once_more_before_a_request_leaves_memory(keep_s: int, wait_s: int) -> None:
+    """After their time once more, an hour at least and a day at most; the ledger says so."""
+    config = msgspec.structs.replace(samples.RULES, keep_rows_ms=keep_s * 1000)
+    ended = msgspec.structs.replace(reading(late_ms=0)[0], rows_until_ms=1)
+    once = transitions.decide(ended, facts.RowsRemoved(), samples.NOW_MS, config)
+    assert once is not None
+    assert once.job is not None
+    assert once.job == msgspec.structs.replace(ended, rows_until_ms=samples.NOW_MS + wait_s * 1000, rows_removed=True)
+    assert (once.command, once.events, cold_jobs.is_cold(once.job)) == (commands.Command.RELEASE, (), False)
+
+    twice = transitions.decide(once.job, facts.RowsRemoved(), samples.NOW_MS + wait_s * 1000, config)
+    assert twice is not None
+    assert twice.job == msgspec.structs.replace(ended, rows_until_ms=0)
+    assert (twice.command, cold_jobs.is_cold(twice.job)) == (commands.Command.RELEASE, True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit.engine import samples
 
@@ -29,15 +29,19 @@ JOB = msgspec.structs.replace(
 OWN = [one.key for one in row_folders.folders(JOB)]
 OTHER = [one.key for one in row_folders.folders(msgspec.structs.replace(JOB, id="another"))]
 
+FOREIGN = {"notes.txt", "sub/part-0", "0_0/x", "sub/"}
 _NAMES = st.sampled_from(
     [
         "part-00000-x-c000.json",
         "_SUCCESS",
         "000000_0",
         "_temporary/0/part-0",
-        "notes.txt",
-        "sub/part-0",
-        "0_0/x",
+        "_temporary/",
+        "_temporary/0/",
+        "HIVE_UNION_SUBDIR_1/",
+        "part-0/",
+        "",
+        *sorted(FOREIGN),
     ]
 )
 _PLACES = st.sampled_from([*OWN, *OTHER, "results/a/", "results/b/", "", OWN[0].rstrip("/") + "0/", "x/" + OWN[0]])
@@ -52,9 +56,10 @@ class Bucket:
     deleted: list[tuple[str, str]] = field(default_factory=list)
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
-        """As a server that takes a prefix for more than it is."""
+        """As a server that takes a prefix for more than it is, by a library that drops slashes at the end."""
         del keys
-        yield [transport.Listed(key, 1, "") for bucket, key in sorted(self.objects) if bucket == folder.bucket]
+        found = [key for bucket, key in sorted(self.objects) if bucket == folder.bucket]
+        yield [transport.Listed(key.removesuffix("/"), 0 if key.endswith("/") else 1, "") for key in found]
 
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
         """Remove them."""
@@ -94,17 +99,24 @@ def removed(door: Bucket, job: jobs.Job = JOB) -> int:
 
 
 @given(st.sets(st.tuples(_BUCKETS, st.builds(str.__add__, _PLACES, _NAMES)), max_size=20))
+@example({("lake", OWN[0] + name) for name in ("", "part-00000-x-c000.json", "notes.txt")})
 def test_no_foreign_object_is_ever_removed(objects: set[tuple[str, str]]) -> None:
     """Of all objects only those in folders of this job's attempts, with names that engines give; and all of these."""
     door = Bucket(set(objects))
     count = removed(door)
-    own = {
-        (bucket, key)
-        for bucket, key in objects
-        if bucket == "lake" and key.startswith(tuple(OWN)) and not key.endswith(("notes.txt", "sub/part-0", "0_0/x"))
-    }
+    lake = {key for bucket, key in objects if bucket == "lake"}
+    own = {("lake", key) for folder in OWN for key in _written(folder, lake)}
     assert door.objects == objects - own
-    assert (set(door.deleted), count) == (own, len(own))
+    assert len(door.deleted) == len(set(door.deleted)) == count
+    assert own <= set(door.deleted)
+    assert all(bucket == "lake" and key.startswith(tuple(OWN)) for bucket, key in door.deleted)
+
+
+def _written(folder: str, objects: set[str]) -> set[str]:
+    """What engines have written to a folder; its own object only if nothing else is left there."""
+    below = {key.removeprefix(folder) for key in objects if key.startswith(folder)}
+    own = below - FOREIGN - {"", "part-0/"}
+    return {folder + name for name in (own | ({""} & below) if not below & FOREIGN else own)}
 
 
 class Changing:
@@ -169,9 +181,28 @@ def test_objects_that_change_while_they_are_read_bring_no_rows() -> None:
     assert read(Changing(0)).statements[0].rows == [{"a": 1}, {"a": 1}]
 
 
+def test_folder_with_nothing_but_its_own_object_has_no_rows_yet() -> None:
+    """The rows are awaited, as where OBS lists nothing."""
+    group = settings.ObsSettings(endpoint="http://obs.test")
+    objects = client.Client(group, Bucket({("lake", OWN[0])}), lambda: KEYS)
+    job = msgspec.structs.replace(JOB, location=f"obs://lake/{OWN[0]}")
+    with pytest.raises(errors.ObsMissing, match="no object below"):
+        asyncio.run(deliveries.Deliveries(objects, 1000, clock.SystemClock()).read(job, None))
+
+
 def test_job_that_wrote_nothing_removes_nothing() -> None:
     """It was never sent, or has no delivery."""
     door = Bucket({("lake", OWN[0] + "000000_0")})
     assert removed(door, msgspec.structs.replace(JOB, attempt=0)) == 0
     assert removed(door, msgspec.structs.replace(JOB, delivery=None)) == 0
     assert door.deleted == []
+
+
+def test_objects_that_stand_for_folders_are_removed_after_what_is_in_them() -> None:
+    """The deepest first, and that of the folder itself last: so no folder is left behind."""
+    names = ["", "part-0", "_temporary/", "_temporary/0/", "_temporary/0/part-1", "HIVE_UNION_SUBDIR_1/"]
+    door = Bucket({("lake", OWN[0] + name) for name in names})
+    removed(door)
+    assert door.objects == set()
+    left = [key.removeprefix(OWN[0]) for _, key in door.deleted if key.removeprefix(OWN[0]) in names]
+    assert left == ["_temporary/0/part-1", "part-0", "_temporary/0/", "HIVE_UNION_SUBDIR_1/", "_temporary/", ""]

@@ -86,6 +86,7 @@ _jobs = st.builds(
     delivery=st.none() | st.builds(jobs.Delivery, _TEXT, st.booleans(), _COUNT, st.sampled_from(["rows", "csv"])),
     late_until_ms=_COUNT,
     rows_until_ms=_COUNT,
+    rows_removed=st.booleans(),
     came_from=st.integers(-1, 10**9),
     duplicates=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),
