@@ -229,9 +229,8 @@ class CommandExecutor:
                 self._due_at(key, 0)
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
-                self._others.start(
-                    self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}", context=about(job)
-                )
+                reading = self._read(key, job, command)
+                self._others.start(reading, name=f"{command.name.lower()} {job.mrs_name}", context=about(job))
             case commands.Command.RELEASE | commands.Command.COLLECT_LATE:
                 self._due_at(key, 0)
                 self._forget_later(key)
@@ -244,7 +243,8 @@ class CommandExecutor:
 
     def _finish(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.late_until_ms:
-            self._others.start(self._read(key, job, commands.Command.COLLECT_LATE), name=f"late rows of {job.id}")
+            reading = self._read(key, job, commands.Command.COLLECT_LATE)
+            self._others.start(reading, name=f"late rows of {job.id}", context=about(job))
         elif job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
         elif job.rows_until_ms:
