@@ -43,6 +43,22 @@ class Wanted:
     on: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """
+    The end of a job as it was reported.
+
+    Attributes:
+        at_s: when.
+        reason: in the event.
+        cause: of which the job was ordered to fail; None: of none that is known.
+    """
+
+    at_s: float
+    reason: Mapping[str, Any]
+    cause: str | None
+
+
 def wanted(body: bytes) -> Wanted:
     """Return what the message of a request asks for."""
     data = json.loads(body).get("data") or {}

@@ -11,7 +11,9 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
+
+from tests.support import cause_history
 
 from mrs_relay import errors
 from mrs_relay.obs import paths
@@ -91,30 +93,28 @@ class Logs:
             case _:
                 return None
 
-    def faults(
-        self, calm_s: float, within_s: float, ended: Mapping[str, tuple[float, Mapping[str, Any]]]
-    ) -> Iterator[str]:
+    def faults(self, calm_s: float, within_s: float, ended: Mapping[str, cause_history.End]) -> Iterator[str]:
         """
         Yield the ends that came too late, and logs that were not read although nothing stood in the way.
 
         Args:
             calm_s: when all other troubles had ended and their consequences were over; what is earlier is excused.
             within_s: for how long a log is looked for.
-            ended: id of a job -> when its end was reported, and the reason.
+            ended: id of a job -> its end as it was reported.
         """
         for job_id, asked_s in self.asked_s.items():
             fate = self.fates[job_id]
             if job_id not in ended:
                 yield f"the log of {job_id}, which was {fate}, was read, and its end was not reported"
                 continue
-            at_s, reason = ended[job_id]
+            end = ended[job_id]
             if asked_s <= calm_s:
                 continue
-            if at_s > asked_s + within_s + _SLACK_S:
-                yield f"{job_id} ended {at_s - asked_s:.0f} s after its log was asked for first, which was {fate}"
-            # A file that is not there yet counts as none where another one is there.
-            names = ("/stderr", "/stdout") if fate == "late" else ("/stderr",)
-            if fate in _READABLE and not reason.get("log_location", "").endswith(names):
+            if end.at_s > asked_s + within_s + _SLACK_S:
+                yield f"{job_id} ended {end.at_s - asked_s:.0f} s after its log was asked for first, which was {fate}"
+            # Without a cause the first file counts, as it does where the other one is not there yet.
+            names = ("/stderr",) if end.cause is not None and fate != "late" else ("/stderr", "/stdout")
+            if fate in _READABLE and not end.reason.get("log_location", "").endswith(names):
                 yield f"the log of {job_id}, which was {fate}, is not in its event"
 
 

@@ -338,6 +338,9 @@ class Simulation:
             if one.fleet.objects is not None and self.extras.logs:
                 ends = {job_id: end for stage in one.stages for job_id, end in stage.ends().items()}
                 found += one.fleet.objects.logs.faults(calm_s, self.chosen.causes.within_s or 0.0, ends)
+        stored = [one.chunk_id for stage in self.stages for one in stage.chunks()]
+        self.troubles["chunks stored"] += len(stored)
+        self.troubles["chunks stored again"] += len(stored) - len(set(stored))
         published = [(stage.name, event) for stage in self.stages for event in stage.story()]
         if self.trace.lines is not None:
             self.trace.lines += [

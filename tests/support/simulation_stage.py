@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,14 +133,17 @@ class Stage:
             return [job for job in found if job.request_id in self.bodies]
         return [job for job in found if not job.request_id.startswith("c-")]
 
-    def ends(self) -> dict[str, tuple[float, Mapping[str, Any]]]:
-        """Job on MRS -> when its end was reported first, in seconds, and the reason."""
-        found: dict[str, tuple[float, Mapping[str, Any]]] = {}
+    def ends(self) -> dict[str, cause_history.End]:
+        """Id of a job on MRS -> its end as it was reported first."""
+        found: dict[str, cause_history.End] = {}
         for record in self.hub.committed(self.topics.events):
             event = history.seen(record.headers, record.value or b"")
             job_id = (event.data.get("mrs") or {}).get("job_id")
             if job_id and event.state in history.LAST | {"retrying"} and not event.data.get("repeated"):
-                found.setdefault(job_id, (record.timestamp_ms / 1000, event.data.get("reason") or {}))
+                _, body = self.bodies.get(event.request_id, (0, b"{}"))
+                cause = cause_history.wanted(body).cause
+                end = cause_history.End(record.timestamp_ms / 1000, event.data.get("reason") or {}, cause)
+                found.setdefault(job_id, end)
         return found
 
     def wrong_causes(self, events: Iterable[history.Seen]) -> Iterator[str]:
@@ -150,15 +153,20 @@ class Stage:
             asked = {name: cause_history.wanted(body) for name, body in jobs.items() if b'"v1.1"' not in body}
             yield from cause_history.faults(events, asked, self.cancelled)
 
-    def wrong_chunks(self) -> Iterator[str]:
-        """What is wrong with the chunks that events name, and successes whose chunks no event names."""
+    def chunks(self) -> list[chunk_history.Chunk]:
+        """All chunks that were stored."""
         if not self.extras.chunks or self.topics.results is None:
-            return
-        rows = {name: _values(body) for name, (_, body) in self.bodies.items() if b'"chunks"' in body}
-        stored = [
+            return []
+        return [
             chunk_history.chunk((one.partition, one.offset), one.timestamp_ms, one.headers, one.value or b"")
             for one in self.hub.committed(self.topics.results)
         ]
+
+    def wrong_chunks(self) -> Iterator[str]:
+        """What is wrong with the chunks that events name, and successes whose chunks no event names."""
+        if not self.extras.chunks:
+            return
+        rows = {name: _values(body) for name, (_, body) in self.bodies.items() if b'"chunks"' in body}
         named, last = [], {}
         for record in self.hub.committed(self.topics.events):
             event = history.seen(record.headers, record.value or b"")
@@ -167,7 +175,7 @@ class Stage:
                 last[event.request_id] = event.data.get("result") or {}
                 if (found := chunk_history.named(event.request_id, record.timestamp_ms, event.data)) is not None:
                     named.append(found)
-        yield from chunk_history.faults(named, stored, rows)
+        yield from chunk_history.faults(named, self.chunks(), rows)
         for request_id, result in last.items():
             if "chunks" not in result and not (self.extras.rows_away_s and "unavailable" in result):
                 yield f"{request_id}: has succeeded, and its last event names no chunks: {result}"
