@@ -335,6 +335,7 @@ async def test_chunks_come_although_a_write_of_them_has_failed(monkeypatch: pyte
         here.broker.fail_writes(applied=False, concerns=lambda written: written[0].topic == "mrs.results")
         here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
         await here.until_ended(["q"], 300)
+        assert "chunks" in last(here, "q")["result"]
         found = [row async for row in chunked_rows.brought(here, "q").rows()]
         assert [number for number, _ in found] == [str(number) for number in range(1, 20_001)]
 
