@@ -167,7 +167,8 @@ class Stage:
         if not self.extras.chunks:
             return
         rows = {name: _values(body) for name, (_, body) in self.bodies.items() if b'"chunks"' in body}
-        named, last = [], {}
+        named: list[chunk_history.Named] = []
+        last: dict[str, dict[str, Any]] = {}
         for record in self.hub.committed(self.topics.events):
             event = history.seen(record.headers, record.value or b"")
             is_first = event.state == "result" or not event.data.get("repeated")
