@@ -202,7 +202,8 @@ def failing(chance: random.Random, request_id: str, place: str, **more: str) -> 
         properties["emulator.cause_times"] = chance.choice(("1", "2"))
     job = {"job_type": "SparkSubmit", "job_name": "etl", "arguments": [f"{place}{request_id}"]}
     on = chance.choice((["preempted"], ["preempted"], ["preempted", "out_of_memory"], ["job_failed"], None))
-    retry: dict[str, Any] = {} if on is None else {"retry": {"attempts": chance.choice((2, 3)), "backoff_s": 2, "on": on}}
+    attempts = {"attempts": chance.choice((2, 3)), "backoff_s": 2}
+    retry: dict[str, Any] = {} if on is None else {"retry": {**attempts, "on": on}}
     return service.job(request_id, job={**job, "properties": properties}, **retry)
 
 
