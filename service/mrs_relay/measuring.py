@@ -142,4 +142,5 @@ def _connection(one: wiring.Connection, meter: Meter | None) -> views.Connection
         one.client.counts,
         status_report.budgets_of(one.client.limits),
         pause_times.PauseTimes() if meter is None else meter.pauses[one.name],
+        one.submitter.log_counts,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support import chaos, chaos_report, chaos_web, history
 
-_COUNT = 34
+_COUNT = 42
 """So many that each trouble of relays and of MRS comes once; `make chaos` plays more."""
 
 _COUNT_WITH_WEB = 15

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 import structlog
-from tests.support import service, service_harness, spans
+from tests.support import objects, service, service_harness, spans
 
 import mrs_relay
 from mrs_relay.engine import decision_log
@@ -64,6 +64,24 @@ async def test_each_line_of_a_step_names_its_request_and_trace(lines: list[Any])
         assert line["source"] == "/test", line
         number = int(line["request"].partition("-")[2]) if line["request"].startswith("r-") else 0
         assert line["trace_id"] == f"{spans.TRACE + number:032x}", line
+
+
+async def test_lines_about_late_rows_name_their_request_and_trace_too(lines: list[Any]) -> None:
+    """Their reading begins when the request has ended, and after a takeover."""
+    chosen = service_harness.settings(results={"path": "obs://lake/results"}, engine={"late_rows_s": 900})
+    async with service_harness.start(chosen, replicas=0) as here:
+        here.objects = door = objects.ObjectDoor(here.mrs)
+        door.absent = 10**9
+        await here.start_replica()
+        here.put(service.sql("r-1", "presto", "select 1", result={}), traceparent=spans.TRACEPARENT)
+        await here.until_ended(["r-1"], 300)
+        while here.states("r-1")[-1] != "result":
+            await asyncio.sleep(1)
+    about = [line for line in lines if line["event"] == "result_not_read"]
+    assert len(about) > 12
+    assert {(line["request"], line.get("source"), line.get("trace_id")) for line in about} == {
+        ("r-1", "/test", f"{spans.TRACE:032x}")
+    }
 
 
 async def test_a_bug_in_a_step_names_its_request_too(lines: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -328,6 +328,18 @@ async def test_chunks_that_are_written_again_after_a_crash_are_known_by_their_re
         assert history.faults(["q"], here.events(), here.created()) == []
 
 
+async def test_chunks_come_although_a_write_of_them_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The producer that has failed is replaced, and all of them are written again."""
+    chunked_rows.shortened(monkeypatch)
+    async with started(**CHUNKED) as (here, _door):
+        here.broker.fail_writes(applied=False, concerns=lambda written: written[0].topic == "mrs.results")
+        here.put(service.sql("q", "presto", MANY, result={"deliver": "chunks"}))
+        await here.until_ended(["q"], 300)
+        assert "chunks" in last(here, "q")["result"]
+        found = [row async for row in chunked_rows.brought(here, "q").rows()]
+        assert [number for number, _ in found] == [str(number) for number in range(1, 20_001)]
+
+
 async def test_chunks_come_late_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that fails in the middle begins the whole again; the event has one digest of one whole."""
     chunked_rows.shortened(monkeypatch)

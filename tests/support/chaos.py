@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import random
 import re
@@ -39,9 +38,9 @@ from tests.support import (
     chaos_sites,
     chaos_traffic,
     chaos_troubles,
+    chaos_verdict,
     chaos_web,
     child,
-    history,
     ports,
     proxy,
     service,
@@ -50,7 +49,7 @@ from tests.support import (
 _LINKS = 3
 _SHARE_OF_KAFKA = 0.08
 _SHARE_OF_NETWORK = 0.12
-_SHARE_OF_MRS = 0.26
+_SHARE_OF_MRS = 0.32
 _SHARE_OF_WEB = 0.4
 _LESS_BESIDE_WEB = 0.43  # of all others than relays and replicas: then these two have two fifths each
 _DRAIN_S = 360.0  # relays look for partitions that were added every five minutes
@@ -197,7 +196,7 @@ async def play(count: int, workdir: Path, seed: int, options: Options) -> chaos_
         except* (chaos_fleet.NobodyWorks, child.ChildFailed) as several:
             faults += [str(error) for error in _leaves(several)]
         faults += loop.faults
-        faults += await _judge(loop, workdir)
+        faults += await chaos_verdict.faults(loop.sites, loop.mrs, loop.count, workdir)
     seen = chaos_report.lived(workdir)
     faults += [f"{seen[name]} {name}; see the logs" for name in list(seen.keys() & chaos_report.MUST_BE_0)]
     (workdir / "faults.txt").write_text("\n".join(faults))
@@ -223,7 +222,9 @@ async def _stage(
     counter = Counter[str]()
     clusters = [word for cluster in chaos_traffic.CLUSTERS for word in ("--cluster", cluster)]
     obs = ports.free_port()
-    folder = ("--obs", str(workdir / "obs"), "--obs-port", str(obs))
+    chosen = workdir / "emulator.toml"
+    chosen.write_text(f'obs_job_logs = "{chaos_traffic.LOGS}"\n')
+    folder = ("--obs", str(workdir / "obs"), "--obs-port", str(obs), "--config", str(chosen))
     flags = (*clusters, "--slots", "0", "--run-s", "1", *folder)
     with brokers.start_cluster(workdir, options.size, _LINKS) as cluster, service.emulator(workdir, *flags) as mrs:
         async with proxy.open_links(cluster.link_ports) as links, AsyncExitStack() as stack:
@@ -327,40 +328,6 @@ def _by_trouble(loop: KillLoop) -> dict[str, chaos_delays.Summary]:
             by_kind.setdefault(interval.kind, []).append(interval)
     found = {kind: waits.during(intervals) for kind, intervals in sorted(by_kind.items())}
     return {kind: summary for kind, summary in found.items() if summary.count}
-
-
-async def _judge(loop: KillLoop, workdir: Path) -> list[str]:
-    """Have the history judged: what was sent, all events, the ledgers, and the list of MRS's effects."""
-    effects = await asyncio.to_thread(loop.mrs.effects)
-    found: list[str] = []
-    sent: list[str] = []
-    events: list[history.Seen] = []
-    kept: list[history.Kept] = []
-    for site in loop.sites:
-        await site.reader.read_on()
-        of_ledger, behind = await site.reader.ledger()
-        found += [f"{site.plan.name}: {what}" for what in behind] + site.fleet.faults
-        sent += site.sender.sent
-        # cancels and malformed messages have stories of their own
-        events += [event for event in site.reader.events if event.request_id.startswith("r-")]
-        kept += [job for job in of_ledger if job.request_id.startswith("r-")]
-    loop.count["events"] = len(events)
-    if loop.sites[0].here.guarantee == "at-least-once":
-        before = len(events)
-        events, doubles = history.once(events)
-        loop.count["events reported again"] = before - len(events)
-        found += doubles
-    shown = [(event.request_id, rows) for event in events if (rows := event.data.get("rows")) is not None]
-    loop.count["events with rows"] = len(shown)
-    found += [f"{request_id}: its rows are {rows}" for request_id, rows in shown if rows != [request_id]]
-    results = {effect["name"]: effect.get("result", "") for effect in effects}
-    created = [effect["name"] for effect in effects]
-    found += history.faults(sent, events, created, kept=kept, results=results)
-    workdir.joinpath("ledger.txt").write_text("\n".join(map(str, kept)))
-    workdir.joinpath("jobs.jsonl").write_text("\n".join(map(json.dumps, effects)))
-    numbers = {"requests": len(sent), "jobs on MRS": len(created), **chaos_report.counts(sent, events, created)}
-    loop.count.update(numbers)
-    return found
 
 
 def main(words: Sequence[str] | None = None) -> int:

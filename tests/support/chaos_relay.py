@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mrs_relay.cli import main
+from mrs_relay.engine.execution import chunk_sink
 from mrs_relay.kafka import ledger
 from mrs_relay.kafka.adapter import producer
 from mrs_relay.mrs import transport
@@ -26,6 +27,7 @@ AT_WORK = (
     "after the commit",
     "before the POST",
     "after the POST",
+    "between chunks",
 )
 """Points that a relay passes all the time. Without transactions the second is between the ledger and the events."""
 
@@ -36,6 +38,10 @@ AT_START = (
     "after the restore",
 )
 """Points that it passes for each partition that it is given."""
+
+
+CHUNK_BYTES = 2_048
+"""So small that rows of some kilobytes have many chunks."""
 
 
 class Countdown:
@@ -105,6 +111,8 @@ def arm(place: str) -> None:
     wrap(ledger.Ledger, "_read", at("in the restore"), nothing)
     wrap(ledger.Ledger, "open", nothing, at("after the restore"))
     wrap(producer.KafkaProducer, "_deliver", nothing, at("between records and commit"))
+    wrap(chunk_sink.ChunkSink, "_write", nothing, at("between chunks"))
+    setattr(chunk_sink, "_CHUNK_BYTES", CHUNK_BYTES)  # noqa: B010 - a size that no setting changes
     wrap(transport.AiohttpTransport, "send", posting("before the POST"), posting("after the POST"))
 
 

@@ -20,7 +20,14 @@ from mrs_relay.kafka import settings
 
 PARTITIONS = 6
 _RATE = 2.0
-_OF_ROWS = {"RESULTS__FOLDER_LIFE_S": "20", "OBS__PATH_STYLE": "true", "OBS__READ_TIMEOUT_S": "5"}
+_OF_OBS = {
+    "RESULTS__PATH": "obs://lake/results",
+    "RESULTS__FOLDER_LIFE_S": "20",
+    "OBS__PATH_STYLE": "true",
+    "OBS__READ_TIMEOUT_S": "5",
+    "CAUSES__PATH": chaos_traffic.LOGS,
+    "CAUSES__WITHIN_S": "10",
+}
 _OF_ENGINE = {
     "ENGINE__SLOTS_PER_CLUSTER": "0",
     "ENGINE__SEND_WITHIN_S": "1",
@@ -121,11 +128,10 @@ class Ground:
 
     def build(self, plan: Plan) -> Site:
         """Build a site; its topics and relays do not exist yet."""
-        rows = {"RESULTS__PATH": "obs://lake/results", "OBS__ENDPOINT": self.obs, **_OF_ROWS}
-        more = {**_OF_ENGINE, **rows, **plan.kafka}
-        here = service.Deployment(
-            self.bootstrap, f"chaos-{plan.name}", self.mrs.url, self.workdir, self.guarantee, more=more
-        )
+        name = f"chaos-{plan.name}"
+        obs = {"OBS__ENDPOINT": self.obs, "KAFKA__TOPICS__RESULTS": chaos_traffic.results_of(name), **_OF_OBS}
+        more = {**_OF_ENGINE, **obs, **plan.kafka}
+        here = service.Deployment(self.bootstrap, name, self.mrs.url, self.workdir, self.guarantee, more=more)
         relays = chaos_fleet.Group(plan.name, plan.relays, here.environment(), self.links)
         fleet = chaos_fleet.Fleet(relays, self.workdir, self.chance, self.count)
         sender = chaos_traffic.Sender(here, self.chance, self.count, self.rate, PARTITIONS)

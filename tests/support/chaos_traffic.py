@@ -22,9 +22,11 @@ from typing import IO, Any
 
 import aiokafka
 from aiokafka import errors as kafka_errors
-from tests.support import history, malformed, service
+from tests.support import cause_history, chunk_history, history, malformed, service
 
 CLUSTERS = tuple(f"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e0{number}" for number in range(1, 7))
+LOGS = "obs://lake/logs"
+_ROWS = 60
 _KEYS_PER_CLUSTER = 4
 _CODECS: tuple[Any, ...] = (None, "gzip", "snappy", "lz4", "zstd")
 _MALFORMED = 500
@@ -45,6 +47,9 @@ class Sender:
     Attributes:
         sent: id -> when it was sent, on the monotonic clock.
         acknowledged: id -> when all replicas in sync had it, on the monotonic clock.
+        chunked: id -> the rows that it wants in chunks.
+        jobs: id of a request for a job -> what it asks for.
+        cancelled: ids for which a cancel was sent.
     """
 
     here: service.Deployment
@@ -55,6 +60,9 @@ class Sender:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     sent: dict[str, float] = field(default_factory=dict)
     acknowledged: dict[str, float] = field(default_factory=dict)
+    chunked: dict[str, list[str]] = field(default_factory=dict)
+    jobs: dict[str, cause_history.Wanted] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
     _producers: dict[Any, aiokafka.AIOKafkaProducer] = field(default_factory=dict)
     _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -78,6 +86,8 @@ class Sender:
         key = f"{cluster} {self.chance.randrange(_KEYS_PER_CLUSTER)}".encode()
         partition = zlib.crc32(key) % self.partitions
         body = self._request(request_id, cluster)
+        if b"mrs.job.submit" in body:
+            self.jobs[request_id] = cause_history.wanted(body)
         what = self.chance.random()
         await self._send(key, body, partition)
         self.acknowledged[request_id] = time.monotonic()
@@ -87,6 +97,7 @@ class Sender:
             await self._send(key, body, partition)
         elif what < 0.1:
             self.count["requests cancelled"] += 1
+            self.cancelled.add(request_id)
             await asyncio.sleep(self.chance.expovariate(1))
             await self._send(key, service.cancel(f"c-{request_id}", request_id), partition)
         elif what < 0.15:
@@ -104,7 +115,26 @@ class Sender:
             self.count["requests for rows"] += 1
             engine = self.chance.choice(("hive", "spark"))
             return service.sql(request_id, engine, f"select '{request_id}' as id", cluster=cluster, result={})
+        if self.chance.random() < 0.1:
+            self.count["requests for rows in chunks"] += 1
+            engine = self.chance.choice(("presto", "hive", "spark"))
+            rows = self.chunked[request_id] = [f"{request_id}-{number}-{'x' * 200}" for number in range(_ROWS)]
+            statement = " union all ".join(f"select '{row}' as id" for row in rows)
+            return service.sql(request_id, engine, statement, cluster=cluster, result={"deliver": "chunks"})
+        if self.chance.random() < 0.1:
+            self.count["requests that fail for a cause"] += 1
+            return self._failing(request_id, cluster)
         return service.job(request_id, cluster=cluster, priority=self.chance.randint(0, 9))
+
+    def _failing(self, request_id: str, cluster: str) -> bytes:
+        """A job that fails for a cause, at first or always, and is tried again if it was preempted."""
+        cause = self.chance.choice((*cause_history.NAMES, "preempted", "preempted"))
+        properties = {"emulator.cause": cause}
+        if self.chance.random() < 0.5:
+            properties["emulator.cause_times"] = "1"
+        job = {"job_type": "SparkSubmit", "job_name": "etl", "arguments": [request_id], "properties": properties}
+        retry = {"attempts": 3, "backoff_s": 0.5, "on": ["preempted"]}
+        return service.job(request_id, cluster=cluster, job=job, retry=retry)
 
     async def _send(
         self, key: bytes | None, body: bytes | None, partition: int | None = None, headers: Any = None
@@ -161,12 +191,14 @@ class Reader:
     Attributes:
         events: all events so far, in the order of each partition.
         ended: requests that have a last event.
+        named: the chunks that events name.
     """
 
     here: service.Deployment
     file: Path
     events: list[history.Seen] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
+    named: list[chunk_history.Named] = field(default_factory=list)
     _next: dict[aiokafka.TopicPartition, int] = field(default_factory=dict)
 
     async def read_on(self) -> bool:
@@ -193,7 +225,11 @@ class Reader:
             "mrs": {"job_name": seen.job_name},
             "crc": zlib.crc32(record.value),
             "rows": _rows(seen.data),
+            "attempt": seen.data.get("attempt"),
+            "reason": seen.data.get("reason"),
         }
+        if (named := chunk_history.named(seen.request_id, record.timestamp, seen.data)) is not None:
+            self.named.append(named)
         self.events.append(replace(seen, data=slim))
         if seen.state in history.LAST:
             self.ended.add(seen.request_id)
@@ -214,6 +250,14 @@ class Reader:
             if found != end:
                 behind.append(f"partition {part.partition} stands at {found} of {end} requests")
         return [job for ledger in places.values() for job in ledger.jobs.values()], behind
+
+    async def chunks(self) -> list[chunk_history.Chunk]:
+        """All chunks on the topic of results."""
+        async with self._consumer(results_of(self.here.name)) as consumer:
+            return [
+                chunk_history.chunk((record.partition, record.offset), record.timestamp, record.headers, record.value)
+                async for record in _records(consumer, {})
+            ]
 
     @contextlib.asynccontextmanager
     async def _consumer(self, topic: str) -> AsyncIterator[aiokafka.AIOKafkaConsumer[bytes, bytes]]:
@@ -247,6 +291,11 @@ async def _records(consumer: Any, begin: dict[Any, int]) -> AsyncIterator[Any]:
             if position >= ends[part]:
                 begin[part] = max(begin.get(part, 0), position)
                 left.discard(part)
+
+
+def results_of(name: str) -> str:
+    """The topic on which a deployment's rows come in chunks."""
+    return f"{name}.results"
 
 
 def _rows(data: Mapping[str, Any]) -> list[Any] | None:

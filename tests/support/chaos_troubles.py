@@ -3,6 +3,7 @@ The kill loop's troubles of relays and of MRS; those of Kafka and of the network
 
     relays    killed, ended or frozen, at random or at a named point, joined and left
     MRS       replies lost or garbled, refusals, 429 storms, slowness
+    OBS       replies lost, refusals, objects missing, slowness
 
 A trouble counts only if it has bitten: the process died at the point, the calls were hit. One that has not is done
 again.
@@ -31,6 +32,7 @@ that is frozen for longer between its last look and its write to the socket is t
 """
 
 _FAULT_S = 8.0
+_READ = {"operation": "OBS.GetObject"}
 
 Trouble = Callable[[], Awaitable[bool]]
 
@@ -133,7 +135,7 @@ class RelayTroubles:
 
 @dataclass(eq=False)
 class MrsTroubles:
-    """All that can be done to MRS; each method says whether it has bitten."""
+    """All that can be done to MRS and OBS; each method says whether it has bitten."""
 
     mrs: service.Emulator
     chance: random.Random
@@ -155,10 +157,17 @@ class MrsTroubles:
             "MRS: 502 and done": (partial(self._fault, 5, action="status_after", status=502, **submission), 3),
             "MRS: 503": (partial(self._fault, 10, action="status", status=503), 2),
             "MRS: slow": (self._slow, 3),
+            "OBS: reply lost": (partial(self._fault, 5, action="drop_after", **_READ), 2),
+            "OBS: object missing": (partial(self._fault, 5, action="status", status=404, **_READ), 2),
+            "OBS: 503": (partial(self._fault, 5, action="status", status=503, **_READ), 2),
+            "OBS: slow": (self._slow_objects, 2),
         }
 
     async def _slow(self) -> bool:
         return await self._fault(10, action="latency", seconds=self.chance.uniform(0.1, 2.5))
+
+    async def _slow_objects(self) -> bool:
+        return await self._fault(5, action="latency", seconds=self.chance.uniform(0.5, 7.0), **_READ)
 
     async def _fault(self, most: int, **order: Any) -> bool:
         """Have some calls hit, and wait until they were; late ones are let off."""

@@ -11,6 +11,8 @@ thousand of them on all processors. All is drawn from the seed, so a seed that f
     simulation_stage     a tenant: what is sent to it and reported of it
     simulation_fleet     the replicas
     simulation_troubles  what goes wrong
+    simulation_objects   OBS, and what it has of rows
+    simulation_logs      the logs of failed jobs
     simulation_machine   what a replica sees of the world
     simulation_loop      virtual time, and the order of things
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.support import service, service_harness, simulation_extras, simulation_objects
+from tests.support import service, service_harness, simulation_extras, simulation_logs, simulation_objects
 
 from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import settings as all_settings
@@ -36,6 +36,7 @@ def settings(
         "feed_records": chance.choice((2, 100)),
         "shutdown_s": 5.0,
         "fenced_limit": 1_000,
+        "topics": {"results": "mrs.results" if extras.chunks else None},
     }
     mrs = {"budgets": chance.random() < 0.3, "call_timeout_s": CALL_TIMEOUT_S}
     engine = {
@@ -63,16 +64,17 @@ def settings(
 
 
 def emulated(
-    chance: random.Random, extras: simulation_extras.Extras, *, hidden_s: float
+    chance: random.Random, extras: simulation_extras.Extras, *, hidden_s: float, number: int
 ) -> emulator_settings.EmulatorSettings:
-    """The MRS of this world."""
+    """The MRS of this world; each has ids of its own, since all share one OBS."""
     dead = [{"cluster_id": name, "name": name} for name in simulation_extras.DEAD[: extras.dead]]
     return emulator_settings.EmulatorSettings(
-        seed=1,
+        seed=number,
         clusters=({"slots": chance.choice((0, 3, 10))}, *dead),
         limits={"on": chance.random() < 0.3},
         quirks={"late_listing_s": hidden_s},
         pace={"run_s": chance.choice((0.5, 5.0, 20.0))},
+        obs_job_logs=simulation_logs.PATH if extras.logs else None,
     )
 
 

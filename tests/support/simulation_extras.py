@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tests.support import damage, malformed, service, simulation_objects
+from tests.support import cause_history, damage, malformed, service, simulation_logs, simulation_objects
 
 from mrs_relay.messages import codec
 
@@ -50,6 +50,8 @@ class Extras:
         late_repeats: requests that have ended are repeated and cancelled now and then.
         rows_away_s: part of the requests want rows, and for so long OBS does not give them out; None: neither.
         formats: every second replica writes the former format of the ledger.
+        chunks: some of the rows are wanted in chunks.
+        logs: part of the requests are for jobs that fail, and their logs say why, as far as OBS gives them out.
     """
 
     tenants: int = 0
@@ -70,6 +72,8 @@ class Extras:
     late_repeats: bool = False
     formats: bool = False
     rows_away_s: float | None = None
+    chunks: bool = False
+    logs: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -92,7 +96,7 @@ def draw(seed: int) -> Extras:
     tenants = chance.choice((2, 3)) if often() else 0
     dead = chance.randint(1, len(DEAD)) if often() else 0
     list_fails_for_s = chance.choice((30.0, 400.0)) if often() else 0.0
-    return Extras(
+    drawn = Extras(
         tenants=tenants,
         lake=bool(tenants) and often(0.4),
         deployments=2 if often(0.15) else 1,
@@ -112,6 +116,7 @@ def draw(seed: int) -> Extras:
         formats=often(0.5),
         rows_away_s=chance.choice((0.0, 100.0, 400.0)) if often(0.4) else None,
     )
+    return replace(drawn, chunks=drawn.rows_away_s is not None and often(0.8), logs=often(0.5))
 
 
 def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,12 +124,21 @@ def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dic
     rules = {"path": simulation_objects.PATH, "folder_life_s": simulation_objects.FOLDER_LIFE_S}
     reads = rules if extras.rows_away_s is not None else {}
     found: dict[str, Any] = {"results": reads, "obs": {"read_timeout_s": simulation_objects.READ_TIMEOUT_S}}
+    if extras.logs:
+        found["causes"] = {
+            "path": simulation_logs.PATH,
+            "within_s": chance.choice(simulation_logs.WITHIN_S),
+            "files": chance.choice((("{cluster}/{job}/stderr",), ("{cluster}/{job}/stdout", "{cluster}/{job}/stderr"))),
+            "detail": chance.choice(("none", "redacted", "full")),
+        }
     if not extras.tenants:
         return found
     tenants: dict[str, dict[str, Any]] = {}
     for number in range(extras.tenants):
         name = "abc"[number]
         tenants[name] = {"requests": f"{name}.requests", "events": f"{name}.events"}
+        if extras.chunks:
+            tenants[name]["results_topic"] = f"{name}.results"
         if chance.random() < 0.4:
             tenants[name]["limits"] = {
                 "running": chance.choice((None, 3, 9)),
@@ -171,10 +185,26 @@ def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str)
     return service.job(request_id, cluster=cluster, queue_deadline_s=deadline_s, priority=chance.randint(0, 9))
 
 
-def select(request_id: str, place: str) -> bytes:
-    """A statement whose row is wanted in the event; that of Spark and Hive writes it to a folder."""
+def select(chance: random.Random, extras: Extras, request_id: str, place: str) -> bytes:
+    """A statement whose row is wanted in the event, or its rows in chunks; Spark and Hive write them to a folder."""
     engine = ("presto", "spark", "hive")[zlib.crc32(request_id.encode()) % 3]
-    return service.sql(request_id, engine, f"select '{place}{request_id}' as one", result={})
+    if not extras.chunks or chance.random() < 0.3:
+        return service.sql(request_id, engine, f"select '{place}{request_id}' as one", result={})
+    values = (f"{place}{request_id}-{number:02}-{'x' * 100}" for number in range(chance.choice((1, 3, 30))))
+    statement = " union all ".join(f"select '{value}' as one" for value in values)
+    return service.sql(request_id, engine, statement, result={"deliver": "chunks"})
+
+
+def failing(chance: random.Random, request_id: str, place: str, **more: str) -> bytes:
+    """A job that fails for a cause, perhaps only at first, and that is perhaps tried again after some cause."""
+    properties = {"emulator.cause": chance.choice((*cause_history.NAMES, *["preempted"] * 4)), **more}
+    if chance.random() < 0.5:
+        properties["emulator.cause_times"] = chance.choice(("1", "2"))
+    job = {"job_type": "SparkSubmit", "job_name": "etl", "arguments": [f"{place}{request_id}"]}
+    on = chance.choice((["preempted"], ["preempted"], ["preempted", "out_of_memory"], ["job_failed"], None))
+    attempts = {"attempts": chance.choice((2, 3)), "backoff_s": 2}
+    retry: dict[str, Any] = {} if on is None else {"retry": {**attempts, "on": on}}
+    return service.job(request_id, job={**job, "properties": properties}, **retry)
 
 
 def call(chance: random.Random, request_id: str, key: str) -> bytes:

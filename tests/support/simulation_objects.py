@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from tests.support import history, objects
+from tests.support import history, objects, simulation_logs
 
 from mrs_emulator.core import core
 from mrs_emulator.obs import errors as obs_errors
@@ -32,11 +32,18 @@ class Objects:
         chance: of troubles.
         away_s: virtual seconds from the beginning for which no read succeeds.
         troubles: counts them.
+        logs: those of failed jobs.
     """
 
     def __init__(
-        self, projects: Iterable[core.Emulator], chance: random.Random, away_s: float, troubles: Counter[str]
+        self,
+        projects: Iterable[core.Emulator],
+        chance: random.Random,
+        away_s: float,
+        troubles: Counter[str],
+        logs: simulation_logs.Logs,
     ) -> None:
+        self.logs = logs
         self._projects = projects
         self._chance = chance
         self._away_s = away_s
@@ -53,16 +60,21 @@ class Objects:
         await asyncio.sleep(self._chance.uniform(0.001, 0.1))
         is_away = asyncio.get_running_loop().time() < self._away_s
         luck = self._chance.random() if is_away else 1.0
-        if is_away and luck < 0.5:
+        if luck < 0.4:
             self._troubles["silent_read"] += 1
             await asyncio.Event().wait()
+        if luck < 0.5:
+            self._troubles["slow_read"] += 1
+            await asyncio.sleep(self._chance.uniform(0, READ_TIMEOUT_S))
         content = self._content(place)
-        if is_away:
-            self._troubles["failed_read"] += 1
-            if luck < 0.8:
-                raise errors.ObsDown("OBS is away")
-            return objects.Object(content[:-1], len(content))
-        return objects.Object(content, len(content))
+        if not is_away:
+            return objects.Object(content, len(content))
+        self._troubles["failed_read"] += 1
+        if luck < 0.7:
+            raise errors.ObsDown("OBS is away")
+        if luck < 0.85:
+            raise errors.ObsMissing(f"OBS does not have {place} yet")
+        return objects.Object(content[:-1], len(content))
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
         """One page of what lies below a folder."""
@@ -99,8 +111,9 @@ class Objects:
         return [key for _, key in self._below("results/") if key.split("/")[-2].endswith((".json", ".hive"))]
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
-        """Never: no logs are read in a simulated world."""
-        raise AssertionError(place, keys, most_bytes)
+        """The end of the log of a job."""
+        assert keys.access
+        return await self.logs.tail(place, most_bytes, self._content)
 
     async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
         """Size of an object that is read in parts."""

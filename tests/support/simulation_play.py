@@ -23,6 +23,7 @@ from tests.support import (
     simulation_extras,
     simulation_fleet,
     simulation_holds,
+    simulation_logs,
     simulation_loop,
     simulation_machine,
     simulation_objects,
@@ -34,8 +35,10 @@ from tests.support import (
 from mrs_emulator.core import core, faults
 from mrs_relay import settings as all_settings
 from mrs_relay.common import clock
+from mrs_relay.engine.execution import chunk_sink
 from mrs_relay.kafka import live_tail
 from mrs_relay.kafka.memory import memory_broker
+from mrs_relay.obs import client as obs_client
 
 PATIENCE_S = 3600.0
 """Virtual seconds after the last trouble within which every request must have ended."""
@@ -72,6 +75,10 @@ class Outcome:
     troubles: Counter[str]
     lively_s: float
 
+
+_CHUNK_BYTES = 1_024
+_PART_BYTES = 700
+"""Rows of a simulated world are few; in such parts they have several chunks all the same."""
 
 _TAILS = {name: getattr(live_tail, name) for name in ("FEW", "LEAST", "BY_KEY", "AGE_S", "LOOK_BACK")}
 
@@ -129,6 +136,8 @@ class Simulation:
         """Play it to the end."""
         random.seed(self.seed)
         self.troubles["with short_tails"] += _set_tails(self.seed)
+        setattr(chunk_sink, "_CHUNK_BYTES", _CHUNK_BYTES)  # noqa: B010 - a size that no setting changes
+        setattr(obs_client, "_PART_BYTES", _PART_BYTES)  # noqa: B010 - the same
         # Replicas name themselves by chance where they share the quota; here the names follow from the seed, too.
         setattr(secrets, "token_hex", _names(self.seed))  # noqa: B010 - a name is all that is asked for
         with asyncio.Runner(loop_factory=lambda: simulation_loop.Loop(random.Random(self.seed))) as runner:
@@ -169,11 +178,12 @@ class Simulation:
         for trouble in made:
             trouble.heal()
         self._lift("statements")
+        calm_s = asyncio.get_running_loop().time() + _QUIET_S
         await asyncio.wait(sending)
         for stage in self.stages:
             stage.send_late(3)
         ended = await self._until_ended()
-        outcome = await self._judge(ended=ended)
+        outcome = await self._judge(calm_s, ended=ended)
         await self._end(nature)
         return outcome
 
@@ -181,14 +191,24 @@ class Simulation:
 
     def _build_mrs(self) -> None:
         extras, nature = self.extras, self.nature
-        for host in (service_harness.HOST, *((simulation_extras.LAKE_HOST,) if extras.lake else ())):
-            emulated = simulation_draws.emulated(self.chance, extras, hidden_s=self.hidden_s)
+        hosts = (service_harness.HOST, *((simulation_extras.LAKE_HOST,) if extras.lake else ()))
+        for number, host in enumerate(hosts, start=1):
+            emulated = simulation_draws.emulated(self.chance, extras, hidden_s=self.hidden_s, number=number)
             nature.projects[host] = core.Emulator(emulated, self.time)
         self.ordered = simulation_extras.orders(extras)
         self._order()
+        if extras.logs:
+            nature.start(self._write_logs(), "logs")
         for name, for_s in (("list", extras.list_fails_for_s), ("dead", extras.dead_for_s)):
             if name in self.ordered and for_s is not None:
                 nature.start(self._lift_after(name, for_s), f"{name} ends")
+
+    async def _write_logs(self) -> None:
+        """Have jobs that have ended leave their logs, up to a second later."""
+        while True:
+            await asyncio.sleep(1.0)
+            for mrs in self.nature.projects.values():
+                await mrs.settle_objects()
 
     def _order(self) -> None:
         """Put the troubles in force that the extras have ordered and that have not been lifted."""
@@ -218,7 +238,8 @@ class Simulation:
         fleet.mixes_formats = self.extras.formats
         luck = random.Random(f"objects {self.seed} {number}")
         projects, away_s = self.nature.projects.values(), self.extras.rows_away_s or 0.0
-        fleet.objects = simulation_objects.Objects(projects, luck, away_s, self.troubles)
+        logs = simulation_logs.Logs(self.seed, self.troubles)
+        fleet.objects = simulation_objects.Objects(projects, luck, away_s, self.troubles, logs)
         stages = [
             simulation_stage.Stage(f"{letter}{one.name}", hub, one.kafka.topics, self.chance, self.extras)
             for one in chosen.tenancies
@@ -234,9 +255,7 @@ class Simulation:
         for number in range(chance.randint(5, 25)):
             request_id = f"r-{number}"
             if extras.odd_cancels and chance.random() < 0.1:
-                stage.put(
-                    chance.randrange(simulation_stage.PARTITIONS), service.cancel(f"c-{number}-early", request_id)
-                )
+                stage.cancel(chance.randrange(simulation_stage.PARTITIONS), f"c-{number}-early", request_id)
                 await asyncio.sleep(chance.expovariate(1 / 3))
             partition, body = stage.send(request_id)
             if chance.random() < 0.15 and b"data" in body:
@@ -247,7 +266,7 @@ class Simulation:
                 await asyncio.sleep(chance.expovariate(1 / 3))
                 where = chance.randrange(simulation_stage.PARTITIONS) if extras.odd_cancels else partition
                 for twice in range(2 if extras.odd_cancels and chance.random() < 0.3 else 1):
-                    stage.put(where, service.cancel(f"c-{number}{'-again' * twice}", request_id))
+                    stage.cancel(where, f"c-{number}{'-again' * twice}", request_id)
             await asyncio.sleep(chance.expovariate(1 / 2))
 
     async def _repeat(self, stage: simulation_stage.Stage) -> None:
@@ -307,7 +326,7 @@ class Simulation:
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(left)
 
-    async def _judge(self, *, ended: bool) -> Outcome:
+    async def _judge(self, calm_s: float, *, ended: bool) -> Outcome:
         seen = await simulation_verdict.done(self.nature.projects.values(), self.nature.tags)
         found = [] if ended else [f"not every request has ended {PATIENCE_S:g} s after the last trouble"]
         found += [f"object {key} is left in its folder" for key in self._folders()]
@@ -316,6 +335,12 @@ class Simulation:
         found += simulation_verdict.faults(self.stages, seen, exactly_once=self.exactly_once)
         for one in self.deployments:
             found += one.fleet.crashes
+            if one.fleet.objects is not None and self.extras.logs:
+                ends = {job_id: end for stage in one.stages for job_id, end in stage.ends().items()}
+                found += one.fleet.objects.logs.faults(calm_s, self.chosen.causes.within_s or 0.0, ends)
+        stored = [one.chunk_id for stage in self.stages for one in stage.chunks()]
+        self.troubles["chunks stored"] += len(stored)
+        self.troubles["chunks stored again"] += len(stored) - len(set(stored))
         published = [(stage.name, event) for stage in self.stages for event in stage.story()]
         if self.trace.lines is not None:
             self.trace.lines += [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support import history, service, simulation_draws, simulation_extras
+from tests.support import cause_history, chunk_history, history, service, simulation_draws, simulation_extras
 
 from mrs_emulator.core import state
 from mrs_relay.kafka import records
@@ -29,6 +31,7 @@ class Stage:
         tied: requests that wait for a cluster that answers "not now", and may end late.
         late: requests that have ended and whose rows come late.
         tags: request id -> the key of the tag that its call sets.
+        cancelled: requests for which a cancel was sent.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Stage:
     bodies: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     tied: set[str] = field(default_factory=set)
     tags: dict[str, str] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     late: set[str] = field(default_factory=set)
     _read: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(PARTITIONS), 0))
@@ -61,7 +65,9 @@ class Stage:
             self.tied.add(request_id)
             return simulation_extras.for_dead(chance, extras, request_id, self.name)
         if extras.rows_away_s is not None and chance.random() < 0.4:
-            return simulation_extras.select(request_id, self.name)
+            return simulation_extras.select(chance, extras, request_id, self.name)
+        if extras.logs and chance.random() < 0.4:
+            return simulation_extras.failing(chance, request_id, self.name)
         if extras.calls and chance.random() < 0.4:
             key = f"{self.name}{request_id}"
             body = simulation_extras.call(chance, request_id, key)
@@ -70,12 +76,22 @@ class Stage:
             return body
         return simulation_draws.request(chance, request_id, self.name)
 
+    def cancel(self, partition: int, message_id: str, request_id: str) -> None:
+        """Send a cancel of a request."""
+        self.cancelled.add(request_id)
+        self.put(partition, service.cancel(message_id, request_id))
+
     def send_late(self, count: int) -> None:
-        """Send plain jobs after the troubles: what is dead by then must not keep them."""
+        """Send plain jobs after the troubles, and some that fail: what is dead by then must not keep them."""
         for number in range(count):
             request_id = f"r-late-{number}"
             partition = number % PARTITIONS
             self.bodies[request_id] = (partition, service.job(request_id, name="late"))
+            self.put(*self.bodies[request_id])
+        for number in range(2 * count if self.extras.logs else 0):
+            request_id = f"r-late-failing-{number}"
+            body = simulation_extras.failing(self.chance, request_id, self.name, **{"emulator.duration_s": "40"})
+            self.bodies[request_id] = (number % PARTITIONS, body)
             self.put(*self.bodies[request_id])
 
     def read_on(self) -> None:
@@ -117,6 +133,54 @@ class Stage:
             return [job for job in found if job.request_id in self.bodies]
         return [job for job in found if not job.request_id.startswith("c-")]
 
+    def ends(self) -> dict[str, cause_history.End]:
+        """Id of a job on MRS -> its end as it was reported first."""
+        found: dict[str, cause_history.End] = {}
+        for record in self.hub.committed(self.topics.events):
+            event = history.seen(record.headers, record.value or b"")
+            job_id = (event.data.get("mrs") or {}).get("job_id")
+            if job_id and event.state in history.LAST | {"retrying"} and not event.data.get("repeated"):
+                _, body = self.bodies.get(event.request_id, (0, b"{}"))
+                cause = cause_history.wanted(body).cause
+                end = cause_history.End(record.timestamp_ms / 1000, event.data.get("reason") or {}, cause)
+                found.setdefault(job_id, end)
+        return found
+
+    def wrong_causes(self, events: Iterable[history.Seen]) -> Iterator[str]:
+        """What is wrong with the reasons of failed jobs, and with what followed them."""
+        if self.extras.logs:
+            jobs = {name: body for name, (_, body) in self.bodies.items() if b"mrs.job.submit" in body}
+            asked = {name: cause_history.wanted(body) for name, body in jobs.items() if b'"v1.1"' not in body}
+            yield from cause_history.faults(events, asked, self.cancelled)
+
+    def chunks(self) -> list[chunk_history.Chunk]:
+        """All chunks that were stored."""
+        if not self.extras.chunks or self.topics.results is None:
+            return []
+        return [
+            chunk_history.chunk((one.partition, one.offset), one.timestamp_ms, one.headers, one.value or b"")
+            for one in self.hub.committed(self.topics.results)
+        ]
+
+    def wrong_chunks(self) -> Iterator[str]:
+        """What is wrong with the chunks that events name, and successes whose chunks no event names."""
+        if not self.extras.chunks:
+            return
+        rows = {name: _values(body) for name, (_, body) in self.bodies.items() if b'"chunks"' in body}
+        named: list[chunk_history.Named] = []
+        last: dict[str, dict[str, Any]] = {}
+        for record in self.hub.committed(self.topics.events):
+            event = history.seen(record.headers, record.value or b"")
+            is_first = event.state == "result" or not event.data.get("repeated")
+            if event.request_id in rows and event.state in {"succeeded", "result"} and is_first:
+                last[event.request_id] = event.data.get("result") or {}
+                if (found := chunk_history.named(event.request_id, record.timestamp_ms, event.data)) is not None:
+                    named.append(found)
+        yield from chunk_history.faults(named, self.chunks(), rows)
+        for request_id, result in last.items():
+            if "chunks" not in result and not (self.extras.rows_away_s and "unavailable" in result):
+                yield f"{request_id}: has succeeded, and its last event names no chunks: {result}"
+
     def denied(self, events: Iterable[history.Seen], effects: Iterable[state.Effect], tags: set[str]) -> list[str]:
         """Requests reported as `cancelled` without a submission although MRS has carried them out."""
         run = {effect.statement for effect in effects if effect.kind != "job"}
@@ -131,3 +195,8 @@ class Stage:
             if self.tags.get(event.request_id) in tags:
                 found.append(f"{event.request_id}: reported as cancelled, but MRS has set its tag")
         return found
+
+
+def _values(body: bytes) -> list[str]:
+    """Return the values that a statement selects, in order."""
+    return re.findall(r"'([^']*)' as one", json.loads(body)["data"]["statement"])

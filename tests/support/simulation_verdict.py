@@ -65,6 +65,7 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
         found = history.faults(list(stage.bodies), events, created, kept=stage.kept(), results=seen.results)
         found += _given_up(events, seen)
         found += simulation_objects.faults(events, stage.bodies)
+        found += [*stage.wrong_causes(events), *stage.wrong_chunks()]
         found += stage.denied(events, seen.effects, set(seen.tags))
         yield from (f"{stage.name}: {fault}" if stage.name else fault for fault in found)
     yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - published.keys()))

@@ -150,6 +150,10 @@ _MRS: Final = {
         _rate("Part of the time throttled", "mrs_relay_throttled_seconds_total", "instance", unit=PART),
         _rate("Part of the time unreachable", "mrs_relay_unreachable_seconds_total", "instance", unit=PART),
     ),
+    "Logs of failed jobs": (
+        _rate("Logs looked for in OBS, by outcome", "mrs_relay_job_logs_total", "outcome", stacked=True),
+        _durations("Time of looking for a log", "mrs_relay_job_log_seconds"),
+    ),
 }
 
 _KAFKA: Final = {

@@ -86,8 +86,7 @@ class CommandExecutor:
 
         Args:
             restored: all jobs in memory; a live view, read again later.
-            rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first; a live view,
-                read again later.
+            rejected: key of each remembered rejection -> when to forget it, the oldest first; a live view as well.
         """
         self._held.in_memory = restored
         self._context.controls.join(self, self._context.quota.policy.tenant, restored)
@@ -229,9 +228,7 @@ class CommandExecutor:
                 self._due_at(key, 0)
                 self._activities.stop_stopping(key)
                 self._context.tracker.unfollow(job)
-                self._others.start(
-                    self._read(key, job, command), name=f"{command.name.lower()} {job.mrs_name}", context=about(job)
-                )
+                self._start_reading(key, job, command)
             case commands.Command.RELEASE | commands.Command.COLLECT_LATE:
                 self._due_at(key, 0)
                 self._forget_later(key)
@@ -244,7 +241,7 @@ class CommandExecutor:
 
     def _finish(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.late_until_ms:
-            self._others.start(self._read(key, job, commands.Command.COLLECT_LATE), name=f"late rows of {job.id}")
+            self._start_reading(key, job, commands.Command.COLLECT_LATE)
         elif job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
         elif job.rows_until_ms:
@@ -385,6 +382,9 @@ class CommandExecutor:
                 self.report(key, await self._context.submitter.look_again(job))
             except Exception as error:  # noqa: BLE001 - the first look has settled the job
                 self._note(job, "look_again", error)
+
+    def _start_reading(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command) -> None:
+        self._others.start(self._read(key, job, command), name=f"{command.name.lower()} {job.id}", context=about(job))
 
     async def _read(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command) -> None:
         reader, logs, chunks = self._context.submitter, self._context.config.logs, self._context.chunks

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mrs_relay.common import histograms
-from mrs_relay.engine import job_census, pause_times
+from mrs_relay.engine import job_census, log_counts, pause_times
 from mrs_relay.engine.scheduling import overview, waits
 from mrs_relay.kafka import counts as runtime_counts
 from mrs_relay.kafka import status as kafka_status
@@ -81,6 +81,7 @@ class Connection:
         calls: made on it.
         budgets: calls a minute by operation: used and granted.
         pauses: seconds that the connection and its clusters were paused.
+        logs: of failed jobs, read for their cause.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Connection:
     calls: call_counts.CallCounts = field(default_factory=call_counts.CallCounts)
     budgets: Sequence[status_records.Budget] = ()
     pauses: pause_times.PauseTimes = field(default_factory=pause_times.PauseTimes)
+    logs: log_counts.LogCounts = field(default_factory=log_counts.LogCounts)
 
 
 @dataclass(frozen=True, slots=True)

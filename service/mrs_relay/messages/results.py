@@ -41,7 +41,7 @@ class ChunkedRows(Model):
     Rows that are on the results topic, in chunks: one CSV text, of Presto as MRS wrote it, cut behind rows.
 
     Each record has the request's key, its id in `ce_subject` and `ce_requestsource`, `ce_attempt`, its number in
-    `ce_sequence`, and the digest of its value in `ce_digest`. One with a number that was read before is a repetition.
+    `ce_sequence`, and the digest of its value in `ce_digest`. One with another number than the next is a repetition.
     """
 
     topic: str

@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import core
 
 from mrs_relay.common.metric_families import Bounded, Values, durations
-from mrs_relay.engine import views
+from mrs_relay.engine import log_counts, views
 from mrs_relay.engine.scheduling import waits
 
 MOST_CLUSTERS: Final = 100
@@ -25,6 +25,7 @@ def collect(now: views.Snapshot) -> Iterator[core.Metric]:
     yield from _calls(labelled, own)
     yield from _budgets(labelled, own)
     yield from _clusters(labelled, own)
+    yield from _logs(labelled, own)
 
 
 def _work(connections: Labelled, own: Sequence[str]) -> Iterator[core.Metric]:
@@ -130,6 +131,25 @@ def _clusters(connections: Labelled, own: Sequence[str]) -> Iterator[core.Metric
         throttled.add(names, one.pauses.throttled_s)
         unreachable.add(names, one.pauses.unreachable_s)
     yield from (made.family() for made in (since, slots, waiting, paused, throttled, unreachable))
+
+
+def _logs(connections: Labelled, own: Sequence[str]) -> Iterator[core.Metric]:
+    read = Values(
+        "counter",
+        "mrs_relay_job_logs",
+        "Logs of failed jobs that were looked for in OBS, by outcome: found, missing, unreadable, timed_out.",
+        [*own, "outcome"],
+    )
+    for names, one in connections:
+        for outcome in log_counts.OUTCOMES:
+            read.add([*names, outcome], one.logs.outcomes[outcome])
+    yield read.family()
+    yield durations(
+        "mrs_relay_job_log_seconds",
+        "For how long the log of a failed job was looked for, which its last event waits for.",
+        own,
+        [(names, one.logs.durations) for names, one in connections],
+    )
 
 
 def _cluster_names(connections: Labelled) -> Iterator[str]:

@@ -93,6 +93,17 @@ async def test_only_the_named_place_is_read() -> None:
     assert await topic.rows(data(named(TEXT, **place))) == ROWS
 
 
+async def test_chunks_of_a_relay_that_goes_on_after_it_was_replaced_are_passed_over() -> None:
+    """It was frozen between two of them: its last ones lie among the first ones of the relay that the event is of."""
+    topic = Topic()
+    topic.put(1, TEXT[0])
+    first = topic.put(1, TEXT[0])
+    for number in (3, 2, 3):
+        topic.put(number, TEXT[number - 1])
+    place = {"partition": 0, "first_offset": first, "end_offset": first + 4}
+    assert await topic.rows(data(named(TEXT, **place))) == ROWS
+
+
 @pytest.mark.parametrize(
     ("numbers", "says"),
     [((1, 3), "chunk 2 of 3"), ((2, 3), "chunk 1 of 3"), ((1, 2), "chunk 3 of 3"), ((), "chunk 1 of 3")],

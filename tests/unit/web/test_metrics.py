@@ -10,7 +10,7 @@ import pytest
 
 from mrs_relay.cli import metric_reference
 from mrs_relay.common import histograms
-from mrs_relay.engine import views
+from mrs_relay.engine import log_counts, views
 from mrs_relay.engine.scheduling import breaker, overview, waits
 from mrs_relay.web import metrics
 
@@ -30,7 +30,10 @@ _AT = '{cluster="c-1",code="0056",operation="CreateExecuteJob",state="refusing"}
 def _shown(*tenants: views.Tenant, connections: tuple[str, ...] = ("mrs",)) -> list[str]:
     lag = histograms.Histogram()
     lag.add(3.0)
-    at = tuple(views.Connection(name, 4, 5, lag, {waits.Cause.QUOTA: 6}, (_PAUSED,)) for name in connections)
+    logs = log_counts.LogCounts()
+    logs.note("found", 1.5)
+    waiting = {waits.Cause.QUOTA: 6}
+    at = tuple(views.Connection(name, 4, 5, lag, waiting, (_PAUSED,), logs=logs) for name in connections)
     registry = metrics.collect_from(lambda: views.Snapshot(tenants, at), lambda: True)
     text = prometheus_client.generate_latest(registry).decode()
     return [line for line in text.splitlines() if not line.startswith("#")]
@@ -51,6 +54,9 @@ def _shown(*tenants: views.Tenant, connections: tuple[str, ...] = ("mrs",)) -> l
         "mrs_relay_jobs_tracked 5.0",
         'mrs_relay_detection_lag_seconds_bucket{le="5.0"} 1.0',
         "mrs_relay_detection_lag_seconds_sum 3.0",
+        'mrs_relay_job_logs_total{outcome="found"} 1.0',
+        'mrs_relay_job_logs_total{outcome="timed_out"} 0.0',
+        'mrs_relay_job_log_seconds_bucket{le="2.0"} 1.0',
         "mrs_relay_ready 1.0",
     ],
 )
@@ -74,6 +80,7 @@ def test_without_tenants_metrics_have_the_names_and_labels_that_dashboards_know(
         'mrs_relay_submissions_in_flight{connection="lake"} 4.0',
         'mrs_relay_jobs_tracked{connection="mrs"} 5.0',
         'mrs_relay_jobs_waiting_for{cause="quota",connection="lake"} 6.0',
+        'mrs_relay_job_logs_total{connection="lake",outcome="found"} 1.0',
         'mrs_relay_detection_lag_seconds_bucket{connection="lake",le="5.0"} 1.0',
     ],
 )

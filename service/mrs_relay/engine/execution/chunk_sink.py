@@ -104,7 +104,12 @@ class ChunkSink:
             return []
         try:
             async with self._one_write:
-                return list(await (await self._open()).write(outgoing))
+                producer = await self._open()
+                try:
+                    return list(await producer.write(outgoing))
+                except BaseException:
+                    self._producer = None  # it is dead after an error
+                    raise
         except errors.StreamError as error:
             raise errors.ObsDown(f"topic {self._topic} did not take the rows: {error}") from error
 

@@ -16,7 +16,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.common import backoff, clock
-from mrs_relay.engine import redaction
+from mrs_relay.engine import log_counts, redaction
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import chunk_sink, deliveries, job_logs
 from mrs_relay.engine.model import decisions, facts, jobs, verdict
@@ -67,6 +67,11 @@ class Submitter:
         self._settings = settings
         self._time = time
         self._pause = backoff.Backoff(first_s=0.5, most_s=30.0)
+
+    @property
+    def log_counts(self) -> log_counts.LogCounts:
+        """The readings of logs so far."""
+        return self._logs.counts
 
     async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
         """

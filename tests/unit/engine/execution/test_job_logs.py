@@ -50,6 +50,16 @@ def _ending(time: clock.Clock, left_s: float = 30.0, *logs: str) -> jobs.Job:
     return samples.job("running, its log is read", ending=ending)
 
 
+async def _outcome(*answers: Answer, log: str = samples.LOG) -> str:
+    """What is counted of a reading; the last answer is that of all further reads."""
+    time = clock.LoopClock()
+    logs = job_logs.JobLogs(cast("client.Client", _Objects({log: [*answers]})), time)
+    await logs.read(_ending(time, 30.0, log), samples.LOGS)
+    (outcome,) = logs.counts.outcomes.elements()
+    assert sum(logs.counts.durations.counts) == 1
+    return outcome
+
+
 async def _read(
     objects: _Objects, make: Callable[[clock.Clock], jobs.Job] = _ending, rules: decisions.LogRules = samples.LOGS
 ) -> facts.LogRead:
@@ -111,6 +121,28 @@ async def test_file_that_shows_a_cause_counts_before_the_first_that_exists() -> 
     for error in (errors.ObsRefused("no right"), errors.ObsDown("away")):
         read = await _read(_Objects({first: [missing], second: [PLAIN], third: [error]}), job)
         assert (read.log, read.text, read.unavailable) == (second, "nothing to see", "")
+
+
+async def test_what_a_look_has_shown_counts_when_the_time_is_up_in_the_middle_of_it(looptime: float) -> None:
+    """A further file that is never answered takes nothing away."""
+    first, second = f"{samples.LOG}.1", f"{samples.LOG}.2"
+    objects = _Objects({first: [PLAIN], second: [None]})
+    read = await _read(objects, lambda time: _ending(time, 30.0, first, second))
+    assert (read.log, read.text, read.unavailable) == (first, "nothing to see", "")
+    assert looptime == pytest.approx(30)
+
+
+async def test_each_reading_is_counted_once_by_its_outcome() -> None:
+    """For metrics; however often it was tried."""
+    missing, down = errors.ObsMissing("not there"), errors.ObsDown("away")
+    assert await _outcome(missing, down, OOM) == "found"
+    assert await _outcome(PLAIN) == "found"
+    assert await _outcome(down, missing) == "missing"
+    assert await _outcome(errors.ObsRefused("no right")) == "unreadable"
+    assert await _outcome(b" ") == "unreadable"
+    assert await _outcome(OOM, log="obs://lake/other/stderr") == "unreadable"
+    assert await _outcome(missing, down) == "timed_out"
+    assert await _outcome(None) == "timed_out"
 
 
 async def test_nothing_outside_of_the_folder_is_read_and_nothing_without_rules() -> None:
