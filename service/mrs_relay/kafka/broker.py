@@ -163,12 +163,9 @@ class Abilities:
 @dataclass(frozen=True, slots=True)
 class Mirrored:
     """
-    The offset that a group has committed for one partition, with its note.
+    The offset that a group has committed for one partition, that of its next record, with its note.
 
-    Attributes:
-        offset: of the next record to be read.
-        is_mirror: written by this service, in any process.
-        text: for other members to read; "" without one.
+    It is a mirror if this service has written it, in any process; the text is for other members, "" without one.
     """
 
     offset: int
@@ -183,7 +180,7 @@ class Listener(Protocol):
     """
     Called at every change of the group's assignment; must return soon and take no locks.
 
-    A change begins with `rejoining` or `revoked`, or with the one and then the other, and ends with `assigned`.
+    A change begins with `rejoining`, `revoked` or both in this order, and ends with `assigned`.
     """
 
     async def rejoining(self) -> None:

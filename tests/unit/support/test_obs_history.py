@@ -38,7 +38,7 @@ def stored(number: int, at: int, value: bytes = b"", *, attempt: int = 1, at_ms:
 def said(first: int = 0, end: int = 3, **more: Any) -> chunk_history.Named:
     """What an event says of the three chunks."""
     of_all = digest("".join(digest(value) for value in VALUES).encode())
-    chunks = {"partition": 0, "first_offset": first, "end_offset": end, "count": 3, "row_count": 3}
+    chunks: dict[str, Any] = {"partition": 0, "first_offset": first, "end_offset": end, "count": 3, "row_count": 3}
     chunks |= {"size_bytes": sum(map(len, VALUES)), "digest": of_all, **more}
     data = {"attempt": 1, "result": {"chunks": chunks}}
     found = chunk_history.named("r", 20, data)
