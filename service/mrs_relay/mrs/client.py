@@ -85,7 +85,7 @@ class Client:
         *,
         path: Mapping[str, str] = _NOTHING,
         query: base.Asked | Mapping[str, Any] | None = None,
-        body: Q | Mapping[str, Any] | None = None,
+        body: Q | Mapping[str, Any] | bytes | None = None,
         timeout_s: float | None = None,
         spend_budget: bool | None = None,
     ) -> R:
@@ -98,7 +98,7 @@ class Client:
             wanted: the operation.
             path: its path values, without project_id.
             query: its query, as a model or by the API's names.
-            body: its body, as a model or by the API's names.
+            body: its body, as a model, by the API's names, or as its models have written it.
             timeout_s: longest time in seconds, the wait for the budget included; by default the setting call_timeout_s.
             spend_budget: whether to wait for a call from the budget first. By default reads do and writes do not,
                 because the caller of a write spends the write budget itself, before it commits the intention.
