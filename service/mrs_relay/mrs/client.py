@@ -7,6 +7,7 @@ could renew. Any other repetition is the caller's decision, based on the error's
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
@@ -161,6 +162,9 @@ class Client:
         """Sign and send a call, once; returns the reply and the headers of the request."""
         headers = self._signer.headers(wanted.verb, path, query, body)
         request = transport.Request(wanted.verb, f"{path}?{query}" if query else path, headers, body)
+        # Calls that begin together are all built before the first is sent: each step's code stays in the processor's
+        # caches, which saves more than the turn of the loop costs.
+        await asyncio.sleep(0)
         try:
             return await self._door.send(request, timeout_s), headers
         except transport.NotSent as error:
