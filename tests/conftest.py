@@ -37,6 +37,7 @@ _WORKERS_LOGS = pytest.StashKey[list[str]]()
 def pytest_configure() -> None:
     """Say that there is no event loop yet: looptime asks for one even in sync tests, which would open one for good."""
     asyncio.set_event_loop(None)
+    child.fork_modules = True
 
 
 def pytest_collection() -> None:

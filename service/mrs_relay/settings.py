@@ -23,7 +23,7 @@ import pydantic_settings
 from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
 from mrs_relay.api import settings as api_settings
-from mrs_relay.common import log_settings, service_links, setting_rows
+from mrs_relay.common import described, log_settings, service_links, setting_rows
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
@@ -61,7 +61,7 @@ class _Read(pydantic_settings.BaseSettings):
         return env_settings, init_settings
 
 
-class Settings(_Read):
+class Settings(described.Described, _Read):
     """All settings."""
 
     model_config = pydantic_settings.SettingsConfigDict(
@@ -69,7 +69,6 @@ class Settings(_Read):
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
     )
 
     kafka: kafka_settings.KafkaSettings = pydantic.Field(default_factory=kafka_settings.KafkaSettings)

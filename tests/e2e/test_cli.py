@@ -50,15 +50,8 @@ class Here:
 
     def run(self, *words: str, stdin: str = "", env: dict[str, str] | None = None) -> Shown:
         """Run a command to its end."""
-        done = subprocess.run(
-            [*_RELAY, *words],
-            env={**self.deployment.environment(), **(env or {})},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        environment = {**self.deployment.environment(), **(env or {})}
+        done = child.run([*_RELAY, *words], stdin=stdin, env=environment, timeout_s=LIMIT_S)
         return Shown(done.returncode, done.stdout, done.stderr)
 
 
@@ -301,9 +294,7 @@ def test_emulate_prints_what_a_relay_needs_and_ends_on_a_signal(tmp_path: Path, 
 def test_emulate_says_in_one_line_why_it_cannot_start(tmp_path: Path) -> None:
     """A taken port is a setting to change, not a stack."""
     with child_on_port(tmp_path) as port:
-        done = subprocess.run(
-            [*_RELAY, "emulate", "--port", str(port)], capture_output=True, text=True, timeout=LIMIT_S, check=False
-        )
+        done = child.run([*_RELAY, "emulate", "--port", str(port)], timeout_s=LIMIT_S)
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr

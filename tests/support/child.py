@@ -11,10 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, TypeAlias
+
+from tests.support import forked
 
 from mrs_relay.cli import exec_with_parent
 
@@ -22,10 +26,16 @@ _TIED = Path(exec_with_parent.__file__)
 _FRESH = Path(__file__).with_name("fresh.py")
 _LOG_TAIL_LINES = 30
 
+Process: TypeAlias = "subprocess.Popen[bytes] | forked.Forked"
+
+fork_modules = False
+"""Whether `python -m …` is forked from a process that holds the imports; the tests' conftest wants it."""
+
 # Linux delivers the parent-death signal when the starting *thread* ends, so one thread that lives as long as the
 # process starts every child; a child started from a worker thread would die with that worker.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="child-starter")
-_running: set[subprocess.Popen[bytes]] = set()
+_running: set[Process] = set()
+_fork_server = forked.ForkServer()
 
 
 def tied_to_tests(command: Sequence[str]) -> list[str]:
@@ -33,12 +43,12 @@ def tied_to_tests(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", str(_FRESH), str(_TIED), str(os.getpid()), *command]
 
 
-def running() -> frozenset[subprocess.Popen[bytes]]:
+def running() -> frozenset[Process]:
     """Return the children that have not been seen to end."""
     return frozenset(_running)
 
 
-def end(children: Iterable[subprocess.Popen[bytes]]) -> None:
+def end(children: Iterable[Process]) -> None:
     """Kill what still runs of these and wait until it is gone."""
     for process in children:
         process.kill()
@@ -66,17 +76,8 @@ class Child:
     ) -> None:
         self.log = log
         self.name = Path(command[0]).name
-        with log.open("ab") as output:
-            self._process = _starter.submit(
-                subprocess.Popen,
-                tied_to_tests(command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=None if env is None else dict(env),
-                cwd=cwd,
-                start_new_session=True,  # Ctrl-C reaches the tests alone; they end their children in order
-            ).result()
+        with log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
+            self._process: Process = _start(command, (nothing, output, output), env, cwd)
         _running.add(self._process)
 
     @property
@@ -148,6 +149,55 @@ class Child:
         return f"{self.name} (pid {self.pid}) {what}; the end of {self.log}:\n" + "\n".join(lines)
 
 
+def run(
+    command: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None, timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """
+    Run a command to its end and return its exit code and what it printed; `env` as of `Child`.
+
+    Raises:
+        subprocess.TimeoutExpired: it still ran after `timeout_s` seconds and was killed.
+    """
+    with (
+        tempfile.TemporaryFile() as given,
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+    ):
+        given.write(stdin.encode())
+        given.seek(0)
+        process = _start(command, (given, output, errors), env, None)
+        _running.add(process)
+        try:
+            code = process.wait(timeout_s)
+        finally:
+            end([process])
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(command, code, output.read().decode(), errors.read().decode())
+
+
+def _start(
+    command: Sequence[str],
+    streams: tuple[IO[bytes], IO[bytes], IO[bytes]],
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+) -> Process:
+    if fork_modules and list(command[:2]) == [sys.executable, "-m"] and not forked.unlike(env):
+        return _fork_server.start(command[2:], [stream.fileno() for stream in streams], env, cwd)
+    stdin, stdout, stderr = streams
+    return _starter.submit(
+        subprocess.Popen,
+        tied_to_tests(command),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=None if env is None else dict(env),
+        cwd=cwd,
+        start_new_session=True,  # Ctrl-C reaches the tests alone; they end their children in order
+    ).result()
+
+
 @atexit.register
 def _kill_the_rest() -> None:
     end(running())
+    _fork_server.close()

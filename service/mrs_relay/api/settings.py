@@ -7,16 +7,16 @@ from typing import Annotated, Self
 import pydantic
 
 from mrs_relay.api.access import settings as access_settings
-from mrs_relay.common import addresses
+from mrs_relay.common import addresses, described
 
 Address = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s/?#@]+$")]
 """An address without a path, such as https://mrs.example."""
 
 
-class ApiSettings(pydantic.BaseModel):
+class ApiSettings(described.Described):
     """Where `mrs-relay web` serves its HTTP API, and its limits."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
     """

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from mrs_relay.common import logs
+from mrs_relay.common import described, logs
 
 
-class LogSettings(pydantic.BaseModel):
+class LogSettings(described.Described):
     """The content and form of the log."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is written. INFO reports the events of each partition; DEBUG also those of each call."""

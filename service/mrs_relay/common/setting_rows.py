@@ -8,6 +8,8 @@ from typing import get_args, get_origin
 
 import pydantic
 
+from mrs_relay.common import described
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
@@ -29,6 +31,7 @@ def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], pat
         variable: returns the environment's variable of a setting.
         path: stands before the names of its fields.
     """
+    texts = described.descriptions(model)
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
@@ -44,7 +47,7 @@ def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], pat
             variable=variable(path + name),
             kind=kind or "",
             default=default,
-            text=" ".join((field.description or "").split()),
+            text=" ".join(texts.get(name, "").split()),
         )
 
 

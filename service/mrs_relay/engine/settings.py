@@ -6,15 +6,16 @@ from typing import Annotated
 
 import pydantic
 
+from mrs_relay.common import described
 from mrs_relay.engine.model import decisions
 
 Seconds = Annotated[float, pydantic.Field(gt=0)]
 
 
-class EngineSettings(pydantic.BaseModel):
+class EngineSettings(described.Described):
     """Settings of submitting, following and remembering jobs."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     slots_per_cluster: Annotated[int, pydantic.Field(ge=0)] = 10
     """

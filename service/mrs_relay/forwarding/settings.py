@@ -7,13 +7,13 @@ from typing import Annotated
 
 import pydantic
 
-from mrs_relay.common import addresses
+from mrs_relay.common import addresses, described
 
 
-class ForwardingSettings(pydantic.BaseModel):
+class ForwardingSettings(described.Described):
     """Where `mrs-relay lineage forward` sends run events."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     url: Annotated[addresses.Plain, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
     """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pydantic
 
+from mrs_relay.common import described
 
-class Group(pydantic.BaseModel):
+
+class Group(described.Described):
     """A frozen group whose fields describe themselves; an unknown field is an error."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")

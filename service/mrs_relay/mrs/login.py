@@ -12,17 +12,17 @@ from typing import Annotated, Final
 
 import pydantic
 
+from mrs_relay.common import described
+
 _WORD: Final = re.compile(r"[!-~]+")  # what can stand in a header unchanged
 
 _AGENCY_NAME: Final = "agency_name"
 
 
-class Login(pydantic.BaseModel):
+class Login(described.Described):
     """The identity of the caller. Errors name the field and never show a value."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     project_id: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")] | None = None
     """

@@ -7,16 +7,14 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
-from mrs_relay.common import addresses
+from mrs_relay.common import addresses, described
 from mrs_relay.mrs import login, regions
 
 
-class Address(pydantic.BaseModel):
+class Address(described.Described):
     """Where MRS and IAM are."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     endpoint: str | None = None
     """

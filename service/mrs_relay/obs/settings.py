@@ -8,17 +8,15 @@ from urllib.parse import urlsplit
 
 import pydantic
 
-from mrs_relay.common import addresses
+from mrs_relay.common import addresses, described
 
 _DOMAIN = "myhuaweicloud.com"
 
 
-class ObsSettings(pydantic.BaseModel):
+class ObsSettings(described.Described):
     """OBS: rows and logs are read from it (`results.path`, `causes.path`), and senders upload files to it."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     endpoint: str | None = None
     """

@@ -6,15 +6,14 @@ from typing import Annotated
 
 import pydantic
 
+from mrs_relay.common import described
 from mrs_relay.obs import paths
 
 
-class UploadSettings(pydantic.BaseModel):
+class UploadSettings(described.Described):
     """Files that senders upload for their jobs; `mrs-relay serve` uploads none. A tenant's group names what differs."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     path: Annotated[str, pydantic.Field(max_length=500)] | None = None
     """

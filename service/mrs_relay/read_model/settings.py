@@ -7,15 +7,17 @@ from typing import Annotated, Final
 
 import pydantic
 
+from mrs_relay.common import described
+
 EXPECTED_ADDRESS: Final = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
 _ADDRESS: Final = re.compile(r"sqlite:///.+|postgresql://.+", re.DOTALL)
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
-class ReadModelSettings(pydantic.BaseModel):
+class ReadModelSettings(described.Described):
     """Where `mrs-relay web` keeps what it has read, and for how long."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     database: pydantic.SecretStr | None = None
     """

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import pydantic
 
-from mrs_relay.common import addresses
+from mrs_relay.common import addresses, described
 
 
-class TracesSettings(pydantic.BaseModel):
+class TracesSettings(described.Described):
     """Where spans are sent, and of which requests."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     endpoint: Annotated[addresses.Plain, pydantic.Field(pattern=r"^https?://[^\s]+$")] | None = None
     """

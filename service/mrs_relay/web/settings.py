@@ -6,11 +6,13 @@ from typing import Annotated
 
 import pydantic
 
+from mrs_relay.common import described
 
-class WebSettings(pydantic.BaseModel):
+
+class WebSettings(described.Described):
     """Where health, readiness and metrics are served."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = True
     """Whether to serve at all."""

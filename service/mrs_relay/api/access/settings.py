@@ -9,9 +9,9 @@ from typing import Annotated, Self
 import pydantic
 
 from mrs_relay.api.access import callers
-from mrs_relay.common import addresses
+from mrs_relay.common import addresses, described
 
-_CONFIG = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+_CONFIG = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
 def _checked(text: str) -> str:
@@ -25,7 +25,7 @@ GrantText = Annotated[str, pydantic.AfterValidator(_checked)]
 Url = Annotated[addresses.Plain, pydantic.Field(pattern=r"^https?://[^\s?#]+$")]
 
 
-class TlsSettings(pydantic.BaseModel):
+class TlsSettings(described.Described):
     """TLS of the HTTP API; without a certificate it speaks plain HTTP, and a proxy in front of it speaks TLS."""
 
     model_config = _CONFIG
@@ -46,7 +46,7 @@ class TlsSettings(pydantic.BaseModel):
         return self
 
 
-class OidcSettings(pydantic.BaseModel):
+class OidcSettings(described.Described):
     """An OpenID Connect provider whose JSON Web Tokens are accepted as bearer tokens."""
 
     model_config = _CONFIG
@@ -110,7 +110,7 @@ class OidcSettings(pydantic.BaseModel):
         return self
 
 
-class AccessSettings(pydantic.BaseModel):
+class AccessSettings(described.Described):
     """Who may call the HTTP API. Nothing set: every program of this machine, and no other caller."""
 
     model_config = _CONFIG

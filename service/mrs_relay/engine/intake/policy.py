@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import pydantic
 
+from mrs_relay.common import described
 from mrs_relay.engine.model import decisions
 from mrs_relay.messages import operations, reasons, requests
 from mrs_relay.obs import paths
@@ -31,10 +32,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TAG: Final = re.compile(r"tag:[^=]{1,127}=.{0,255}")
 
 
-class _Group(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+class _Group(described.Described):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Allow(_Group):

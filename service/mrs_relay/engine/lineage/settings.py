@@ -6,15 +6,17 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from mrs_relay.common import described
+
 Sql = Literal["none", "redacted", "full"]
 
 Namespace = Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")]
 
 
-class LineageSettings(pydantic.BaseModel):
+class LineageSettings(described.Described):
     """What OpenLineage events show. They are written if `kafka.topics.lineage` names a topic."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     namespace: Namespace | None = None
     """OpenLineage namespace of jobs; the `source` of events unless it is set."""

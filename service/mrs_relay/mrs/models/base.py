@@ -7,6 +7,8 @@ from typing import Annotated
 
 import pydantic
 
+from mrs_relay.common import described
+
 Word = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, to_upper=True)]
 """A state or outcome. English pages print 'New' where all others print 'NEW', so it is read in upper case."""
 
@@ -39,7 +41,7 @@ class Failure:
     certain: bool = True
 
 
-class Asked(pydantic.BaseModel):
+class Asked(described.Described):
     """
     A request body or query. Fields are named as in Python or as in the API; unknown ones are refused.
 
@@ -54,11 +56,10 @@ class Asked(pydantic.BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
 
-class Part(pydantic.BaseModel):
+class Part(described.Described):
     """
     A piece of a reply. Fields that this model does not know are kept; numbers may arrive as text.
 
@@ -73,7 +74,6 @@ class Part(pydantic.BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
 
