@@ -35,7 +35,7 @@ class Recall:
     Args:
         base: the partition's jobs as committed.
         changed: has the keys that the unit has changed; a live view.
-        read: turns a record into a fact.
+        read: turns a record into a fact; raises no alarm, as the next unit does.
 
     Attributes:
         keys: these keys; not empty: the unit ends.
@@ -45,7 +45,7 @@ class Recall:
         self,
         base: partition_jobs.Jobs,
         changed: Container[jobs.LedgerKey],
-        read: Callable[[records.Record, reader.Alarm], reader.Keyed | dead_letters.DeadLetter],
+        read: Callable[[records.Record], reader.Meaning],
     ) -> None:
         self._base = base
         self._changed = changed
@@ -67,6 +67,6 @@ class Recall:
         for record in rest.records:
             if len(self.keys) >= _MOST:
                 return
-            meaning = self._read(record, lambda _error: None)  # the next unit raises the alarm
+            meaning = self._read(record)
             if not isinstance(meaning, dead_letters.DeadLetter):
                 self.is_needed(*meaning)

@@ -135,7 +135,7 @@ class _NotingClient(clients.Client):
         *,
         path: Mapping[str, str] | None = None,
         query: base.Asked | Mapping[str, Any] | None = None,
-        body: base.Asked | Mapping[str, Any] | None = None,
+        body: base.Asked | Mapping[str, Any] | bytes | None = None,
         timeout_s: float | None = None,
         spend_budget: bool | None = None,
     ) -> Any:  # noqa: ANN401 - the reply of any operation

@@ -13,7 +13,17 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from mrs_relay.engine import alarms, decision_log, durations, outgoing, partition_jobs, recall, rewriting, unit_counts
+from mrs_relay.engine import (
+    alarms,
+    decision_log,
+    durations,
+    message_reading,
+    outgoing,
+    partition_jobs,
+    recall,
+    rewriting,
+    unit_counts,
+)
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import cancel_routing, reader
@@ -30,9 +40,7 @@ _JOB_OVERHEAD_BYTES: Final = 16_384
 """Upper bound of a job's ledger record without the request's own bytes: ids, headers and Kafka key."""
 
 _GROWTH_BYTES: Final = 4096
-"""
-Bytes that a ledger record keeps free when a request is accepted: for its attempts, its status on MRS and its stop.
-"""
+"""Bytes that a ledger record keeps free at acceptance: for the job's attempts, its status on MRS and its stop."""
 
 _TOKEN_BYTES: Final = 64
 """Upper bound of the header that the ledger adds to a record."""
@@ -83,7 +91,6 @@ class UnitOfWork:
         self._context = context
         self._lease = lease
         self._ledger_limit_bytes = lease.limit_bytes(None)
-        self._most_bytes = min(context.settings.max_request_bytes, self._ledger_limit_bytes - _JOB_OVERHEAD_BYTES)
         self._writer = outgoing.Writer(context.topics, lease.limit_bytes)
         self._admit = admit
         self._now_ms = context.time.now_ms()
@@ -102,7 +109,8 @@ class UnitOfWork:
         self._counts = unit_counts.UnitCounts(base, context, lease)
         self._oldest = iter(base.rejected)
         self._runs = None if context.lineage is None else recorder.Recorder(context.lineage, self._alarm)
-        self._recall = recall.Recall(base, self._changed, self._read)
+        self._messages = message_reading.MessageReading(context, lease, self._ledger_limit_bytes - _JOB_OVERHEAD_BYTES)
+        self._recall = recall.Recall(base, self._changed, self._messages.meaning)
 
     def read(self, batch: inboxes.Batch[contexts.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
         """
@@ -130,16 +138,11 @@ class UnitOfWork:
                 return
 
         # Then the messages of the input topic.
-        for number, record in enumerate(batch.records):
+        for number, (record, meaning) in enumerate(self._messages.meanings(batch.records)):
             if self._is_large_enough(len(record.value or b"")):
                 self.rest = replace(batch, notices=(), records=batch.records[number:])
                 return
             self._record = record
-            skip = self._context.controls.skipping(record.topic, record.partition, record.offset)
-            if skip is not None:
-                self._keep(reader.skipped(record, str(skip)))
-                continue
-            meaning = self._read(record, self._alarm)
             if isinstance(meaning, dead_letters.DeadLetter):
                 self._keep(meaning)
             else:
@@ -148,10 +151,6 @@ class UnitOfWork:
                 self.rest = replace(batch, notices=(), records=batch.records[number:])
                 self._recall.look_ahead(self.rest)
                 return
-
-    def _read(self, record: records.Record, alarm: reader.Alarm) -> reader.Keyed | dead_letters.DeadLetter:
-        types, policy = self._context.settings.result_job_types, self._context.quota.policy
-        return reader.read(record, types, self._most_bytes, policy, alarm)
 
     def _is_large_enough(self, coming_bytes: int) -> bool:
         """Whether the next item belongs to the next commit; the first item of a commit always fits."""
@@ -315,7 +314,7 @@ class UnitOfWork:
         self._letters.append(record)
         self.bytes += records.rough_bytes([record])
 
-    def _alarm(self, error: Exception, step: str = "read", key: jobs.LedgerKey = _NO_KEY) -> None:
+    def _alarm(self, error: Exception, step: str, key: jobs.LedgerKey = _NO_KEY) -> None:
         where: dict[str, str | int] = {"partition": self._lease.partition}
         if self._record is not None:
             where["offset"] = self._record.offset

@@ -204,6 +204,19 @@ def rough_bytes(written: Sequence[Outgoing | Change]) -> int:
     return len(written) * _USUAL_OVERHEAD_BYTES + sum([len(one.value) for one in written if one.value is not None])
 
 
+def slices(incoming: Sequence[Record], most: int, most_bytes: int) -> Iterator[Sequence[Record]]:
+    """Yield parts of at most so many records, and so many bytes of values; a larger record is a part of its own."""
+    first = size = 0
+    for number, record in enumerate(incoming):
+        more = len(record.value or b"")
+        if number > first and (number - first >= most or size + more > most_bytes):
+            yield incoming[first:number]
+            first, size = number, 0
+        size += more
+    if incoming:
+        yield incoming[first:]
+
+
 def in_parts(outgoing: Sequence[Outgoing], most_bytes: int) -> Iterator[list[Outgoing]]:
     """
     Divide records into parts of at most so many bytes, in their order; a larger record is a part of its own.

@@ -7,7 +7,7 @@ Both hold fixed credentials; `credentials.Keeper` is a signer that gets and rene
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -147,10 +147,14 @@ class TokenSigner:
         return False
 
 
-def secrets_of(headers: Mapping[str, str]) -> list[str]:
-    """Return what headers show to prove who we are."""
-    found = [headers[name] for name in ("Authorization", "X-Auth-Token", "X-Security-Token") if name in headers]
-    return [*found, *(one.rpartition("Signature=")[2] for one in found if "Signature=" in one)]
+def secrets_of(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield what headers show to prove who we are; only a call that fails asks for it."""
+    for name in ("Authorization", "X-Auth-Token", "X-Security-Token"):
+        shown = headers.get(name)
+        if shown is not None:
+            yield shown
+            if "Signature=" in shown:
+                yield shown.rpartition("Signature=")[2]
 
 
 def _fixed(host: str, project_id: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ could renew. Any other repetition is the caller's decision, based on the error's
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
@@ -85,7 +86,7 @@ class Client:
         *,
         path: Mapping[str, str] = _NOTHING,
         query: base.Asked | Mapping[str, Any] | None = None,
-        body: Q | Mapping[str, Any] | None = None,
+        body: Q | Mapping[str, Any] | bytes | None = None,
         timeout_s: float | None = None,
         spend_budget: bool | None = None,
     ) -> R:
@@ -98,7 +99,7 @@ class Client:
             wanted: the operation.
             path: its path values, without project_id.
             query: its query, as a model or by the API's names.
-            body: its body, as a model or by the API's names.
+            body: its body, as a model, by the API's names, or as its models have written it.
             timeout_s: longest time in seconds, the wait for the budget included; by default the setting call_timeout_s.
             spend_budget: whether to wait for a call from the budget first. By default reads do and writes do not,
                 because the caller of a write spends the write budget itself, before it commits the intention.
@@ -161,6 +162,9 @@ class Client:
         """Sign and send a call, once; returns the reply and the headers of the request."""
         headers = self._signer.headers(wanted.verb, path, query, body)
         request = transport.Request(wanted.verb, f"{path}?{query}" if query else path, headers, body)
+        # Calls that begin together are all built before the first is sent: each step's code stays in the processor's
+        # caches, which saves more than the turn of the loop costs.
+        await asyncio.sleep(0)
         try:
             return await self._door.send(request, timeout_s), headers
         except transport.NotSent as error:

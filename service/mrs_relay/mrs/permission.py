@@ -7,22 +7,31 @@ be gone then: another process owns its partition, and has looked for the job.
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 _ASKED: Final = contextvars.ContextVar[Callable[[], bool] | None]("may_send", default=None)
 
 
-@contextlib.contextmanager
-def asking(may_send: Callable[[], bool]) -> Iterator[None]:
-    """Have every request of this task in the context ask before it is written; False: it raises NotSent."""
-    token = _ASKED.set(may_send)
-    try:
-        yield
-    finally:
-        _ASKED.reset(token)
+class asking:  # noqa: N801 - used as a function
+    """
+    Have every request of this task in the context ask before it is written; False: it raises NotSent.
+
+    Args:
+        may_send: is asked.
+    """
+
+    __slots__ = ("_may_send", "_token")
+
+    def __init__(self, may_send: Callable[[], bool]) -> None:
+        self._may_send = may_send
+
+    def __enter__(self) -> None:
+        self._token = _ASKED.set(self._may_send)
+
+    def __exit__(self, *error: object) -> None:
+        _ASKED.reset(self._token)
 
 
 def is_granted() -> bool:

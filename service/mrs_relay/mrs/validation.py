@@ -46,10 +46,12 @@ def query_text(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
         raise _unbuilt(wanted, "query", error) from error
 
 
-def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
-    """Return the body's bytes, checked; b"" for none."""
+def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | bytes | None) -> bytes:
+    """Return the body's bytes, checked; b"" for none. Bytes were written by the operation's own models."""
     if wanted.body is None and not given:
         return b""
+    if isinstance(given, bytes):
+        return _of_size(wanted, given)
     content = _checked(wanted, "body", wanted.body, given or {})
     try:
         if given is not content and _holds_decimal(given):  # pydantic would write it as text
@@ -59,6 +61,10 @@ def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
             data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
     except Exception as error:
         raise _unbuilt(wanted, "body", error) from error
+    return _of_size(wanted, data)
+
+
+def _of_size(wanted: operation.AnyOperation, data: bytes) -> bytes:
     if len(data) > signing.MAX_BODY_BYTES:
         raise _refused(wanted, f"body: {len(data)} bytes, MRS takes {signing.MAX_BODY_BYTES}")
     return data

@@ -66,7 +66,7 @@ def _order(depth: int) -> dict[str, Any]:
 
 def _read(record: records.Record, rule: policies.Policy = policy_check.UNRESTRICTED) -> tuple[Any, list[Exception]]:
     alarms: list[Exception] = []
-    meaning = reader.read(record, samples.RESULT_TYPES, 100_000, rule, alarms.append)
+    meaning = reader.read(record, samples.RESULT_TYPES, 100_000, rule, lambda error, _record: alarms.append(error))
     return meaning[1] if isinstance(meaning, tuple) else meaning, alarms
 
 

@@ -75,3 +75,14 @@ def test_too_large_names_topic_and_sizes() -> None:
     """The error tells what a person needs to know."""
     error = records.TooLarge("ev", 200, 100)
     assert ("ev" in str(error), "200" in str(error), "100" in str(error)) == (True, True, True)
+
+
+@hypothesis.given(st.lists(st.integers(0, 50)), st.integers(1, 5), st.integers(1, 60))
+def test_slices_hold_all_records_in_order_and_are_bounded(sizes: list[int], most: int, most_bytes: int) -> None:
+    """Only a record that is larger by itself exceeds the bytes of a part."""
+    incoming = [records.Record("t", 0, at, 0, None, b"x" * size) for at, size in enumerate(sizes)]
+    parts = list(records.slices(incoming, most, most_bytes))
+    assert [record for part in parts for record in part] == incoming
+    for part in parts:
+        assert 1 <= len(part) <= most
+        assert len(part) == 1 or sum(len(record.value or b"") for record in part) <= most_bytes

@@ -106,7 +106,7 @@ class Admission:
     def share_between(self, tenants: int) -> None:
         """Set the number of tenants."""
         for lane in self._lanes.values():
-            lane.tenants = tenants
+            lane.share_between(tenants)
 
     def let_through(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota, holder: entries.Holder) -> None:
         """Count an admitted call: at its tenant, in its lane, and the slot that it takes."""

@@ -61,16 +61,17 @@ class Lane:
         self._by_tenant: dict[object, int] = {}
         self.taken = 0
         self.waiting = 0
-        self.tenants = 1
+        self.share_between(1)
+
+    def share_between(self, tenants: int) -> None:
+        """Set the number of tenants."""
+        self.tenants = tenants
+        self._kept = self._reserved * (1 if tenants <= 1 else 2)
 
     def room(self, tenant: object) -> int:
         """Return how many free places any cluster of this tenant may take: reserved ones only if it is a newcomer."""
         is_newcomer = self.tenants > 1 and self.of_tenant(tenant) < self._reserved
         return max(0, self.most - self.taken - (0 if is_newcomer else self._kept))
-
-    @property
-    def _kept(self) -> int:
-        return self._reserved * (1 if self.tenants <= 1 else 2)
 
     def may_take(self, group: Group) -> bool:
         """Whether a place is free for this tenant and cluster."""
@@ -85,9 +86,10 @@ class Lane:
 
     def take(self, group: Group) -> None:
         """Take a place."""
+        tenant, _ = group
         self.taken += 1
-        self._by_group[group] = self.of_group(group) + 1
-        self._by_tenant[group[0]] = self.of_tenant(group[0]) + 1
+        self._by_group[group] = self._by_group.get(group, 0) + 1
+        self._by_tenant[tenant] = self._by_tenant.get(tenant, 0) + 1
 
     def give(self, group: Group) -> None:
         """Give a place back."""
@@ -130,7 +132,7 @@ class InFlight:
 
     def share_between(self, tenants: int) -> None:
         """Set the number of tenants."""
-        self._lane.tenants = tenants
+        self._lane.share_between(tenants)
 
     @contextlib.asynccontextmanager
     async def place(self, group: Group) -> AsyncIterator[None]:
@@ -208,8 +210,9 @@ class InFlight:
 
     def _next_of(self, tenant: object) -> Group | None:
         """Return the tenant's waiting cluster that gets a place, if one may."""
-        able = (group for cluster in self._waiting[tenant] if self._lane.may_take(group := (tenant, cluster)))
-        return _fewest(able, self._lane.of_group)
+        clusters = self._waiting[tenant]
+        able = (group for cluster in clusters if self._lane.may_take(group := (tenant, cluster)))
+        return next(able, None) if len(clusters) == 1 else _fewest(able, self._lane.of_group)
 
 
 def _fewest(names: Iterable[_N], held: Callable[[_N], int]) -> _N | None:

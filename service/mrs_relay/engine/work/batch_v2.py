@@ -99,12 +99,8 @@ class Calls(adapter.WorkCalls):
     async def submit(self, job: jobs.Job) -> facts.Fact:
         """Submit the job by CreateExecuteJob."""
         work = adapter.unsent(job, jobs.Batch)
-        body = models.JobExecution.model_construct(
-            job_type=work.job_type,  # type: ignore[arg-type]  # checked when the request was read
-            job_name=job.mrs_name,
-            arguments=work.arguments,
-            properties=work.properties,
-        )
+        # The values were checked when the request was read.
+        body = models.written(work.job_type, job.mrs_name, work.arguments, work.properties)
         reply = await self._client.call(operations.CREATE_EXECUTE_JOB, path={"cluster_id": job.cluster}, body=body)
         return facts.SubmissionAccepted(reply.job_id)
 

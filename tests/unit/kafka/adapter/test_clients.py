@@ -390,11 +390,8 @@ def test_a_missing_right_is_named_with_the_command_that_prints_what_is_needed() 
 def test_a_missing_right_names_the_user_who_lacks_it_where_the_settings_have_it() -> None:
     """A user who logs in with a password; Kafka alone knows the name of a certificate, a ticket or a token."""
     refusal = kafka_errors.TopicAuthorizationFailedError("mrs.events")
-    for mechanism, whom, principal in (
-        ("PLAIN", " for User:etl; ", "User:etl"),
-        ("SCRAM-SHA-256", " for User:etl; ", "User:etl"),
-        ("GSSAPI", "; ", "User:NAME"),
-    ):
+    known = (" for User:etl; ", "User:etl")
+    for mechanism, (whom, principal) in {"PLAIN": known, "SCRAM-SHA-256": known, "GSSAPI": ("; ", "User:NAME")}.items():
         given: dict[str, Any] = {"mechanism": mechanism, "username": "etl", "password": "p"}
         security = Security.model_construct(protocol="SASL_SSL", **given)
         kafka = settings.KafkaSettings().model_copy(update={"security": security})
