@@ -43,7 +43,7 @@ class _Client:
 )
 @pytest.mark.parametrize("how", [{"inline": True}, {"inline": False}, {"inline": False, "chunks": True}])
 def test_path_of_the_ledger_outside_of_its_folder_is_neither_read_nor_signed(
-    location: str, how: dict[str, bool]
+    location: str, how: dict[str, Any]
 ) -> None:
     """The success says why; no address is made of such a path."""
     delivery = jobs.Delivery("obs://lake/results/a/", signed_s=60, **how)
