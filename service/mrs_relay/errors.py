@@ -158,6 +158,10 @@ class StreamDown(StreamError):  # noqa: N818
     """Kafka cannot be reached or does not answer; names the address and the setting to check."""
 
 
+class NotAllowed(StreamDown):
+    """Kafka refuses what it was asked for; names the right that is missing, to whom, and the command that gives it."""
+
+
 class ConsumerStuck(StreamDown):
     """Kafka answers but our consumer receives nothing, or its background task has died: only a new consumer helps."""
 

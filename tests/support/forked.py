@@ -139,7 +139,7 @@ class ForkServer:
 def unlike(env: Mapping[str, str] | None) -> bool:
     """Whether an environment differs from that of the tests in what is read while modules are imported."""
     given = os.environ if env is None else env
-    names = {name for name in {*given, *os.environ} if name.startswith(_READ_AT_IMPORT)}
+    names = {name for name in {*given, *os.environ} if name.startswith(_READ_AT_IMPORT)} - {"PYTHONPATH"}
     return any(given.get(name) != os.environ.get(name) for name in names)
 
 
@@ -219,7 +219,8 @@ def _become(order: _Order, server: int) -> None:
     os.environ.clear()
     os.environ.update(order.env)
     time.tzset()
-    sys.path[0] = order.cwd
+    added = [folder for folder in order.env.get("PYTHONPATH", "").split(os.pathsep) if folder not in sys.path]
+    sys.path[:1] = [order.cwd, *filter(None, added)]
     gc.unfreeze()
 
 

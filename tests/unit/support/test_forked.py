@@ -65,6 +65,19 @@ def test_environment_folder_and_session_are_its_own(module: Callable[[str], list
     assert it.log.read_text() == f"{ ({'ONLY': 'this', **_as_here()}) } {tmp_path} ['one', 'two'] True\n"
 
 
+def test_modules_are_found_in_the_folders_of_the_environment(
+    module: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    """As with any start of Python."""
+    command = module("print('found')")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    log = tmp_path / "log.txt"
+    it = child.Child(command, log=log, cwd=elsewhere, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert it.wait(20) == 0
+    assert log.read_text() == "found\n"
+
+
 def test_children_run_side_by_side_and_heed_signals(module: Callable[[str], list[str]], tmp_path: Path) -> None:
     """Each ends for itself."""
     command = module(_WAITS)

@@ -95,15 +95,18 @@ class Connection:
             error: the library's.
             found: the result of `probe.examine` for the address.
         """
+        kind = errors.StreamDown
         if found is not None:
             reason = found
         elif isinstance(error, _UNREACHABLE) and self.brokers.known:
             reason = f"no answer ({type(error).__name__}), although it has answered before; {probe.REPLICAS}"
         elif isinstance(error, _UNREACHABLE):
             reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
+        elif right := missing_rights.describe(self.kafka, what, error):
+            kind, reason = errors.NotAllowed, right
         else:
-            reason = missing_rights.describe(self.kafka, what, error) or repr(error)
-        return errors.StreamDown(
+            reason = repr(error)
+        return kind(
             f"cannot {what}: Kafka at {self.kafka.bootstrap_servers} (setting kafka.bootstrap_servers, "
             f"MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS): {reason}"
         )
