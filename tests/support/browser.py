@@ -194,6 +194,8 @@ def window(browser: sync_api.Browser, url: str, *, expected: str | None = None, 
 
 def violations(page: sync_api.Page, *rules: str) -> Sequence[str]:
     """Return what axe-core finds wrong with the page that is shown, by all of its rules or by these."""
-    page.evaluate(_AXE.read_text())
-    found = page.evaluate("rules => axe.run(rules.length ? {runOnly: rules} : {})", list(rules))
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_AXE.read_text())
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found = page.evaluate("options => axe.run(options)", options)
     return [f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']]}" for one in found["violations"]]
