@@ -76,4 +76,4 @@ def test_without_the_topic_the_command_works_and_says_that_nothing_is_kept(kafka
     del kafka.logs[_TOPIC]
     shown = _run("cancel", "r-1", "--key", "c-1", "--json")
     assert json.loads(shown.stdout)["type"] == "mrs.job.cancel"
-    assert "topic mrs.audit is missing" in shown.stderr
+    assert "Kafka has no topic mrs.audit" in shown.stderr
