@@ -88,6 +88,7 @@ def test_record_by_places_is_pinned() -> None:
         None,
         0,
         0,
+        False,
     ]
     assert places == begin + middle + end
 
