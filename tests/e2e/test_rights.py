@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import shlex
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,16 +21,18 @@ import aiohttp
 import pytest
 import structlog
 from aiohttp import web
-from tests.support import child, ports, secured, service, waiting
+from tests.support import ports, secured, service, waiting
 
-from mrs_relay import errors, lineage_role, web_role
+from mrs_relay import client as relay_client
+from mrs_relay import errors, lineage_role, web_role, wiring
 from mrs_relay import settings as all_settings
 from mrs_relay.cli import topic_rights
 from mrs_relay.common import clock
 from mrs_relay.forwarding import settings as forwarding_settings
-from mrs_relay.kafka import settings
+from mrs_relay.kafka import records, settings, topic_io
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import acl_plan, topic_setup
+from mrs_relay.mrs import client as clients
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -39,8 +42,14 @@ _TOPICS: Final = {
     **{name: f"{_NAME}.{name.replace('_', '-')}" for name in ("requests", "events", "dead_letters", "control")},
     **{name: f"{_NAME}.{name}" for name in ("status", "audit", "lineage")},
 }
+_CLIENT: Final[tuple[acl_plan.Role, ...]] = ("producer", "subscriber")
+"""The roles of the Python client."""
+
 _INCLUDED: Final = ("transactional-id", "Describe")
 """The one right that another one includes: to write with a transactional id."""
+
+_AT_ONCE: Final = 8
+"""Users who try at a time: most of it is waiting for Kafka."""
 
 
 def _settings(bootstrap: str, security: dict[str, object] | None = None) -> settings.KafkaSettings:
@@ -88,10 +97,17 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Strict]:
         async def create() -> None:
             async with client.KafkaBroker(open_).admin() as admin:
                 await topic_setup.create(admin, open_)
+            there = ("requests", "events", "dead_letters", "control", "audit")
+            await topic_io.send(client.KafkaBroker(open_), [_outgoing(name) for name in there])
 
         asyncio.run(create())
         kafka.node.tools(_allowing(rule, role) for role in _ROLES for rule in _single(role))
         yield _Strict(kafka)
+
+
+def _outgoing(topic: str) -> records.Outgoing:
+    """Return a record that means nothing: what is empty is not fetched, and refused no reader."""
+    return records.Outgoing(_TOPICS[topic], b"any", b"no message")
 
 
 def _allowing(rule: acl_plan.Acl, role: acl_plan.Role) -> list[str]:
@@ -99,6 +115,8 @@ def _allowing(rule: acl_plan.Acl, role: acl_plan.Role) -> list[str]:
     (text,) = topic_rights.commands([rule], "any", f"User:{role}")
     words = shlex.split(text.partition("\n")[2])[3:]
     others = [name for name, without in _lacking(role).items() if without != rule]
+    if role in _CLIENT:  # which sends and reads: who lacks a right of the one role has those of the other
+        others += [name for other in _CLIENT if other != role for name in (other, *_lacking(other))]
     principals = [word for name in others for word in ("--allow-principal", f"User:{name}")]
     return ["org.apache.kafka.tools.AclCommand", *words, *principals]
 
@@ -194,27 +212,16 @@ async def test_the_printed_rights_are_enough(strict: _Strict, tmp_path: Path) ->
 # Without any one of them
 
 
-async def test_without_any_one_of_them_the_relay_says_which(strict: _Strict, tmp_path: Path) -> None:
-    """The check of its start, or its log, names operation and resource, and the command that gives the right."""
-    silent = []
-    for user, rule in _lacking("relay").items():
-        if rule.kind == "group":
-            said = await asyncio.to_thread(_of_a_relay, strict, user, tmp_path)
-        else:
-            said = await _of_the_check(strict.settings(user))
-        if (rule.kind, *rule.operations) != _INCLUDED and not _names(rule, said):
-            silent.append((rule, said))
-    assert silent == []
+async def test_without_any_one_of_them_the_relay_says_which(strict: _Strict) -> None:
+    """The check of its start, or its log, names operation, resource and user, and the command that gives the right."""
+    lacking = {user: rule for user, rule in _lacking("relay").items() if (rule.kind, *rule.operations) != _INCLUDED}
+    with _logs() as logs:
 
+        async def said(user: str) -> str:
+            chosen = strict.settings(user)
+            return await (_of_a_relay(chosen, logs) if lacking[user].kind == "group" else _of_the_check(chosen))
 
-def _names(rule: acl_plan.Acl, said: str) -> bool:
-    """Whether a text names what is missing, and the line to add; Kafka's refusal may be of more than one operation."""
-    (operation,) = rule.operations
-    option = f"--{rule.kind} {rule.name}"
-    lines = [part for part in said.split("`") if part.startswith("kafka-acls.sh") and option in part]
-    if operation == "DescribeConfigs":  # a warning about all topics, with the line for the first one
-        return "DESCRIBE_CONFIGS" in said and rule.name in said
-    return any(f"--operation {operation}" in line for line in lines)
+        assert await _silent(lacking, said) == {}
 
 
 async def _of_the_check(chosen: settings.KafkaSettings) -> str:
@@ -227,13 +234,114 @@ async def _of_the_check(chosen: settings.KafkaSettings) -> str:
     return "\n".join(str(finding) for finding in report.findings)
 
 
-def _of_a_relay(strict: _Strict, user: str, workdir: Path) -> str:
+async def _of_a_relay(chosen: settings.KafkaSettings, logs: _Logs) -> str:
     """Return the log of a relay that cannot join its group."""
-    relay: child.Child = strict.deployment("http://127.0.0.1:9", workdir, user).start_relay(user)
+    mrs = {"endpoint": "http://127.0.0.1:9", "project_id": service.PROJECT, "access_key": "A", "secret_key": "s"}
+    relay = all_settings.Settings.model_validate({"mrs": mrs}).model_copy(update={"kafka": chosen})
+    time_ = clock.SystemClock()
+    connect = functools.partial(clients.connected, now=time_, patient=True)
+    async with wiring.opened(relay, connect, client.KafkaBroker, time_) as served:
+        running = asyncio.create_task(wiring.run(served))
+        try:
+            await waiting.until(lambda: running.done() or "the right" in logs.text())
+        finally:
+            wiring.stop(served)
+            await asyncio.wait([running])
+        return logs.text()
+
+
+async def test_without_any_one_of_them_the_forwarder_says_which(strict: _Strict) -> None:
+    """It is not ready, and its log and `/ready` say why."""
+    lacking = _lacking("lineage")
+    with _logs() as logs:
+
+        async def said(user: str) -> str:
+            async with _forwarder(strict, user) as url:
+
+                async def ready() -> str:
+                    status, text = await _call("GET", f"{url}/ready")
+                    return text if status != 200 else ""
+
+                return await _until_named(user, lacking[user], logs, ready)
+
+        assert await _silent(lacking, said) == {}
+
+
+async def test_the_rights_to_send_and_to_read_are_enough_for_the_client(strict: _Strict) -> None:
+    """It sends a request, and hears what becomes of it."""
+    async with relay_client.RelayClient(strict.settings("producer"), source="/rights") as sending:
+        handle = await sending.submit(relay_client.sql("c-1", "spark", "select 1"))
+    assert handle.id
+
+
+@pytest.mark.parametrize("role", _CLIENT)
+async def test_without_any_one_of_them_the_client_says_which(strict: _Strict, role: acl_plan.Role) -> None:
+    """Its own error names the right."""
+
+    async def said(user: str) -> str:
+        with pytest.raises(errors.RelayError) as raised:
+            async with relay_client.RelayClient(strict.settings(user), source="/rights") as sending:
+                await sending.submit(relay_client.sql("c-1", "spark", "select 1"))
+        return str(raised.value)
+
+    assert await _silent(_lacking(role), said) == {}
+
+
+async def _silent(
+    lacking: Mapping[str, acl_plan.Acl], said: Callable[[str], Awaitable[str]]
+) -> dict[str, tuple[acl_plan.Acl, str]]:
+    """Run all users who lack a right, some at a time; returns what those say who do not name it."""
+    found, places = {}, asyncio.Semaphore(_AT_ONCE)
+
+    async def one(user: str, rule: acl_plan.Acl) -> None:
+        async with places:
+            structlog.contextvars.bind_contextvars(user=user)
+            text = await said(user)
+            if not _names(user, rule, text):
+                found[user] = rule, text
+
+    async with asyncio.TaskGroup() as group:
+        for user, rule in lacking.items():
+            group.create_task(one(user, rule), name=user)
+    return found
+
+
+async def _until_named(user: str, rule: acl_plan.Acl, logs: _Logs, asked: Callable[[], Awaitable[str]]) -> str:
+    """Ask a role, and read its log, until it names the right; returns what it has said in the end."""
+    ends_s = time.monotonic() + waiting.LIMIT_S / 2
+    while True:
+        said = await asked() + logs.text(user)
+        if _names(user, rule, said) or time.monotonic() > ends_s:
+            return said
+        await asyncio.sleep(0.2)
+
+
+def _names(user: str, rule: acl_plan.Acl, said: str) -> bool:
+    """Whether a text names what is missing to whom, and the command; Kafka's refusal may be of several operations."""
+    (operation,) = rule.operations
+    wanted = f"--{rule.kind} {rule.name} ", f"--allow-principal User:{user} "
+    lines = [part for part in said.split("`") if part.startswith("kafka-acls.sh") and all(w in part for w in wanted)]
+    if operation == "DescribeConfigs":  # a warning about all topics, with the line for the first one
+        return "DESCRIBE_CONFIGS" in said and rule.name in said
+    return any(f"--operation {operation} " in line for line in lines)
+
+
+class _Logs:
+    """Lines of the log, with the user whose role or relay wrote them."""
+
+    def __init__(self) -> None:
+        self.kept = structlog.testing.LogCapture()
+
+    def text(self, user: str | None = None) -> str:
+        """Return what was logged, by all or by one user."""
+        return "\n".join(str(line) for line in self.kept.entries if user is None or line.get("user") == user)
+
+
+@contextlib.contextmanager
+def _logs() -> Iterator[_Logs]:
+    logs, before = _Logs(), structlog.get_config()
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, logs.kept])
     try:
-        ends_s = time.monotonic() + waiting.LIMIT_S
-        while "the right" not in (said := relay.log.read_text()) and time.monotonic() < ends_s and relay.alive:
-            time.sleep(0.2)
-        return said
+        yield logs
     finally:
-        relay.stop(20)
+        structlog.configure(**before)
