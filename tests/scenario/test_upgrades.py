@@ -106,7 +106,7 @@ def _settings(ledger_format: int, **kafka: Any) -> all_settings.Settings:
     return service_harness.settings(kafka={"ledger_format": ledger_format, **kafka}, engine={"slots_per_cluster": 0})
 
 
-@pytest.mark.parametrize("formats", ["1", "2", "12", "2112"])
+@pytest.mark.parametrize("formats", ["1", "2", "2112"])
 async def test_versions_take_turns_under_load_and_no_field_is_lost(formats: str) -> None:
     """Rolled forth and back six times while requests come: each job once, its events in order, the field kept."""
     running = {"pace": {"run_s": 90.0}}
