@@ -115,14 +115,14 @@ async def test_the_life_of_a_request_is_told_in_one_line_for_each_decision(lines
     names = {line.name for line in (*decision_log.OF_EVENTS.values(), *decision_log.OF_FACTS.values())}
     names |= {decision_log.ANSWERED.name, decision_log.REFUSED.name, decision_log.LETTER.name}
     names.remove("request_admitted")  # the submission waits, or it does not, by what else happens at the start
-    told = [line for line in lines if line["event"] in names and line["log_level"] != "debug"]
-    life = {name: [line["event"] for line in told if line.get("request") == name] for name in ("r-1", "r-2", None)}
+    shown = [line for line in lines if line["event"] in names and line["log_level"] != "debug"]
+    life = {name: [line["event"] for line in shown if line.get("request") == name] for name in ("r-1", "r-2", None)}
     end = ["request_submitted", "request_started", "request_succeeded"]
     assert life["r-1"] == ["request_accepted", *end]
     assert life["r-2"] == ["request_accepted", "submission_in_doubt", *end, "message_answered", "message_rejected"]
     assert life[None] == ["dead_letter"]
-    assert {line["trace_id"] for line in told if line.get("request") == "r-1"} == {f"{spans.TRACE:032x}"}
-    assert all(isinstance(line["partition"], int) for line in told)
+    assert {line["trace_id"] for line in shown if line.get("request") == "r-1"} == {f"{spans.TRACE:032x}"}
+    assert all(isinstance(line["partition"], int) for line in shown)
 
 
 async def test_a_line_of_no_request_names_none(lines: list[Any]) -> None:

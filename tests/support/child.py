@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from tests.support import forked
 
@@ -35,12 +35,19 @@ fork_modules = False
 # process starts every child; a child started from a worker thread would die with that worker.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="child-starter")
 _running: set[Process] = set()
-_fork_server = forked.ForkServer()
 
 
 def tied_to_tests(command: Sequence[str]) -> list[str]:
     """Return the command as a process that ends with the tests, whatever ends them, and heeds the usual signals."""
     return [sys.executable, "-I", "-S", str(_FRESH), str(_TIED), str(os.getpid()), *command]
+
+
+def _tied(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+    return _starter.submit(start, tied_to_tests(command), **options).result()
+
+
+_fork_server = forked.ForkServer(_tied)
 
 
 def running() -> frozenset[Process]:
@@ -190,16 +197,15 @@ def _start(
     if fork_modules and list(command[:2]) == [sys.executable, "-m"] and not forked.unlike(env):
         return _fork_server.start(command[2:], [stream.fileno() for stream in streams], env, cwd)
     stdin, stdout, stderr = streams
-    return _starter.submit(
-        subprocess.Popen,
-        tied_to_tests(command),
+    return _tied(
+        command,
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env=None if env is None else dict(env),
         cwd=cwd,
         start_new_session=True,  # Ctrl-C reaches the tests alone; they end their children in order
-    ).result()
+    )
 
 
 @atexit.register

@@ -7,7 +7,7 @@ child is a process like any other: it has its own environment, folder, input, ou
 the tests. Only what happens before the first line of a command is not its own: `unlike` says for which environments
 that matters.
 
-The server is `python -m tests.support.forked FD PARENT_PID`. On the socket FD it gets orders, each with the descriptors
+The server is `python -m tests.support.forked FD`. On the socket FD it gets orders, each with the descriptors
 of the child's input, output and errors and of a pipe for its exit code, and answers with the child's process id.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -30,13 +29,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
+from mrs_relay.cli import exec_with_parent
+
 _LONGEST_ORDER: Final = 1 << 20
 _READ_AT_IMPORT: Final = ("PYTHON", "AIOKAFKA", "PYDANTIC", "FORCE_", "TERMINAL_", "_TYPER", "PY_COLORS")
 _HELD: Final = ("mrs_relay.app", "mrs_relay.web_role", "mrs_relay.lineage_role", "mrs_emulator.http.server", "uvloop")
@@ -89,13 +88,16 @@ class Forked:
 
 
 class ForkServer:
-    """The process that holds the imports; started with the first order, by a thread that lives as long as the tests."""
+    """
+    The process that holds the imports; started with the first order.
 
-    def __init__(self) -> None:
+    Args:
+        start: starts a process that ends with the tests; takes what `subprocess.Popen` does.
+    """
+
+    def __init__(self, start: Callable[..., subprocess.Popen[bytes]]) -> None:
+        self._start = start
         self._lock = threading.Lock()
-        self._starter = ThreadPoolExecutor(
-            1, "fork-server-starter"
-        )  # see `child`: Linux watches the thread that starts
         self._orders: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -127,10 +129,8 @@ class ForkServer:
 
     def _begin(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(os.getpid())]
-        self._process = self._starter.submit(
-            subprocess.Popen, command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=_ROOT
-        ).result()
+        command = [sys.executable, "-m", __name__, str(theirs.fileno())]
+        self._process = self._start(command, stdin=subprocess.DEVNULL, cwd=_ROOT, pass_fds=[theirs.fileno()])
         theirs.close()
         self._orders = ours
         return ours
@@ -207,9 +207,7 @@ def _become(order: _Order, server: int) -> None:
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != server:
-        os._exit(1)
+    exec_with_parent.tie(server)
 
     os.setsid()
     for stream, descriptor in enumerate(order.streams):
@@ -239,9 +237,6 @@ def _hold() -> None:
 
 def main() -> None:
     """Serve the tests; each child continues here as the module that it was ordered to be."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[2]):
-        sys.exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end their children in order
     orders = socket.socket(fileno=int(sys.argv[1]))
     _hold()

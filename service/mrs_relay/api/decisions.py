@@ -7,8 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from mrs_relay import errors
-from mrs_relay.api import models, problems, replies, writing
+from mrs_relay.api import models, replies, writing
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import auditing
 from mrs_relay.common import clock
@@ -37,13 +36,9 @@ class Decisions:
             ProblemError: Kafka has not acknowledged it: nothing must be carried out.
         """
         sender = None if caller.name is None else envelope.Sender(caller.name, caller.kind)
-        try:
+        unknown = "Kafka has not taken the record of the decision, so nothing was sent: try again"
+        with writing.answered("record of the decision", unknown):
             await self._trail.write(sender, (subject, data))
-        except errors.NotAllowed as error:
-            raise writing.not_allowed("record of the decision", error) from None
-        except (errors.StreamError, TimeoutError):
-            text = "Kafka has not taken the record of the decision, so nothing was sent: try again"
-            raise problems.unavailable(text) from None
 
     async def list_decisions(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of decisions."""

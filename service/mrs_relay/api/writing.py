@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 import structlog
@@ -36,17 +38,29 @@ async def send(sender: sending.Sender, outgoing: records.Outgoing, what: str, ag
     Raises:
         ProblemError: it may have been written or not; or Kafka does not allow it, which the log explains.
     """
-    try:
+    unknown = f"Kafka has not acknowledged the {what}, which may have been written: {again}"
+    with answered(what, unknown):
         async with asyncio.timeout(_SEND_S):
             await sender.send(outgoing)
+
+
+@contextlib.contextmanager
+def answered(what: str, unknown: str) -> Iterator[None]:
+    """
+    Turn a failure to write into the answer to the caller.
+
+    Args:
+        what: the name of what is written, for people.
+        unknown: the answer, unless Kafka does not allow the writing: that stands in the log, with the right.
+
+    Raises:
+        ProblemError: it is perhaps not written.
+    """
+    try:
+        yield
     except errors.NotAllowed as error:
-        raise not_allowed(what, error) from None
-    except (errors.StreamError, TimeoutError):
-        text = f"Kafka has not acknowledged the {what}, which may have been written: {again}"
+        _log.warning("write_not_allowed", what=what, error=str(error))
+        text = f"Kafka does not allow this service to write the {what}; its log names the right"
         raise problems.unavailable(text) from None
-
-
-def not_allowed(what: str, error: errors.NotAllowed) -> problems.ProblemError:
-    """Return the answer to a caller whose message Kafka does not allow us to write; the log has the right."""
-    _log.warning("write_not_allowed", what=what, error=str(error))
-    return problems.unavailable(f"Kafka does not allow this service to write the {what}; its log names the right")
+    except (errors.StreamError, TimeoutError):
+        raise problems.unavailable(unknown) from None

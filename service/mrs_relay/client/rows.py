@@ -41,7 +41,7 @@ async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncI
     named = _chunked(data)
     expected, digests = 1, chunks.Digests()
     async for chunk in _found(kafka, data, named):
-        # The others are the same chunks, of a relay that crashed, or that goes on although it was replaced.
+        # The others are the same chunks, of a relay that crashed, or that still works although it was replaced.
         if chunk.number != expected:
             continue
         digests.add(chunk.digest)

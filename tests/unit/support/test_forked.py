@@ -93,7 +93,7 @@ def test_children_run_side_by_side_and_heed_signals(module: Callable[[str], list
 
 def test_children_end_with_their_server(module: Callable[[str], list[str]], tmp_path: Path) -> None:
     """So nothing outlives the tests."""
-    server = forked.ForkServer()
+    server = forked.ForkServer(subprocess.Popen)
     with (tmp_path / "log.txt").open("wb") as log, Path(os.devnull).open("rb") as nothing:
         it = server.start([*module(_WAITS)[2:]], [nothing.fileno(), log.fileno(), log.fileno()], None, tmp_path)
     assert it.poll() is None
