@@ -12,6 +12,7 @@ import pytest
 from tests.support import web_role
 
 from mrs_relay.kafka import records
+from mrs_relay.messages import events
 
 
 class Block:
@@ -253,9 +254,9 @@ async def test_an_event_of_a_foreign_type_does_not_end_a_stream_with_a_filter() 
 async def test_a_reader_that_does_not_read_is_cut_off() -> None:
     """It would keep its events in memory."""
     stage = web_role.Stage(partitions=1)
-    text = "x" * 100_000
+    large = events.BodyMrs(tracking_url="x" * 100_000)
     big = [
-        web_role.event(f"r-{number}", 1, "accepted", labels={"text": text}, time_ms=web_role.NOW_MS + number)
+        web_role.event(f"r-{number}", 1, "accepted", mrs=large, time_ms=web_role.NOW_MS + number)
         for number in range(100)
     ]
     for one in big:

@@ -13,6 +13,7 @@ from tests.support import web_role
 from mrs_relay import web_role as role
 from mrs_relay.common import clock
 from mrs_relay.kafka.memory import memory_topic_io
+from mrs_relay.messages import events
 from mrs_relay.read_model import database, event_log, projector, store
 
 _EVENTS = web_role.KAFKA.topics.events
@@ -151,7 +152,7 @@ async def test_what_is_written_at_once_is_bounded_in_bytes(monkeypatch: pytest.M
     monkeypatch.setattr(store.Store, "apply", noted)
     stage = web_role.Stage(partitions=1)
     for number in range(10):
-        await stage.put(web_role.event(f"r-{number}", 1, "accepted", labels={"text": "x" * 10_000}))
+        await stage.put(web_role.event(f"r-{number}", 1, "accepted", mrs=events.BodyMrs(tracking_url="x" * 10_000)))
     async with web_role.role(stage):
         assert sum(sizes) == 10
         assert max(sizes) == 2
