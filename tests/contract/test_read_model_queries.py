@@ -138,7 +138,8 @@ def _slow(plan: Sequence[str]) -> list[str]:
 async def test_a_reader_takes_no_more_bytes_at_once_than_it_has_room_for(opened: database.Database) -> None:
     """One event more at most; none is left out."""
     writes = await read_models.writer(opened)
-    stories = [one for number in range(5) for one in web_role.story(f"r-{number}", labels={"l": "x" * 250, "m": "x" * 250})]
+    labels = {"l": "x" * 250, "m": "x" * 250}
+    stories = [one for number in range(5) for one in web_role.story(f"r-{number}", labels=labels)]
     await writes.write(*stories)
     cursor = event_log.Cursor(opened, [read_models.TOPIC], {})
     sizes, found = [], []
