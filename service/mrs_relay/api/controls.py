@@ -147,9 +147,7 @@ class Controls:
     def _require_topic(self) -> None:
         """Refuse to write without the topic: a broker that makes topics by itself would make one that forgets."""
         if self._projection.is_absent:
-            text = (
-                f"topic {self._topic} is missing (`mrs-relay topics create` makes it), or Kafka hides it: the log says"
-            )
+            text = f"topic {self._topic} is missing (`mrs-relay topics create` makes it) or hidden: the log says which"
             raise problems.unavailable(text)
 
     async def _find(self, scope: controls.Scope) -> controls.Control | None:
