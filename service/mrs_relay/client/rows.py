@@ -8,8 +8,9 @@ noticed. Arrow and pandas are imported only where they are asked for (extra `arr
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from mrs_relay import errors
@@ -40,15 +41,16 @@ async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncI
     """
     named = _chunked(data)
     expected, digests = 1, chunks.Digests()
-    async for chunk in _found(kafka, data, named):
-        # The others are the same chunks, of a relay that crashed, or that still works although it was replaced.
-        if chunk.number != expected:
-            continue
-        digests.add(chunk.digest)
-        expected += 1
-        yield chunk.value
-        if expected > named.count:
-            break
+    async with contextlib.aclosing(_found(kafka, data, named)) as found:  # the topic is closed behind the last chunk
+        async for chunk in found:
+            # The others are the same chunks, of a relay that crashed, or that still works although it was replaced.
+            if chunk.number != expected:
+                continue
+            digests.add(chunk.digest)
+            expected += 1
+            yield chunk.value
+            if expected > named.count:
+                break
     if expected <= named.count:
         text = f"chunk {expected} of {named.count} is not on topic {named.topic}: it may have left the topic by now"
         raise failures.RowsMissing(text)
@@ -58,7 +60,7 @@ async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncI
 
 async def _found(
     kafka: topic_io.TopicClient, data: events.EventData, named: events.ChunkedRows
-) -> AsyncIterator[chunks.Chunk]:
+) -> AsyncGenerator[chunks.Chunk]:
     """Yield all chunks of the result, as they lie on the topic."""
     if not named.count:
         return
