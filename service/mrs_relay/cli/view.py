@@ -185,7 +185,7 @@ def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[conso
 
 
 def _read_rows(statement: events.StatementResult) -> tuple[Sequence[str], Sequence[Any]]:
-    """Return the names of the columns, none where the rows have them, and the rows, also of a result in CSV or Arrow."""
+    """Return the names of the columns, none where the rows have them, and the rows, also of CSV or Arrow."""
     if statement.arrow is not None:
         from mrs_relay.client import arrow  # noqa: PLC0415 - most results need no client
 

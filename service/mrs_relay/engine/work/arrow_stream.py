@@ -80,13 +80,13 @@ class Rows:
         import pyarrow as pa  # noqa: PLC0415 - only where Arrow is asked for
 
         texts: list[column_types.Kind] = ["text"] * len(self._names)
-        kinds = self._kinds if self._kinds is not None and text else texts
+        kinds = self._kinds or texts
         if len(kinds) != len(self._names):
             raise errors.ObsRefused("the columns of the rows changed while they were read")
         types = [_types()[kind] for kind in kinds]
         schema = pa.schema(list(zip(self._names, types, strict=True)))
         if not text:
-            return pa.record_batch([pa.array([], one) for one in types], schema=schema)
+            return _none(schema)
         arrays = _read(text, types, has_null=self._kinds is not None)
         return pa.record_batch(arrays, schema=schema)
 
@@ -126,8 +126,8 @@ def beginning(batch: pa.RecordBatch, most_bytes: int) -> tuple[bytes, int]:
     whole = stream(batch)
     if len(whole) <= most_bytes:
         return whole, batch.num_rows
-    fits, fits_not = 0, batch.num_rows
-    found = stream(batch.slice(0, 0))
+    # NB: a slice of no rows is written with the content of all.
+    fits, fits_not, found = 0, batch.num_rows, stream(_none(batch.schema))
     if len(found) > most_bytes:
         return b"", 0
     while fits_not - fits > 1:
@@ -138,6 +138,12 @@ def beginning(batch: pa.RecordBatch, most_bytes: int) -> tuple[bytes, int]:
         else:
             fits_not = middle
     return found, fits
+
+
+def _none(schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa  # noqa: PLC0415 - only where Arrow is asked for
+
+    return pa.record_batch([pa.array([], one) for one in schema.types], schema=schema)
 
 
 @functools.cache

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 Kind = Literal["bool", "int", "float", "text"]
-"""Of a column: true and false; whole numbers of 64 bits; numbers that a double holds exactly; anything else."""
+"""Of a column: true and false; whole numbers of 64 bits; numbers with no more digits than a double; anything else."""
 
+_SAFE: Final = 2**53
 _LONG: Final = 2**63
 _BOOL, _INT, _BOTH, _FLOAT, _OTHER = 1, 2, 4, 8, 16
 """What was seen: true or false; whole numbers of 64 bits; such ones that a double holds; doubles; anything else."""
@@ -51,8 +53,10 @@ def _seen(value: Any) -> int:  # noqa: ANN401 - JSON
 
 
 def _is_double(value: int) -> bool:
+    if -_SAFE <= value <= _SAFE:
+        return True
     try:
-        return float(value) == value
+        return decimal.Decimal(repr(float(value))) == value  # the nearest double is written with these digits
     except OverflowError:
         return False
 

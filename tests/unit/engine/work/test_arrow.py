@@ -115,8 +115,8 @@ def test_rows_of_a_folder_are_the_same_as_csv_and_as_arrow(
             if isinstance(value, bool):
                 assert value is wanted
             elif isinstance(value, int | float):
-                assert Decimal(value) == Decimal(float(shown) if isinstance(value, float) else shown)
-                assert value == wanted
+                assert Decimal(str(value)) == Decimal(shown)
+                assert float(value) == float(wanted)
             else:
                 assert (value or "") == shown
 

@@ -17,6 +17,7 @@ from mrs_relay.engine.work import column_types
         ([1, -(2**63), 2**63 - 1], "int"),
         ([1, 0.5, None], "float"),
         ([10**20, 0.5], "float"),
+        ([21657486431813590, 0.5], "float"),
         ([10**20], "float"),
         ([None, None], "text"),
         ([True, 1], "text"),
