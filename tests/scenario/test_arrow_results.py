@@ -137,7 +137,7 @@ async def test_chunks_of_arrow_that_are_written_again_after_a_crash_are_the_same
         await here.until_ended(["q"], 900)
         for places in (True, False):
             found = [row async for row in chunked_rows.brought(here, "q", places=places).rows()]
-            assert [int(row[0]) for row in found] == list(range(1, 9001))
+            assert [int(next(iter(row))) for row in found] == list(range(1, 9001))
         assert len(here.mrs.effects()) == 1
         assert history.faults(["q"], here.events(), here.created()) == []
 

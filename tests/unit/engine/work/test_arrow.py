@@ -130,6 +130,8 @@ def test_rows_that_cannot_be_arrow_are_refused_without_their_text() -> None:
     for long in (b'"' + b"x\n" * 2000 + b'"\n', b"x" * 900 + b"\n"):
         with pytest.raises(errors.ObsRefused, match="ask for csv"):
             cut(b"1\n" + long + b"2\n", 100, 1000, has_header=False)
+    with pytest.raises(errors.ObsRefused, match="a row has more than 2000 bytes"):  # half of it would pass for a row
+        cut(b'"' + b'""' * 2500 + b'"\n', 100, 2000, has_header=False)
     with pytest.raises(errors.ObsRefused, match="another type"):
         cut(b"1\nx\n", 100, 1000, has_header=False, kinds=["int"])
     with pytest.raises(errors.ObsRefused, match="columns of the rows changed"):
