@@ -3,9 +3,10 @@ Rows in chunks: a million rows from OBS to the results topic, beside obstore alo
 
 The object lies at the emulator's OBS in a process of its own. obstore alone reads it and drops it. The relay's part
 reads it, cuts it into chunks, hashes them, and hands them to a producer that drops them: its rate is judged, and so is
-how long it blocks the event loop. Then the same goes to a real Kafka, where the growth of memory is judged, too.
+how long it blocks the event loop. Then the same goes to a real Kafka, where the growth of memory is judged, too. All of
+it once with OBS on this machine, where reading is copying memory, and once over a link as a network has it.
 
-    PYTHONPATH=. python bench/results.py [--rows 1000000] [--rounds 5] [--json]
+    PYTHONPATH=. python bench/results.py [--rows 1000000] [--rounds 5] [--mbit-per-s 1000] [--json]
 """
 
 from __future__ import annotations
@@ -146,8 +147,20 @@ async def measure(port: int, size: int, rows: int, rounds: int) -> dict[str, obj
     }
 
 
-async def measure_kafka(port: int, size: int, rounds: int, bootstrap: str) -> dict[str, object]:
-    """The same to a real Kafka."""
+async def measure_link(port: int, size: int, rounds: int) -> dict[str, object]:
+    """The rates over a link."""
+    objects = opened(port)
+    sink = chunk_sink.ChunkSink(Dropping, TOPIC, "/relay", 1_000_000, clock.SystemClock())
+    alone, ours = await rates(rounds, size, lambda: read_alone(port), lambda: chunked(objects, sink))
+    return {
+        "link_obstore_mib_per_s": round(alone, 1),
+        "link_chunks_mib_per_s": round(ours, 1),
+        "link_ratio": round(ours / alone, 3),
+    }
+
+
+async def measure_kafka(port: int, link: int, size: int, rounds: int, bootstrap: str) -> dict[str, object]:
+    """The same to a real Kafka; `link` is the port of OBS behind the link."""
     topic = f"results-{time.monotonic_ns()}"
     making = admin.AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await making.start()
@@ -163,10 +176,13 @@ async def measure_kafka(port: int, size: int, rounds: int, bootstrap: str) -> di
             await chunked(objects, sink)
         grown = grown_mib(before)
         (rate,) = await rates(rounds, size, lambda: chunked(objects, sink))
+        over_link = opened(link)
+        (link_rate,) = await rates(rounds, size, lambda: chunked(over_link, sink))
     finally:
         await sink.close()
     return {
         "kafka_mib_per_s": round(rate, 1),
+        "link_kafka_mib_per_s": round(link_rate, 1),
         "kafka_grown_mib": round(grown, 1),
         "kafka_longest_ms": round(watch.worst[0] * 1000, 1),
     }
@@ -177,6 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--mbit-per-s", type=float, default=1000, help="speed of the link")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
     logs.setup(level="ERROR")
@@ -186,9 +203,10 @@ def main() -> None:
         port = ports.free_port()
         size = write_object(folder / "obs", given.rows)
         with service.emulator(folder, "--obs-port", str(port), "--obs", str(folder / "obs")):
-            found = asyncio.run(measure(port, size, given.rows, given.rounds))
-            with brokers.start_kafka(folder) as kafka:
-                found |= asyncio.run(measure_kafka(port, size, given.rounds, kafka.bootstrap))
+            found = asyncio.run(measure(port, size, given.rows, given.rounds)) | {"link_mbit_per_s": given.mbit_per_s}
+            with stage.link(port, given.mbit_per_s) as link, brokers.start_kafka(folder) as kafka:
+                found |= asyncio.run(measure_link(link, size, given.rounds))
+                found |= asyncio.run(measure_kafka(port, link, size, given.rounds, kafka.bootstrap))
     stage.show(found, as_json=given.json)
 
 

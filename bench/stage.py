@@ -72,12 +72,25 @@ def show(figures: dict[str, object], *, as_json: bool) -> None:
 def backend() -> Iterator[str]:
     """The instant backend as a process; yields its address."""
     port = ports.free_port()
-    command = [sys.executable, str(HERE / "instant_backend.py"), "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with _listening("instant_backend.py", "--port", str(port)):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def link(target: int, mbit_per_s: float) -> Iterator[int]:
+    """A link to a port of this machine, as a process; yields the port of its near end."""
+    port = ports.free_port()
+    with _listening("link.py", "--port", str(port), "--target", str(target), "--mbit-per-s", str(mbit_per_s)):
+        yield port
+
+
+@contextlib.contextmanager
+def _listening(script: str, *flags: str) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, str(HERE / script), *flags], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ready")
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         process.communicate(timeout=10)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE = _ROOT / "service" / "mrs_relay"
@@ -65,11 +66,24 @@ def test_no_file_names_a_package_registry() -> None:
     assert not found
 
 
+def _constraints() -> list[str]:
+    return (_ROOT / "constraints.txt").read_text().splitlines()
+
+
 def test_constraints_are_plain_pins() -> None:
     """Every line of constraints.txt is `name==version`: no address, no option, no path."""
-    lines = (_ROOT / "constraints.txt").read_text().splitlines()
+    lines = _constraints()
     assert lines
     assert not [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)]
+
+
+def test_every_pin_takes_the_oldest_python() -> None:
+    """`make venv` works with every Python 3.11, as Debian's 3.11.2: no pin asks for a later one."""
+    pins = {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in _constraints()}
+    given = {found.name: found.metadata.get("Requires-Python") for found in metadata.distributions()}
+    asked = {name: of for name, of in given.items() if of and re.sub(r"[-_.]+", "-", name).lower() in pins}
+    assert len(asked) > len(pins) / 2
+    assert not {name: of for name, of in asked.items() if not SpecifierSet(of).contains("3.11.0")}
 
 
 def test_every_tool_of_other_people_says_what_it_proves() -> None:
