@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import functools
+import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +39,7 @@ def load() -> None:
         ObsRefused: it is not installed, as on a replica that takes a request over from one that has it.
     """
     try:
-        _types()
+        importlib.import_module("pyarrow.csv")
     except ImportError:
         raise errors.ObsRefused("this relay makes no Arrow: install mrs-relay[arrow], or ask for csv") from None
 
@@ -95,7 +96,7 @@ def stream(batch: pa.RecordBatch) -> bytes:
     """Return an Arrow IPC stream of its rows."""
     import pyarrow as pa  # noqa: PLC0415 - only where Arrow is asked for
 
-    sink = pa.BufferOutputStream()
+    sink = pa.BufferOutputStream(pa.system_memory_pool())
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     found: bytes = sink.getvalue().to_pybytes()
@@ -171,6 +172,7 @@ def _read(text: bytes, types: Sequence[Any], *, has_null: bool) -> list[Any]:
                 true_values=["true"],
                 false_values=["false"],
             ),
+            pa.system_memory_pool(),  # the library's own keeps what each thread has used
         )
     except pa.ArrowInvalid:
         # NB: its text quotes the row.

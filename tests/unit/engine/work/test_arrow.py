@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -188,7 +189,7 @@ def test_event_has_types_where_they_are_known() -> None:
 
 def test_replica_without_the_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes a request over from a replica that has it."""
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    arrow_stream._types.cache_clear()
+    for name in ("pyarrow", "pyarrow.csv"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(errors.ObsRefused, match=r"install mrs-relay\[arrow\]"):
         arrow_stream.load()
