@@ -165,7 +165,8 @@ class Submitter:
         """
         await asyncio.sleep(self._settings.settle_s + self._settings.visibility_s)
         found, _ = await self._find_by_token(job)
-        return facts.DuplicatesChecked(job.attempt, tuple(seen.job_id for seen in found))
+        failed = tuple(seen.job_id for seen in found if facts.JobObserved(seen).outcome in _ENDED_BADLY)
+        return facts.DuplicatesChecked(job.attempt, tuple(seen.job_id for seen in found), failed)
 
     async def _find_by_token(self, job: jobs.Job) -> tuple[list[jobs.MrsStatus], float]:
         """Return the jobs that MRS shows under the job's name, and the time of the read; reads until MRS answers."""
@@ -297,6 +298,7 @@ class Submitter:
         )
 
 
+_ENDED_BADLY: Final = frozenset({verdict.Verdict.FAILED, verdict.Verdict.KILLED})
 _OVER: Final = frozenset(verdict.Verdict) - {verdict.Verdict.WAITING, verdict.Verdict.RUNNING}
 _FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.Verdict.WAITING)
 

@@ -209,11 +209,12 @@ class DuplicatesChecked(msgspec.Struct, frozen=True):
 
     Attributes:
         attempt: number of the attempt.
-        job_ids: of all jobs with its token.
+        job_ids: of all jobs with its token; `failed`: of those among them that failed or were killed.
     """
 
     attempt: int
     job_ids: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
 
 class DuplicatesStopped(msgspec.Struct, frozen=True):
