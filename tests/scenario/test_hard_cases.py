@@ -246,7 +246,7 @@ async def test_a_job_that_arrives_after_its_cancel_was_reported_is_stopped_and_r
 
 @pytest.mark.parametrize("attempts", [1, 2])
 async def test_a_job_that_arrives_after_its_attempt_has_failed_is_stopped_and_reported(attempts: int) -> None:
-    """It was sent again and refused, so its request has failed, or goes on with its next attempt: nothing runs beside."""
+    """It was sent again and refused, so its request has failed, or is at its next attempt: nothing runs beside."""
     chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
     async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:

@@ -25,7 +25,6 @@ from mrs_relay.engine.trackers import tracked_jobs
 from mrs_relay.engine.work import adapter, codes, kinds
 from mrs_relay.engine.work import cluster as cluster_work
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs.models import clusters
 
 _log = structlog.get_logger(__name__)
 
@@ -215,13 +214,8 @@ class JobTracker:
         """
         message, code = str(refusal), "job_vanished"
         if refusal.code == codes.NO_SUCH_CLUSTER or isinstance(refusal, errors.MrsBusy):
-            try:
-                shown = await cluster_work.show_cluster(self._client, cluster_id)
-            except errors.MrsError as error:
-                _log.warning("cluster_not_read", cluster=cluster_id, error=str(error))
-                return
-            if shown is not None and shown.cluster_state != clusters.ClusterState.TERMINATED:
-                return  # the list is wrong: no verdict
+            if not await cluster_work.is_gone(self._client, cluster_id, refusal):
+                return  # the list is wrong, or the cluster cannot be read: no verdict
             message, code = (
                 f"cluster {cluster_id} is there no more, and how its jobs ended is not shown",
                 "cluster_gone",

@@ -49,7 +49,7 @@ def test_nothing_is_stopped_where_no_job_is_kept(name: str) -> None:
 def test_what_shows_up_of_an_attempt_that_is_over_is_stopped(
     state: jobs.State, attempt: int, stopped: tuple[str, ...] | None
 ) -> None:
-    """A retry, a refusal or a cancel has ended it without a job; one that failed before is no news, nor is it stopped."""
+    """A retry, a refusal or a cancel has ended it without a job; one that failed before is no news."""
     retry = jobs.Retry(2, 30.0, ("job_failed", "refused"))
     job = samples.request(state=state, attempt=attempt, retry=retry, sequence=3)
     decision = transitions.decide(

@@ -275,7 +275,7 @@ class _Hanging(_Mrs):
 
 
 async def test_clusters_that_hang_hold_up_no_choice_among_others() -> None:
-    """A tenant's requests for clusters that do not answer keep no other request from its own cluster, nor each other."""
+    """Requests for clusters that do not answer keep no other request from its own cluster, nor each other."""
     dead, well = ("dead", "running", "team=dead"), ("well", "running", "team=well")
     mrs = _Hanging(d1=dead, d2=dead, d3=dead, w1=well, w2=well)
     mrs.busy = {"w1": 2, "w2": 0}

@@ -62,7 +62,7 @@ def _job(name: str, **how: Any) -> jobs.Job:
 
 
 async def test_rows_in_chunks_that_come_late_leave_a_place_to_those_of_a_success() -> None:
-    """Large results come late and take long: whatever their number, others are read meanwhile, in chunks and in events."""
+    """Large results come late and take long: whatever their number, others are read meanwhile, in both ways."""
     group = settings.ObsSettings(csv_header=False, read_timeout_s=7200)
     keys = transport.OwnKeys("ak", pydantic.SecretStr("sk"))
     reader = deliveries.Deliveries(client.Client(group, cast("Any", _Door()), lambda: keys), 1000, clock.LoopClock())
