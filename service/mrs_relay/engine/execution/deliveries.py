@@ -68,8 +68,9 @@ class Deliveries:
 
     def __init__(self, objects: obs_clients.Client | None, inline_bytes: int, time: clock.Clock) -> None:
         self._objects = objects
-        places = 1 if objects is None else max(1, objects.group.max_reads // 2)
-        self._late_places = asyncio.Semaphore(places)
+        reads, streams = (1, 1) if objects is None else (objects.group.max_reads, objects.group.max_streams)
+        self._late_places = asyncio.Semaphore(max(1, reads // 2))
+        self._late_streams = asyncio.Semaphore(max(1, streams // 2))
         self._inline_bytes = inline_bytes
         self._time = time
 
@@ -97,8 +98,13 @@ class Deliveries:
         return result.model_copy(update=await self._where(delivery, location))
 
     async def read_late(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None) -> events.Result:
-        """Do the same for rows that come late, which take half of the places: a success does not wait behind them."""
-        async with self._late_places:
+        """
+        Do the same for rows that come late, which take half of the places: a success does not wait behind them.
+
+        Those in chunks have places of their own, as large ones take long.
+        """
+        delivery, _ = asked(job)
+        async with self._late_streams if delivery.chunks else self._late_places:
             return await self.read(job, sink)
 
     async def without_rows(self, delivery: jobs.Delivery, location: str, why: str) -> events.Result:
