@@ -244,6 +244,29 @@ async def test_a_job_that_arrives_after_its_cancel_was_reported_is_stopped_and_r
         assert await _job_result(here, late) == "KILLED"
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_a_job_that_arrives_after_its_attempt_has_failed_is_stopped_and_reported(attempts: int) -> None:
+    """It was sent again and refused, so its request has failed, or is at its next attempt: nothing runs beside."""
+    chosen = service_harness.settings()
+    too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
+    async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
+        await here.start_replica(_SlowWire(here.mrs, too_long_s))
+        refusal = {"error_code": "0164", "error_msg": "no"}
+        here.trouble(action="status", operation="CreateExecuteJob", status=400, body=refusal)
+        retry = {"attempts": attempts, "on": ["refused"], "backoff_s": 1}
+        here.put(service.job("r-1", **({"retry": retry} if attempts > 1 else {})))
+        await here.until_ended(["r-1"], 3600)
+        await asyncio.sleep(600)
+        last = "failed" if attempts == 1 else "succeeded"
+        [notice] = [event.data for event in here.events() if event.data.get("repeated")]
+        assert notice["reason"]["code"] == "stopped_twin"
+        results = {effect.effect_id: await _job_result(here, effect.effect_id) for effect in here.mrs.effects()}
+        late = next(job_id for job_id in results if job_id in notice["reason"]["message"])
+        assert results.pop(late) == "KILLED"
+        assert list(results.values()) == ["SUCCEEDED"] * (attempts - 1)
+        assert [state for state in here.states("r-1") if state != "progress"][-1] == last
+
+
 async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_found() -> None:
     """The wait for requests on their way comes before the visibility window, not within it: one job, adopted."""
     chosen = service_harness.settings()

@@ -149,3 +149,23 @@ async def test_jobs_of_a_cluster_that_is_gone_are_unknown_and_say_why(deleted: b
         last = _last(here, "r-1")
         reported = (last["state"], last.get("reason", {}).get("code"))
         assert reported == (("unknown", "cluster_gone") if deleted else ("succeeded", None))
+
+
+@pytest.mark.parametrize("code", ["12000003", "12000012"])
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_a_submission_in_doubt_on_a_cluster_that_is_gone_is_unknown(deleted: bool, code: str) -> None:
+    """It may have run there: that is never denied. If the cluster lives, its list is just wrong, and proves nothing."""
+    async with service_harness.start(emulated={"pace": {"run_s": 1800.0}}) as here:
+        here.trouble(action="drop_after", operation="CreateExecuteJob")
+        refusal = {"error_code": code, "error_msg": "no"}
+        for operation in ("ShowJobExeListNew", "ShowSingleJobExe"):
+            here.trouble(action="status", operation=operation, status=400, body=refusal, count=None if deleted else 30)
+        here.put(service.job("r-1"))
+        await asyncio.sleep(5)
+        if deleted:
+            here.put(_call("d", "DeleteCluster", {"cluster_id": service.CLUSTER}))
+        await here.until_ended(["r-1"], 7200)
+        last = _last(here, "r-1")
+        reported = (last["state"], last.get("reason", {}).get("code"))
+        assert reported == (("unknown", "cluster_gone") if deleted else ("succeeded", None))
+        assert len([effect for effect in here.mrs.effects() if effect.kind == "job"]) == 1

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from mrs_relay.engine.model import deployments, job_names, jobs
+from mrs_relay.engine.model import deployments, facts, job_names, jobs, verdict
 from mrs_relay.engine.work import kinds
 
 Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
@@ -34,6 +34,9 @@ _OF_NO_REQUEST: Final[dict[deployments.Belonging, Kind]] = {
     "foreign": "foreign",
     "unproved": "stranger",
 }
+
+
+_CONTINUES: Final = frozenset({verdict.Verdict.WAITING, verdict.Verdict.RUNNING})
 
 
 class Orphan(msgspec.Struct, frozen=True):
@@ -117,8 +120,9 @@ def _attempt_names(job: jobs.Job) -> list[str]:
 
 
 def _kind(job: jobs.Job, attempt: int, seen: jobs.MrsStatus) -> Kind | None:
+    # An earlier attempt has ended: a job of it that continues took effect late, or is a duplicate.
     if attempt < job.attempt:
-        return None  # the job of an earlier attempt, which has ended
+        return "twin" if facts.JobObserved(seen).outcome in _CONTINUES else None
     if job.state is jobs.State.UNKNOWN:
         return "unclaimed"
     if job.seen is not None and job.seen.job_id:

@@ -58,11 +58,12 @@ def test_job_of_a_request_that_is_unknown_is_unclaimed() -> None:
     assert _found([job], (job.mrs_name, _sight(samples.JOB_ID, "FINISHED"))) == [("unclaimed", samples.JOB_ID)]
 
 
-def test_job_of_an_earlier_attempt_is_no_orphan() -> None:
-    """Each attempt has a name of its own, and the ledger knows them all."""
+@pytest.mark.parametrize(("state", "found"), [("FINISHED", []), ("RUNNING", [("twin", "j-1")])])
+def test_job_of_an_earlier_attempt_is_no_orphan_unless_it_continues(state: str, found: list[tuple[str, str]]) -> None:
+    """Each attempt has a name of its own, and the ledger knows them all; an earlier attempt has ended."""
     first = _job("running")
     second = msgspec.structs.replace(first, attempt=2, seen=jobs.MrsStatus("j-2", "RUNNING"))
-    assert _found([second], (first.mrs_name, _sight("j-1")), (second.mrs_name, _sight("j-2"))) == []
+    assert _found([second], (first.mrs_name, _sight("j-1", state)), (second.mrs_name, _sight("j-2"))) == found
 
 
 @pytest.mark.parametrize("name", ["submitted", "running", "cancelling"])

@@ -66,6 +66,16 @@ def not_found(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> d
     return _unknown(searched, text, now_ms, config)
 
 
+def cluster_gone(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision:
+    """End a job as `unknown` whose submission may have had an effect on a cluster that is there no more."""
+    text = (
+        f"cluster {job.cluster} is there no more, and whether the job ran there is not shown; "
+        f"{_unanswered(job.doubt or jobs.Doubt(1))}"
+    )
+    reason = jobs.Reason("unresolved", "cluster_gone", text)
+    return event_builder.end(job, State.UNKNOWN, now_ms, config, reason=reason)
+
+
 def not_applied(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision:
     """Queue a job again whose latest submission certainly had no effect; end it if it is to be stopped."""
     queued = jobs.moved(job, State.QUEUED)

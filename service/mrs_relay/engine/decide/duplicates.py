@@ -20,23 +20,29 @@ State = jobs.State
 _replace = msgspec.structs.replace
 
 _UNSENT: Final = frozenset({State.QUEUED, State.SUBMITTING})
+_WITHOUT_JOB: Final = frozenset({State.CANCELLED, State.FAILED})
+"""In these states a request without an id on MRS has been reported to have no job there."""
 
 
 def checked(job: jobs.Job, fact: facts.DuplicatesChecked, now_ms: int) -> decisions.Decision | None:
     """
     Stop duplicates that MRS showed late, also when the job that is kept has ended.
 
-    If the same attempt is about to be sent again, the submission is in doubt again: it had taken effect. If the job was
-    cancelled because MRS showed nothing, all jobs that MRS shows now are stopped. If the job has no id on MRS, belongs
-    to another attempt, or is UNKNOWN, no job is known to be the one to keep: then nothing is stopped.
+    If the same attempt is about to be sent again, the submission is in doubt again: it had taken effect. If the attempt
+    is over without a job to keep (it was cancelled or refused because MRS showed nothing, or a later attempt has
+    followed), what MRS shows of it now is stopped. If the request is UNKNOWN, no job is known to be the one to keep:
+    then nothing of its last attempt is stopped.
     """
     # The attempt is queued to be sent again, but it took effect: look it up first.
     if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and kinds.of(job).traits.is_listed:
         return decisions.Decision(jobs.moved(job, State.IN_DOUBT), (), commands.Command.LOOK_UP)
 
-    # The job was cancelled because MRS showed nothing: every job with its token is unwanted.
-    if job.state is State.CANCELLED and job.seen is None and job.attempt == fact.attempt and fact.job_ids:
-        return _report(job, fact.job_ids, _unwanted_reason, now_ms)
+    # The attempt is over: every job with its token is unwanted, but for those that had ended badly before a retry.
+    if fact.attempt < job.attempt or (job.state in _WITHOUT_JOB and job.seen is None and job.attempt == fact.attempt):
+        kept = () if job.seen is None else (job.seen.job_id,)
+        known = fact.failed if job.retry is not None else ()
+        unwanted = tuple(job_id for job_id in fact.job_ids if job_id not in (*kept, *known))
+        return _report(job, unwanted, _unwanted_reason, now_ms)
 
     # No job of this attempt is known to be the one to keep.
     if job.attempt != fact.attempt or job.seen is None or job.state is State.UNKNOWN:
@@ -60,7 +66,10 @@ def _report(
 
 
 def _unwanted_reason(job_ids: tuple[str, ...]) -> jobs.Reason:
-    text = f"the cancelled submission took effect after all; job {', '.join(job_ids)} is being stopped"
+    text = (
+        f"a submission that was taken to be without effect took effect after all; job {', '.join(job_ids)} is being "
+        "stopped"
+    )
     return jobs.Reason("duplicate", "stopped_twin", text)
 
 

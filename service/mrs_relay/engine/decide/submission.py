@@ -88,7 +88,7 @@ def looked_up(
         return submitted(
             _replace(job, doubt=None), jobs.MrsStatus(fact.seen.job_id), now_ms, config, found=fact.duplicates
         )
-    return doubt.not_found(job, now_ms, config)
+    return doubt.cluster_gone(job, now_ms, config) if fact.is_gone else doubt.not_found(job, now_ms, config)
 
 
 def submitted(

@@ -57,11 +57,18 @@ class KnownCluster:
 
 @dataclass(slots=True)
 class _Load:
-    """The work of a cluster: its jobs as MRS and the scheduler showed them, and the selections since then."""
+    """
+    The work of a cluster: its jobs as MRS and the scheduler showed them, and the selections since then.
+
+    Attributes:
+        read_s: when MRS answered, or failed to.
+        reading: held while it is read: all who wait for one cluster share a reading, and wait for no other cluster.
+    """
 
     read_s: float = float("-inf")
     busy: int | None = None
     chosen: int = 0
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
@@ -92,7 +99,7 @@ class ClusterSelector:
         self._settings = settings
         self._time = time
         self._book = _Snapshot()
-        self._one_at_a_time = asyncio.Lock()
+        self._listing = asyncio.Lock()
 
     async def select(
         self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy = policy_check.UNRESTRICTED
@@ -160,7 +167,7 @@ class ClusterSelector:
 
         All callers that wait share one reading, and one failure to read.
         """
-        async with self._one_at_a_time:
+        async with self._listing:
             if self._book.read_s < since_s:
                 if self._book.failure is not None and self._book.failed_s >= since_s:
                     raise self._book.failure.with_traceback(None)
@@ -183,13 +190,25 @@ class ClusterSelector:
             return self._expected(cluster), hashlib.sha256(job.ledger_key + cluster.encode()).digest()
 
         if len(candidates) > 1:
-            async with self._one_at_a_time:
-                candidates = sorted(candidates, key=rank)[:_WEIGHED]
-                for cluster in candidates:
-                    await self._unfinished_jobs(cluster)
+            candidates = sorted(candidates, key=rank)[:_WEIGHED]
+            await self._read_loads(candidates)
         best = min(candidates, key=rank)
         self._load(best).chosen += 1
         return best
+
+    async def _read_loads(self, clusters: list[str]) -> None:
+        """Read the work of clusters at once, so that those that hang cost one time-out together; share readings."""
+        shared = [load.reading for load in map(self._load, clusters) if load.reading.locked()]
+        async with asyncio.TaskGroup() as group:
+            for cluster in clusters:
+                load = self._load(cluster)
+                if load.reading not in shared and not self._is_fresh(load):
+                    group.create_task(self._unfinished_jobs(cluster), name=f"read the load of {cluster}")
+
+        # Those that are being read for other requests. If that fails, the scheduler's numbers count here, too.
+        for reading in shared:
+            async with reading:
+                pass
 
     async def _unfinished_jobs(self, cluster: str) -> None:
         """
@@ -198,23 +217,23 @@ class ClusterSelector:
         Source: ShowJobExeListNew; job_result is UNDEFINED while a job continues, total_record counts all that match.
         """
         load = self._load(cluster)
-        if self._is_fresh(load):
-            return
+        async with load.reading:
+            if self._is_fresh(load):
+                return
 
-        load.read_s = self._time.monotonic_s()
-        try:
-            page = await self._client.call(
-                job_calls.SHOW_JOB_EXE_LIST_NEW,
-                path={"cluster_id": cluster},
-                query={"job_result": "UNDEFINED", "limit": 1, "offset": 1},
-            )
-        except errors.MrsError as error:
-            _log.warning("cluster_load_not_read", cluster=cluster, error=str(error))
-            load.busy, load.chosen = None, 0
-            return
-
-        under_way, waiting = self._ours(cluster)
-        load.busy, load.chosen = max(page.total_record or 0, under_way) + waiting, 0
+            try:
+                page = await self._client.call(
+                    job_calls.SHOW_JOB_EXE_LIST_NEW,
+                    path={"cluster_id": cluster},
+                    query={"job_result": "UNDEFINED", "limit": 1, "offset": 1},
+                )
+            except errors.MrsError as error:
+                _log.warning("cluster_load_not_read", cluster=cluster, error=str(error))
+                load.busy = None
+            else:
+                under_way, waiting = self._ours(cluster)
+                load.busy = max(page.total_record or 0, under_way) + waiting
+            load.read_s, load.chosen = self._time.monotonic_s(), 0
 
     def _expected(self, cluster: str) -> int:
         """

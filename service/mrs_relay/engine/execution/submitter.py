@@ -22,6 +22,7 @@ from mrs_relay.engine.execution import chunk_sink, deliveries, job_logs
 from mrs_relay.engine.model import decisions, facts, jobs, verdict
 from mrs_relay.engine.scheduling import breaker, lanes, pauses
 from mrs_relay.engine.work import adapter, codes, kinds
+from mrs_relay.engine.work import cluster as cluster_work
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import codes as mrs_codes
@@ -62,6 +63,7 @@ class Submitter:
         self._deliveries = deliveries.Deliveries(objects, settings.inline_result_bytes, time)
         self._logs = job_logs.JobLogs(objects, time)
         self._calls = kinds.connect(client, settings)
+        self._client = client
         self._outcomes = outcomes
         self._looking = lanes.InFlight(settings.max_others_in_flight)
         self._settings = settings
@@ -152,7 +154,7 @@ class Submitter:
             if found:
                 return _keep_one(job, found)
             if started_s >= give_up_s:
-                return facts.SubmissionNotFound()
+                return facts.SubmissionNotFound(is_gone=found is None)
 
             is_settled = started_s >= settled_s
             await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
@@ -164,11 +166,16 @@ class Submitter:
         By then each request that was on its way has arrived and is listed, so MRS shows a second job if there is one.
         """
         await asyncio.sleep(self._settings.settle_s + self._settings.visibility_s)
-        found, _ = await self._find_by_token(job)
-        return facts.DuplicatesChecked(job.attempt, tuple(seen.job_id for seen in found))
+        found = (await self._find_by_token(job))[0] or []
+        failed = tuple(seen.job_id for seen in found if facts.JobObserved(seen).outcome in _ENDED_BADLY)
+        return facts.DuplicatesChecked(job.attempt, tuple(seen.job_id for seen in found), failed)
 
-    async def _find_by_token(self, job: jobs.Job) -> tuple[list[jobs.MrsStatus], float]:
-        """Return the jobs that MRS shows under the job's name, and the time of the read; reads until MRS answers."""
+    async def _find_by_token(self, job: jobs.Job) -> tuple[list[jobs.MrsStatus] | None, float]:
+        """
+        Return the jobs that MRS shows under the job's name, and the time of the read; reads until MRS answers.
+
+        Returns None for the jobs if their cluster is there no more. A list that is refused while it lives is wrong.
+        """
         failures = 0
         calls = self._calls_of(job)
 
@@ -177,13 +184,15 @@ class Submitter:
                 async with self._looking.place((None, job.cluster)):
                     started_s = self._time.monotonic_s()
                     return await calls.find_submitted(job), started_s
-            except errors.MrsRefused as error:
-                # NB: only "no such cluster" means that there can be no job; refused credentials prove nothing.
-                if error.code in calls.nowhere:
+            except (errors.MrsRefused, errors.MrsBusy) as error:
+                # NB: an API that the cluster does not have proves that there is no job; refused credentials do not.
+                if error.code in calls.nowhere - {codes.NO_SUCH_CLUSTER}:
                     return [], started_s
+                if await cluster_work.is_gone(self._client, job.cluster, error):
+                    return None, started_s
                 _log.warning("look_up_refused", request=job.id, error=str(error))
                 wait_s = self._wait_s(failures := failures + 1, error)
-            except (errors.MrsUntouched, errors.MrsBusy, errors.MrsThrottled) as error:
+            except (errors.MrsUntouched, errors.MrsThrottled) as error:
                 _log.warning("look_up_failed", request=job.id, error=str(error))
                 wait_s = self._wait_s(failures := failures + 1, error)
             await asyncio.sleep(wait_s)
@@ -297,6 +306,7 @@ class Submitter:
         )
 
 
+_ENDED_BADLY: Final = frozenset({verdict.Verdict.FAILED, verdict.Verdict.KILLED})
 _OVER: Final = frozenset(verdict.Verdict) - {verdict.Verdict.WAITING, verdict.Verdict.RUNNING}
 _FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.Verdict.WAITING)
 

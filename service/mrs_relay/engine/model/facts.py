@@ -204,16 +204,11 @@ class SubmissionFound(msgspec.Struct, frozen=True):
 
 
 class DuplicatesChecked(msgspec.Struct, frozen=True):
-    """
-    The jobs that MRS shows for an attempt that was in doubt, some time after the look-up.
-
-    Attributes:
-        attempt: number of the attempt.
-        job_ids: of all jobs with its token.
-    """
+    """The jobs that MRS shows for an attempt some time after a look-up; `failed`: those that failed or were killed."""
 
     attempt: int
     job_ids: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
 
 class DuplicatesStopped(msgspec.Struct, frozen=True):
@@ -223,7 +218,9 @@ class DuplicatesStopped(msgspec.Struct, frozen=True):
 
 
 class SubmissionNotFound(msgspec.Struct, frozen=True):
-    """MRS did not show the token during the whole visibility window: the submission had no effect."""
+    """MRS did not show the token during the whole visibility window; `is_gone`: as the cluster is there no more."""
+
+    is_gone: bool = False
 
 
 class JobObserved(msgspec.Struct, frozen=True, gc=False):

@@ -203,10 +203,12 @@ class FairQueue:
             return False
 
         # The queues are in the order of their last turns: those before this one waited longer.
+        # One that has no place in flight, as where its calls hang, cannot take the slot: it keeps no other from it.
         for tenant, other in queue.cluster.tenants.items():
             if other is queue:
                 return False
-            if other.waiting and not self._admission.is_limited(tenant):
+            has_place = queue.cluster.lane.may_take((tenant, queue.cluster.place[0]))
+            if other.waiting and has_place and not self._admission.is_limited(tenant):
                 self._gave_way = True
                 return True
         return False

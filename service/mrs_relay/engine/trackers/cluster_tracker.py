@@ -20,7 +20,7 @@ from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.model import facts, jobs, verdict
 from mrs_relay.engine.trackers import tracked_jobs
 from mrs_relay.engine.work import cluster as cluster_work
-from mrs_relay.engine.work import observations
+from mrs_relay.engine.work import codes, observations
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
 from mrs_relay.mrs.operations import lists
@@ -186,7 +186,7 @@ class ClusterTracker:
         while True:
             try:
                 shown = await cluster_work.show_cluster(self._client, cluster_id)
-                ends = await self._job_verdicts(cluster_id) if target.kind == "flowed" and shown is not None else ()
+                ends = await self._ends(job, shown) if target.kind == "flowed" and shown is not None else ()
             except errors.MrsError as error:
                 _log.warning("cluster_not_read", request=job.id, cluster=cluster_id, error=str(error))
             else:
@@ -206,11 +206,33 @@ class ClusterTracker:
                     return
             await asyncio.sleep(self._settings.cluster_poll_s)
 
+    async def _ends(self, job: jobs.Job, shown: models.Cluster) -> Sequence[_Verdict]:
+        """
+        Return the verdicts of a cluster's jobs; none where they cannot be listed and its state says enough.
+
+        MRS may refuse the list because of that very state: of a cluster that has failed, or is there no more.
+
+        Raises:
+            MrsError: the cluster is there no more, and the list may still say how its jobs have ended.
+        """
+        try:
+            return await self._job_verdicts(shown.cluster_id)
+        except errors.MrsError as error:
+            if shown.cluster_state == _State.TERMINATED and not _is_about_cluster(error):
+                raise
+            _log.warning("cluster_jobs_not_read", request=job.id, cluster=shown.cluster_id, error=str(error))
+            return ()
+
     async def _job_verdicts(self, cluster_id: str) -> list[_Verdict]:
         """Return the verdicts of the jobs on a cluster."""
         listed = self._client.iterate(lists.JOBS, path={"cluster_id": cluster_id})
         seen = [observations.of_job(detail) async for detail in listed]
         return [verdict.of_job(one.job_state, one.job_result) for one in seen]
+
+
+def _is_about_cluster(error: errors.MrsError) -> bool:
+    """Whether a list of jobs was refused because there is no such cluster, or because of the cluster's state."""
+    return isinstance(error, errors.MrsBusy) or error.code == codes.NO_SUCH_CLUSTER
 
 
 def _seen(cluster_id: str, shown: models.Cluster | None) -> jobs.MrsStatus:

@@ -25,7 +25,6 @@ from mrs_relay.engine.trackers import tracked_jobs
 from mrs_relay.engine.work import adapter, codes, kinds
 from mrs_relay.engine.work import cluster as cluster_work
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs.models import clusters
 
 _log = structlog.get_logger(__name__)
 
@@ -166,10 +165,10 @@ class JobTracker:
         except errors.MrsThrottled as error:
             _log.warning("poll_throttled", cluster=cluster_id, wait_s=error.retry_after_s)
             await asyncio.sleep(error.retry_after_s)
-        except errors.MrsRefused as error:
+        except (errors.MrsRefused, errors.MrsBusy) as error:
             self._failed(cluster)
             _log.warning("poll_refused", cluster=cluster_id, error=str(error), failures=cluster.failures)
-            if error.code in cluster.calls.nowhere:
+            if _is_about_cluster(cluster, error):
                 await self._nothing_there(cluster_id, cluster, error)
         except errors.MrsError as error:
             self._failed(cluster)
@@ -206,18 +205,17 @@ class JobTracker:
         look.answered = True
 
     async def _nothing_there(
-        self, cluster_id: str, cluster: tracked_jobs.TrackedCluster, refusal: errors.MrsRefused
+        self, cluster_id: str, cluster: tracked_jobs.TrackedCluster, refusal: errors.MrsRefused | errors.MrsBusy
     ) -> None:
-        """Count all jobs of a cluster as missing when MRS refuses their list, if the cluster's state confirms that."""
+        """
+        Count all jobs of a cluster as missing when MRS refuses their list, if the cluster's state confirms that.
+
+        MRS may refuse the list because there is no such cluster, or because of its state: a terminated one keeps it.
+        """
         message, code = str(refusal), "job_vanished"
-        if refusal.code == codes.NO_SUCH_CLUSTER:
-            try:
-                shown = await cluster_work.show_cluster(self._client, cluster_id)
-            except errors.MrsError as error:
-                _log.warning("cluster_not_read", cluster=cluster_id, error=str(error))
-                return
-            if shown is not None and shown.cluster_state != clusters.ClusterState.TERMINATED:
-                return  # the list is wrong: no verdict
+        if refusal.code == codes.NO_SUCH_CLUSTER or isinstance(refusal, errors.MrsBusy):
+            if not await cluster_work.is_gone(self._client, cluster_id, refusal):
+                return  # the list is wrong, or the cluster cannot be read: no verdict
             message, code = (
                 f"cluster {cluster_id} is there no more, and how its jobs ended is not shown",
                 "cluster_gone",
@@ -328,7 +326,7 @@ class JobTracker:
             cluster.shown = cluster.read = True
         except errors.MrsError as error:
             failed.append(error)
-            if error.code not in cluster.calls.nowhere:  # such a code concerns all jobs of the cluster
+            if not _is_about_cluster(cluster, error):
                 tracked.end_missing()
             if cluster.jobs.get(tracked.job_id) is tracked:  # another owner may follow the job by now
                 del cluster.jobs[tracked.job_id]
@@ -378,6 +376,11 @@ class JobTracker:
         if not is_over and wait.note(self._time, limit_s, waited_s):
             tracked.report_waits()
         return waited_s, is_over
+
+
+def _is_about_cluster(cluster: tracked_jobs.TrackedCluster, error: errors.MrsError) -> bool:
+    """Whether a refusal concerns all jobs of the cluster: there is none, or its state forbids the read."""
+    return error.code in cluster.calls.nowhere or isinstance(error, errors.MrsBusy)
 
 
 def _pages(cluster: tracked_jobs.TrackedCluster, count: int) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import structlog
 
 from mrs_relay import errors
 from mrs_relay.engine import settings as engine_settings
@@ -21,6 +22,8 @@ from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
 from mrs_relay.mrs.operations import clusters as operations
 from mrs_relay.mrs.operations import lists, registry
+
+_log = structlog.get_logger(__name__)
 
 _NAMES_CLUSTER: Final = frozenset({"created", "flowed"})
 _BEING_DELETED: Final = frozenset({models.ClusterState.TERMINATING, models.ClusterState.TERMINATED})
@@ -151,6 +154,22 @@ class Calls(adapter.WorkCalls):
 
 def _is_since(cluster: models.Cluster, since_ms: int) -> bool:
     return not cluster.created_s or cluster.created_s * 1000 >= since_ms
+
+
+async def is_gone(client: clients.Client, cluster_id: str, refusal: errors.MrsError) -> bool:
+    """
+    Whether the list of a cluster's jobs was refused because the cluster is there no more, as the cluster itself shows.
+
+    MRS may refuse a list because there is no such cluster, or because of its state. False, too, if that cannot be read.
+    """
+    if not cluster_id or not (isinstance(refusal, errors.MrsBusy) or refusal.code == codes.NO_SUCH_CLUSTER):
+        return False
+    try:
+        shown = await show_cluster(client, cluster_id)
+    except errors.MrsError as error:
+        _log.warning("cluster_not_read", cluster=cluster_id, error=str(error))
+        return False
+    return shown is None or shown.cluster_state == models.ClusterState.TERMINATED
 
 
 async def show_cluster(client: clients.Client, cluster_id: str) -> models.Cluster | None:

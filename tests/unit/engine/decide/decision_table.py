@@ -155,9 +155,9 @@ _NOTICES: dict[str, decision_rows.Row] = {
     name: (state, (f"{'running' if state in {'collecting', 'cancelling'} else state}*",), None)
     for name in TABLE
     for state in [name.replace(" by a message", "").partition(",")[0]]
-    if state in _KEPT and name not in {"running, the last attempt", "running, a log of an earlier attempt"}
+    if state in _KEPT
 }
-"""A second job is reported if the first one of the same attempt is known; else it is not known which one to keep."""
+"""A second job is reported if the first one is known, or its attempt is over; else it is not known which to keep."""
 _AGAIN = ("queued, to be sent again", "queued, looked up in vain")
 """Who is about to send again what MRS has after all looks it up again, as these and `_ON_ITS_WAY` do."""
 _ON_ITS_WAY = ("submitting", "submitting, for a retry", "submitting, to be cancelled")

@@ -27,10 +27,37 @@ def test_second_job_that_shows_up_late_is_noted_and_reported(name: str) -> None:
     assert transitions.decide(decision.job, _LATE, samples.NOW_MS, samples.RULES) is None
 
 
-@pytest.mark.parametrize("name", ["queued", "doubtful", "unknown", "running, the last attempt"])
+@pytest.mark.parametrize("name", ["queued", "doubtful", "unknown"])
 def test_nothing_is_stopped_where_no_job_is_kept(name: str) -> None:
-    """Who waits for his turn, is unknown, or follows another attempt's job must not have the only job stopped."""
+    """Who waits for his turn, or is unknown, must not have the only job stopped."""
     assert transitions.decide(samples.job(name), _LATE, samples.NOW_MS, samples.RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "attempt", "stopped"),
+    [
+        (jobs.State.QUEUED, 2, ("j-3",)),
+        (jobs.State.SUBMITTING, 2, ("j-3",)),
+        (jobs.State.IN_DOUBT, 2, ("j-3",)),
+        (jobs.State.FAILED, 2, ("j-3",)),
+        (jobs.State.FAILED, 1, ("j-3",)),
+        (jobs.State.CANCELLED, 1, ("j-3",)),
+        (jobs.State.UNKNOWN, 2, ("j-3",)),
+        (jobs.State.UNKNOWN, 1, None),
+    ],
+)
+def test_what_shows_up_of_an_attempt_that_is_over_is_stopped(
+    state: jobs.State, attempt: int, stopped: tuple[str, ...] | None
+) -> None:
+    """A retry, a refusal or a cancel has ended it without a job; one that failed before is no news."""
+    retry = jobs.Retry(2, 30.0, ("job_failed", "refused"))
+    job = samples.request(state=state, attempt=attempt, retry=retry, sequence=3)
+    decision = transitions.decide(
+        job, facts.DuplicatesChecked(1, (samples.JOB_ID, "j-3"), (samples.JOB_ID,)), samples.NOW_MS, samples.RULES
+    )
+    assert (None if decision is None or decision.job is None else decision.job.duplicates) == stopped
+    failed = facts.DuplicatesChecked(1, (samples.JOB_ID,), (samples.JOB_ID,))
+    assert transitions.decide(job, failed, samples.NOW_MS, samples.RULES) is None
 
 
 def test_each_stopped_twin_leaves_the_others() -> None:

@@ -261,3 +261,34 @@ async def test_a_refusal_to_list_clusters_ends_in_a_rejection_that_says_so() -> 
     [fact] = await _choose(mrs, jobs.Choice("etl"), choose_within_s=60)
     assert (fact.reason.kind, fact.reason.code) == ("refused", "12000041")
     assert "not allowed to list clusters" in fact.reason.message
+
+
+class _Hanging(_Mrs):
+    """Does not say within half a minute how busy its clusters are, but for those whose id begins with `w`."""
+
+    async def call(self, _operation: object, *, path: Mapping[str, str], **kept: object) -> Any:
+        if not path["cluster_id"].startswith("w"):
+            self.read[path["cluster_id"]] += 1
+            await asyncio.sleep(30)
+            raise errors.MrsUntouched("no reply within 30 s")
+        return await super().call(_operation, path=path, **kept)
+
+
+async def test_clusters_that_hang_hold_up_no_choice_among_others() -> None:
+    """Requests for clusters that do not answer keep no other request from its own cluster, nor each other."""
+    dead, well = ("dead", "running", "team=dead"), ("well", "running", "team=well")
+    mrs = _Hanging(d1=dead, d2=dead, d3=dead, w1=well, w2=well)
+    mrs.busy = {"w1": 2, "w2": 0}
+    selector, now = _chooser(mrs)
+    begun_s = now.monotonic_s()
+    async with asyncio.TaskGroup() as group:
+        held = [group.create_task(selector.select(_job(number, now), jobs.Choice("dead"))) for number in range(20)]
+        await asyncio.sleep(1)
+        for wanted, chosen in ((jobs.Choice("well"), {"w2"}), (jobs.Choice(id="d1"), {"d1"})):
+            fact = await selector.select(_job(99, now), wanted)
+            assert isinstance(fact, facts.ClusterSelected)
+            assert fact.cluster in chosen
+        assert now.monotonic_s() - begun_s < 2
+        await asyncio.wait(held)
+        assert now.monotonic_s() - begun_s < 32
+    assert (mrs.read["d1"], mrs.read["d2"], mrs.read["d3"]) == (1, 1, 1)

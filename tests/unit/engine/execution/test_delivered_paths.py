@@ -18,7 +18,7 @@ from mrs_relay.engine.model import jobs
 class _Client:
     """A client of OBS that notes what is asked of it."""
 
-    group = types.SimpleNamespace(max_reads=2, csv_header=False)
+    group = types.SimpleNamespace(max_reads=2, max_streams=2, csv_header=False)
 
     def __init__(self) -> None:
         self.asked: list[object] = []

@@ -17,7 +17,7 @@ from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import facts, jobs
-from mrs_relay.engine.work import kinds
+from mrs_relay.engine.work import batch_v2, kinds
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import permission
 from mrs_relay.mrs.models import jobs as job_models
@@ -256,6 +256,20 @@ def test_looking_again_comes_later_and_names_all() -> None:
     mrs = _mrs([("j-1", _NAME, "FINISHED", 1), ("j-2", _NAME, "RUNNING", 2), ("j-3", "other", "RUNNING", 3)])
     assert _run(_submitter(mrs).look_again(_DOUBTFUL)) == facts.DuplicatesChecked(1, ("j-1", "j-2"))
     assert mrs.times == [105]
+
+
+def test_looking_again_names_those_that_ended_badly() -> None:
+    """They are no effect that is still under way: who has retried after one of them knows of it."""
+    ends = ("FAILED", "KILLED", "SUCCEEDED")
+    several = [jobs.MrsStatus(f"j-{number}", "FINISHED", end) for number, end in enumerate(ends)]
+
+    class _Listed(batch_v2.Calls):
+        async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:  # noqa: ARG002 - all jobs have its name
+            return several
+
+    one = _submitter(_mrs([]))
+    one._calls = {"batch_v2": _Listed(cast("Any", None), engine_settings.EngineSettings())}
+    assert _run(one.look_again(_DOUBTFUL)) == facts.DuplicatesChecked(1, ("j-0", "j-1", "j-2"), ("j-0", "j-1"))
 
 
 class _Duplicate:

@@ -146,3 +146,20 @@ async def test_a_tenant_whose_share_has_grown_uses_it_at_once() -> None:
     tenant_quota.share.owned = 2
     scheduler.look_again()
     assert partition.admitted == ["a0", "a1", "a2", "a3"]
+
+
+async def test_the_last_free_slot_waits_for_no_tenant_that_has_no_place_in_flight() -> None:
+    """A tenant whose calls hang elsewhere cannot take the slot: it is no reason to keep the others from it."""
+    scheduler = scheduling_fakes.open_scheduler(slots=1, intents=16)
+    hanging, well = (
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("a")),
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("b")),
+    )
+    admitted = [hanging.enter(f"s{number}", f"c{number}", statement=True) for number in range(16)]
+    assert admitted == [True] * 14 + [False] * 2  # the rest is reserved for newcomers
+    assert not hanging.enter("a0", "c")
+    assert well.enter("b0", "c")
+    assert not well.enter("b1", "c")
+    well.land("b0")
+    well.release("b0", "c")
+    assert well.admitted == ["b0", "b1"]

@@ -159,3 +159,43 @@ def test_a_new_cluster_that_mrs_does_not_show_yet_has_not_failed(comes: bool) ->
         assert comes or owner.reports[0][0] > 900
 
     scheduling_fakes.run_virtually(live())
+
+
+@pytest.mark.parametrize(
+    ("state", "refusal", "known"),
+    [
+        ("starting", errors.MrsBusy("not running", status=400, code="12000012"), _V.RUNNING),
+        ("failed", errors.MrsBusy("not running", status=400, code="12000012"), _V.FAILED),
+        ("failed", errors.MrsUntouched("HTTP 500", status=500), _V.FAILED),
+        ("terminated", errors.MrsRefused("no such cluster", status=400, code="12000003"), _V.UNSETTLED),
+        ("terminated", errors.MrsBusy("not running", status=400, code="12000012"), _V.UNSETTLED),
+        ("terminated", errors.MrsUntouched("HTTP 500", status=500), None),
+        ("terminated", errors.MrsRefused("token expired", status=401, code="APIGW.0301"), None),
+    ],
+)
+def test_a_cluster_whose_jobs_cannot_be_listed_is_judged_by_its_state(
+    state: str, refusal: errors.MrsError, known: _V | None
+) -> None:
+    """A refusal because of the cluster's state lasts as long as the state; an outage of the list is no verdict."""
+
+    class Mrs:
+        async def call(self, _operation: object, **_: object) -> Any:
+            return SimpleNamespace(cluster=_shown(state))
+
+        async def iterate(self, _listing: object, **_: object) -> AsyncIterator[Any]:
+            raise refusal
+            yield
+
+    async def live() -> None:
+        owner, time = mrs_fakes.Owner(), clock.LoopClock()
+        watcher = cluster_tracker.ClusterTracker(cast("Any", Mrs()), engine_settings.EngineSettings(), time)
+        job = samples.JOBS["submitted, a cluster"]
+        assert job is not None
+        flow = msgspec.structs.replace(job, work=jobs.TargetState("flowed", jobs=2), intent_ms=time.now_ms())
+        watcher.follow(flow, job.ledger_key, owner)
+        await asyncio.sleep(1000)
+        await watcher.close()
+        outcomes = [fact.outcome for fact in owner.facts if isinstance(fact, facts.ClusterObserved)]
+        assert outcomes == ([] if known is None else [known])
+
+    scheduling_fakes.run_virtually(live())

@@ -20,6 +20,7 @@ from mrs_relay.mrs.models import sql as sql_models
 _AWAY = errors.MrsUntouched("HTTP 500", status=500)
 _NO_JOB = errors.MrsRefused("no such job", status=400, code="0176")
 _NO_CLUSTER = errors.MrsRefused("no such cluster", status=400, code="12000003")
+_NOT_RUNNING = errors.MrsBusy("the cluster is not running", status=400, code="12000012")
 _NO_RIGHTS = errors.MrsRefused("token expired", status=401, code="APIGW.0301")
 
 
@@ -96,15 +97,16 @@ def test_an_outage_of_the_list_is_no_time_in_which_a_job_is_missing(count: int, 
 
 
 @pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("refusal", [_NO_CLUSTER, _NOT_RUNNING])
 @pytest.mark.parametrize(("shown", "lost"), [("running", False), ("terminating", False), ("terminated", True)])
 def test_a_list_that_knows_no_cluster_is_a_verdict_only_if_the_cluster_is_gone(
-    count: int, shown: str, lost: bool
+    count: int, refusal: errors.MrsError, shown: str, lost: bool
 ) -> None:
     """What the cluster itself shows decides; how the jobs of a deleted one ended is unknown."""
 
     async def live() -> None:
         followed = _Followed(count)
-        followed.mrs.answers |= {"ShowJobExeListNew": _NO_CLUSTER, "ShowSingleJobExe": _NO_CLUSTER}
+        followed.mrs.answers |= {"ShowJobExeListNew": refusal, "ShowSingleJobExe": refusal}
         followed.mrs.answers["ShowClusterDetails"] = _cluster(shown)
         await followed.until(3600)
         assert [fact.code for _, fact in _lost(followed.owner)] == ["cluster_gone"] * lost
