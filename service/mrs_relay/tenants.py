@@ -16,6 +16,7 @@ import pydantic
 
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.lineage import settings as lineage_settings
+from mrs_relay.engine.work import arrow_stream
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import reasons
 from mrs_relay.obs import paths, upload_settings
@@ -130,6 +131,7 @@ def resolve(
             results=shared.results,
             causes=shared.causes,
             has_chunks=kafka.topics.results is not None,
+            has_arrow=_has_arrow(shared.results),
         )
         return (ResolvedTenant("", kafka, OWN, event_source, unnamed, shared.lineage),)
     return tuple(
@@ -198,9 +200,15 @@ def _resolved(
             defaults.results,
             defaults.causes,
             has_chunks=topics.results is not None,
+            has_arrow=_has_arrow(defaults.results),
         ),
         lineage=defaults.lineage.model_copy(update=tenant.lineage.model_dump(exclude_unset=True)),
     )
+
+
+def _has_arrow(results: policies.Results) -> bool:
+    """Whether rows can come as Arrow; without a folder for rows the question does not arise."""
+    return results.path is not None and arrow_stream.is_installed()
 
 
 def reads_obs(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
@@ -210,12 +218,20 @@ def reads_obs(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
 
 
 def delivery_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
-    """Yield a line if rows are to be delivered and there is no folder, or no topic for chunks."""
+    """Yield a line if rows are to be delivered and there is no folder, no topic for chunks, or no Arrow."""
     results = [one.policy.results for one in tenancies]
     if any(one.deliver for one in results) and not any(one.path for one in results):
         yield "results.deliver does nothing without results.path: set results.path too, such as obs://lake/results"
     if any(one.policy.results.deliver == "chunks" and not one.policy.has_chunks for one in tenancies):
         yield 'results.deliver = "chunks" needs a topic: set kafka.topics.results too, such as mrs.results'
+    for one in (one.policy for one in tenancies if "result" in one.policy.filled):
+        if one.results.format != "arrow":
+            continue
+        group = f"tenants.{one.tenant}.results" if one.tenant else "results"
+        if one.results.arrow is False:
+            yield f'{group}.format = "arrow" and {group}.arrow = false contradict each other: change one of them'
+        elif not one.has_arrow:
+            yield f'{group}.format = "arrow" needs pyarrow: install mrs-relay[arrow], or choose another format'
 
 
 def cause_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:

@@ -123,6 +123,6 @@ class Trial:
             reason=reason and models.Reason(kind=reason.kind, code=reason.code, message=reason.message),
             call=call and models.MrsCall(**dataclasses.asdict(call)),
             chooses_cluster=found.chooses_cluster,
-            not_before=clock.rfc3339(found.not_before_ms) if found.not_before_ms else None,
+            not_before=clock.shown(found.not_before_ms) if found.not_before_ms else None,
             limits=dict(found.limits) or None,
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from tests.contract import read_models
-from tests.support import web_role
+from tests.support import cells, web_role
 
 from mrs_relay import errors
 from mrs_relay import settings as all_settings
@@ -122,6 +124,43 @@ def test_an_event_whose_numbers_do_not_fit_the_tables_is_not_read(name: str) -> 
             read_models.TOPIC, 0, 0, 0, b"r-1", msgspec.json.encode({**body, name: number}), headers
         )
         assert (record_reader.event(record, {}) is not None) == is_read
+
+
+async def test_no_text_is_too_long_for_an_index(opened: database.Database) -> None:
+    """An index of PostgreSQL refuses long texts, and the batch would be tried for ever; the longest of ours fit."""
+    chance = random.Random(1)  # noqa: S311 - PostgreSQL compresses what repeats itself
+
+    def text(length: int) -> str:
+        return "".join(chr(chance.randrange(0x20000, 0x2A000)) for _ in range(length))
+
+    writes = await read_models.writer(opened)
+    longest: dict[str, Any] = {"cluster": text(256), "labels": {text(63): text(255)}, "event_source": text(256)}
+    request_id, state = text(256), text(64)
+    sent = web_role.event(request_id, 1, "running", source=text(256), **longest)
+    value = (sent.value or b"").replace(b'"running"', b'"%b"' % state.encode())
+    await writes.write(records.Outgoing(sent.topic, sent.key, value, sent.headers))
+    row = await read_models.shown(opened, request_id)
+    assert (row["state"], row["cluster"]) == (state, longest["cluster"])
+
+    odd: Mapping[str, Mapping[str, Any]] = {
+        "cluster": {"cluster": text(3_000)},
+        "label": {"labels": {"a": text(3_000)}},
+        "name of a label": {"labels": {text(3_000): "a"}},
+        "source of the event": {"event_source": text(3_000)},
+        "source": {"source": text(3_000)},
+    }
+    for name, changes in odd.items():
+        with cells.cell(name):
+            sent = web_role.event("r-1", 1, "accepted", **changes)
+            record = records.Record(read_models.TOPIC, 0, 0, 0, sent.key, sent.value, sent.headers)
+            assert record_reader.event(record, {}) is None
+    sent = web_role.event("r-1", 1, "accepted")
+    for old, new in ((b'"accepted"', text(3_000)), (b'"r-1"', text(3_000))):
+        value = (sent.value or b"").replace(old, b'"%b"' % new.encode())
+        record = records.Record(read_models.TOPIC, 0, 0, 0, sent.key, value, sent.headers)
+        assert record_reader.event(record, {}) is None
+    headers = tuple((name, f"mrs.{text(3_000)}".encode() if name == "ce_type" else raw) for name, raw in sent.headers)
+    assert record_reader.event(records.Record(read_models.TOPIC, 0, 0, 0, sent.key, sent.value, headers), {}) is None
 
 
 @pytest.mark.parametrize("mode", ["binary", "structured"])

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+import msgspec
 import pytest
 import structlog
 from aiohttp import web
 from tests.support import ports, secured, service, waiting
+from tests.support import web_role as web_events
 
 from mrs_relay import client as relay_client
 from mrs_relay import errors, lineage_role, web_role, wiring
@@ -48,6 +50,12 @@ _CLIENT: Final[tuple[acl_plan.Role, ...]] = ("producer", "subscriber")
 _INCLUDED: Final = ("transactional-id", "Describe")
 """The one right that another one includes: to write with a transactional id."""
 
+_CHANGED: Final = "web"
+"""The user of the web role, who loses rights while it runs."""
+
+_FAILED: Final = "failed-1"
+"""A request that can be sent again, as far as events say."""
+
 _AT_ONCE: Final = 8
 """Users who try at a time: most of it is waiting for Kafka."""
 
@@ -64,9 +72,7 @@ def _single(role: acl_plan.Role) -> list[acl_plan.Acl]:
 
 
 def _lacking(role: acl_plan.Role) -> dict[str, acl_plan.Acl]:
-    """Return the users who lack one right of the role, with it; there are none of the web role."""
-    if role == "web":
-        return {}
+    """Return the users who lack one right of the role, with it."""
     return {f"{role}{number}": rule for number, rule in enumerate(_single(role))}
 
 
@@ -99,8 +105,9 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Strict]:
         async def create() -> None:
             async with client.KafkaBroker(open_).admin() as admin:
                 await topic_setup.create(admin, open_)
-            there = ("requests", "events", "dead_letters", "control", "audit")
-            await topic_io.send(client.KafkaBroker(open_), [_outgoing(name) for name in there])
+            failed = msgspec.structs.replace(web_events.failed(_FAILED, source="/test"), topic=_TOPICS["events"])
+            there = ("requests", "dead_letters", "control", "audit")
+            await topic_io.send(client.KafkaBroker(open_), [failed, *(_outgoing(name) for name in there)])
 
         asyncio.run(create())
         kafka.node.tools(_allowing(rule, role) for role in _ROLES for rule in _single(role))
@@ -250,6 +257,74 @@ async def _of_a_relay(chosen: settings.KafkaSettings, logs: _Logs) -> str:
             wiring.stop(served)
             await asyncio.wait([running])
         return logs.text()
+
+
+async def test_without_any_one_of_them_the_web_role_says_which(strict: _Strict, tmp_path: Path) -> None:
+    """What it cannot read is in its log or in `/ready`; what it cannot send, in its answer."""
+    lacking = _lacking("web")
+    with _logs() as logs:
+
+        async def said(user: str) -> str:
+            async with _web(strict, user, tmp_path) as url:
+                return await _until_named(user, lacking[user], logs, functools.partial(_web_answers, url))
+
+        assert await _silent(lacking, said) == {}
+
+
+async def _web_answers(url: str) -> str:
+    """Do what needs rights, and return what the role answers."""
+    found = [
+        await _call("GET", f"{url}/ready"),
+        await _call("POST", f"{url}/v1/requests", _new_request()),
+        await _call("PUT", f"{url}/v1/controls/cluster%2Fc-9", {"mode": "hold", "reason": "x"}),
+        await _call("POST", f"{url}/v1/requests/{_FAILED}/retry", {}),
+        await _call("GET", f"{url}/v1/audit"),
+    ]
+    return "\n".join(text for _, text in found)
+
+
+async def test_a_right_lost_while_the_web_role_runs_is_named_and_returns(strict: _Strict, tmp_path: Path) -> None:
+    """To read, in `/ready`; to write, in its log: the answer says where to look. Once given back, both go on."""
+    rules = [acl_plan.Acl("topic", _TOPICS[name], (right,), "") for name, right in _LOST]
+    with _logs() as logs:
+        structlog.contextvars.bind_contextvars(user=_CHANGED)
+        async with _web(strict, _CHANGED, tmp_path) as url:
+
+            async def are_allowed() -> bool:
+                ready, _ = await _call("GET", f"{url}/ready")
+                sent, _ = await _call("POST", f"{url}/v1/requests", _new_request())
+                return (ready, sent) == (200, 202)
+
+            await waiting.until(are_allowed)
+            await asyncio.to_thread(strict.kafka.node.tools, [_command(rule, "--remove") for rule in rules])
+            try:
+
+                async def are_refused() -> bool:
+                    ready, reasons = await _call("GET", f"{url}/ready")
+                    sent, answer = await _call("POST", f"{url}/v1/requests", _new_request())
+                    read, write = rules
+                    is_named = ready == 503 and _names(_CHANGED, read, reasons)
+                    is_logged = _names(_CHANGED, write, logs.text(_CHANGED))
+                    return is_named and is_logged and sent == 503 and "its log names the right" in answer
+
+                await waiting.until(are_refused, logs.text)
+            finally:
+                await asyncio.to_thread(strict.kafka.node.tools, [_command(rule, "--add") for rule in rules])
+            await waiting.until(are_allowed, logs.text)
+
+
+_LOST: Final = (("events", "Read"), ("requests", "Write"))
+
+
+def _command(rule: acl_plan.Acl, how: str) -> list[str]:
+    """Return what takes a right from the user of the web role, or gives it back."""
+    (text,) = topic_rights.commands([rule], "any", f"User:{_CHANGED}")
+    words = [how if word == "--add" else word for word in shlex.split(text.partition("\n")[2])[3:]]
+    return ["org.apache.kafka.tools.AclCommand", *words, *(["--force"] if how == "--remove" else [])]
+
+
+def _new_request() -> dict[str, object]:
+    return {**json.loads(service.job(f"web-{time.time_ns()}")), "source": "/web"}
 
 
 async def test_without_any_one_of_them_the_forwarder_says_which(strict: _Strict) -> None:

@@ -33,7 +33,7 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "docs/plain-host.md": {(2, 3): "tests/e2e/test_plain_host.py"},
     "docs/reference.md": {tuple(range(1, 11)): "tests/unit/test_docs_code.py"},
     "docs/relay-client.md": {tuple(range(1, 9)): "tests/unit/client/test_examples.py"},
-    "docs/results.md": {(1, 3, 4, 6, 7): "tests/unit/test_results_page.py"},
+    "docs/results.md": {(1, 3, 4, 6, 7, 8): "tests/unit/test_results_page.py"},
     "docs/uploads.md": {(1, 2, 3, 4): "tests/unit/test_uploads_page.py"},
     "docs/security.md": {(1,): "tests/unit/test_security_page.py"},
     "docs/subscribe.md": {(1, 2, 3, 4): "tests/e2e/test_docs_examples.py"},

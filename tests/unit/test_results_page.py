@@ -9,9 +9,12 @@ from typing import Any
 from tests.support import doc_code
 
 from mrs_relay import settings
+from mrs_relay.engine.work import arrow_chunks, arrow_rows, arrow_stream
 from mrs_relay.messages import events, requests
 
-_SETTINGS, _, _REQUEST, _ANSWER, _, _CHUNKS, _LATE = [block.text for block in doc_code.blocks("docs/results.md")]
+_SETTINGS, _, _REQUEST, _ANSWER, _, _CHUNKS, _ARROW, _LATE = [
+    block.text for block in doc_code.blocks("docs/results.md")
+]
 
 
 def _shown(text: str) -> Any:
@@ -53,3 +56,19 @@ def test_the_answer_in_chunks_names_them() -> None:
     named = events.Result.model_validate(_shown(_CHUNKS)["result"]).chunks
     assert named is not None
     assert (named.topic, named.count, named.row_count) == ("mrs.results", 87, 1_000_000)
+
+
+def test_readers_with_pyarrow_alone_make_tables_of_an_event_and_of_chunks() -> None:
+    """The functions as they stand there."""
+    shown: dict[str, Any] = {}
+    exec(_ARROW.removeprefix("```python\n").removesuffix("\n```"), shown)  # noqa: S102 - the page's own code
+    text = b"id,name\n1,a\n2,b\n"
+    many = text + b"2,b\n" * 100
+    chunks = arrow_chunks.ArrowChunks(arrow_stream.Rows(has_header=True, kinds=["int", "text"]), 1000)
+    values = [*chunks.add(many), *chunks.end()]
+    assert len(values) > 1
+    assert shown["table_of_chunks"](values).to_pydict() == {"id": [1] + [2] * 101, "name": ["a"] + ["b"] * 101}
+    read = events.Result(statements=[events.StatementResult(rows=[], row_count=2, csv=text.decode())])
+    result = arrow_rows.made(read, arrow_stream.Rows(has_header=True, kinds=None), 5000)
+    table = shown["table_of_event"]({"result": result.model_dump()})
+    assert table.to_pydict() == {"id": ["1", "2"], "name": ["a", "b"]}

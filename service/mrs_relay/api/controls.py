@@ -147,7 +147,8 @@ class Controls:
     def _require_topic(self) -> None:
         """Refuse to write without the topic: a broker that makes topics by itself would make one that forgets."""
         if self._projection.is_absent:
-            raise problems.unavailable(f"topic {self._topic} is missing; `mrs-relay topics create` makes it")
+            text = f"topic {self._topic} is missing (`mrs-relay topics create` makes it) or hidden: the log says which"
+            raise problems.unavailable(text)
 
     async def _find(self, scope: controls.Scope) -> controls.Control | None:
         """Return the control of a scope; None: it has none. Raises DatabaseDown."""

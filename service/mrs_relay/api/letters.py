@@ -7,6 +7,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
 
 from mrs_relay import errors
@@ -22,6 +23,8 @@ from mrs_relay.read_model import letters as letter_rows
 _READ_S: Final = 20.0
 _AT_ONCE: Final = 4
 """Calls that read dead letters in Kafka at the same time; further ones wait."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Letters:
@@ -123,6 +126,7 @@ class Letters:
         except TimeoutError:
             raise problems.unavailable(f"Kafka has not given the messages within {_READ_S:.0f} s: try again") from None
         except errors.SettingsError as error:
+            _log.warning("topic_not_read", error=str(error))
             raise problems.unavailable(str(error)) from None
         letters = [found.get((*places[row["log"]], row["offset"])) for row in rows]
         # In a topic that was made again another message may stand at the place.

@@ -134,6 +134,9 @@ def _of(request: web.Request, error: Exception) -> ProblemError:
         return error
     if isinstance(error, web.HTTPException):
         return _of_aiohttp(request, error)
+    if isinstance(error, errors.NotAllowed):
+        _log.warning("read_not_allowed", path=request.path, error=str(error))
+        return unavailable("Kafka does not allow this service to read what the answer needs; its log names the right")
     if isinstance(error, (database.DatabaseDown, errors.StreamError)):
         _log.warning("api_unavailable", path=request.path, error=str(error))
         return unavailable("the database or Kafka does not answer; try again")

@@ -132,8 +132,8 @@ def _members(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in same},
         "type": row["kind"],
-        "started_at": clock.rfc3339(row["started_ms"]),
-        "updated_at": clock.rfc3339(row["updated_ms"]),
+        "started_at": clock.shown(row["started_ms"]),
+        "updated_at": clock.shown(row["updated_ms"]),
         "labels": None if row["labels"] is None else msgspec.json.decode(row["labels"]),
         "reason": reason,
         "mrs": mrs if mrs != models.Mrs() else None,

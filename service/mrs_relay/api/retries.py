@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
 
 from mrs_relay import errors
@@ -23,6 +24,8 @@ from mrs_relay.messages import codec, envelope
 _FIND_S: Final = 20.0
 _AT_ONCE: Final = 4
 """Topics that are searched at the same time; further calls wait."""
+
+_log = structlog.get_logger(__name__)
 
 FITTING: Final = frozenset({"failed", "cancelled", "rejected"})
 """States of requests that may be sent again without a second effect."""
@@ -133,6 +136,7 @@ class Retries:
             text = f"topic {topic} could not be searched for the message within {_FIND_S:.0f} s: try again"
             return dict.fromkeys(wanted, problems.unavailable(text))
         except errors.SettingsError as error:
+            _log.warning("topic_not_read", error=str(error))
             return dict.fromkeys(wanted, problems.unavailable(str(error)))
 
     def _topic(self, row: Mapping[str, Any]) -> str:

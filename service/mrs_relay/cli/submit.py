@@ -180,7 +180,7 @@ def sql(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="FORMAT", help="Of these rows: rows or csv.", rich_help_panel=_ROWS),
+        typer.Option("--format", metavar="FORMAT", help="Of these rows: rows, csv or arrow.", rich_help_panel=_ROWS),
     ] = None,
     max_rows: Annotated[
         int | None, typer.Option("--max-rows", min=0, help="Most rows in the event.", rich_help_panel=_ROWS)

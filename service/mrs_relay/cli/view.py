@@ -168,7 +168,11 @@ def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[conso
     """Draw the rows of every statement, the location of stored rows, or the reason why there are none."""
     for number, statement in enumerate(found.statements, start=1):
         of = f", statement {number} of {len(found.statements)}" if len(found.statements) > 1 else ""
-        names, rows = _read_rows(statement)
+        try:
+            names, rows = _read_rows(statement)
+        except ImportError as error:
+            yield text.Text.assemble(f"{name}{of}: {statement.row_count} rows as Arrow: ", plain(error, "yellow"))
+            continue
         yield rows_table(rows, title=f"{name}{of}", row_count=statement.row_count, most=most, names=names)
     if found.truncated:
         yield text.Text("Rows were left out of the event: the result is larger than the inline limit.", style="yellow")
@@ -181,7 +185,12 @@ def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[conso
 
 
 def _read_rows(statement: events.StatementResult) -> tuple[Sequence[str], Sequence[Any]]:
-    """Return the names of the columns, none where the rows have them, and the rows, also of a result in CSV."""
+    """Return the names of the columns, none where the rows have them, and the rows, also of CSV or Arrow."""
+    if statement.arrow is not None:
+        from mrs_relay.client import arrow  # noqa: PLC0415 - most results need no client
+
+        table = arrow.of_base64(statement.arrow)
+        return table.column_names, list(arrow.rows(table))
     names = [column.name for column in statement.columns]
     if statement.csv is None:
         return names, statement.rows

@@ -156,12 +156,13 @@ class Handle:
         """
         Yield the rows of the result, from its event or from the results topic: lists of text, of Spark objects.
 
-        Memory holds one chunk. `timeout_s` is for the wait for the result, see `full_result`.
+        Rows that were asked for as Arrow are lists of values with types. Memory holds one chunk. `timeout_s` is for the
+        wait for the result, see `full_result`.
 
         Raises:
             RowsMissing: there are none, or not all of them; rows that came before are right, and an incomplete
             beginning. RequestFailed and so on, ClientClosed, TimeoutError: as `result` does. StreamDown, SettingsError:
-            the results topic cannot be read.
+            the results topic cannot be read. ImportError: the rows are Arrow, and pyarrow is not installed.
         """
         data = await self.full_result(timeout_s)
         async for row in results.of(data, self.fetch):
@@ -169,7 +170,7 @@ class Handle:
 
     async def to_arrow(self, timeout_s: float | None = None) -> pa.Table:
         """
-        Return the rows as an Arrow table, with text in all columns of Presto (extra `arrow`).
+        Return the rows as an Arrow table, with text in all columns of Presto and of chunks of CSV (extra `arrow`).
 
         Raises:
             RowsMissing and so on: as `rows` does. ImportError: pyarrow is not installed.

@@ -39,12 +39,16 @@ class Follower:
         kafka: opens the topic.
         topic: name of the events topic.
         start: where to begin.
+
+    Attributes:
+        problem: why the last attempt to read failed, for people; None: it did not.
     """
 
     def __init__(self, kafka: topic_io.TopicClient, topic: str, start: topic_io.Start = topic_io.NOW) -> None:
         self._kafka = kafka
         self._topic = topic
         self._start = start
+        self.problem: str | None = None
         self._stack = contextlib.AsyncExitStack()
         self._tail: topic_io.Tail | None = None
         self._places: Mapping[int, int] = {}
@@ -70,14 +74,17 @@ class Follower:
         try:
             if self._tail is None:
                 await self._open(topic_io.Start(at=self._places))
-            return await self._take(timeout_s)
+            found = await self._take(timeout_s)
         except broker.BatchUnreadable as error:
             await self._pass_over(error)
             return ()
         except (errors.StreamDown, errors.SettingsError) as error:  # a missing topic may reappear, too
-            log.warning("relay_client_delayed", topic=self._topic, error=str(error))
+            self.problem = str(error)
+            log.warning("relay_client_delayed", topic=self._topic, error=self.problem)
             await asyncio.sleep(_AGAIN_S)
             return ()
+        self.problem = None
+        return found
 
     async def behind(self) -> int | None:
         """Count the offsets between our places and the known ends of the partitions; None: not known now."""

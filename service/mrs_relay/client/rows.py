@@ -2,18 +2,19 @@
 Bring the rows of a result to the caller: from its event, or put together from the chunks on the results topic.
 
 The event names the chunks' number and the digest of all of them, so a chunk that is missing, double or damaged is
-noticed. Arrow and pandas are imported only where they are asked for (extra `arrow`).
+noticed. Arrow and pandas are imported only where they are asked for (extra `arrow`), by `arrow`.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from mrs_relay import errors
-from mrs_relay.client import failures
+from mrs_relay.client import arrow, failures
 from mrs_relay.common import csv_text
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import chunks, events
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 
 Row = list[Any] | Mapping[str, Any]
-"""Text (presto, and all rows in chunks), JSON values (hive), or an object (spark)."""
+"""Text (presto, and rows in chunks of CSV), JSON values (hive), values with types (Arrow), or an object (spark)."""
 
 Fetch = Callable[[events.EventData], AsyncIterator[bytes]]
 """Yields the values of the chunks that an event names, in order."""
-
-_EXTRA: Final = "install the extra `arrow`: pip install 'mrs-relay[arrow]'"
 
 
 async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncIterator[bytes]:
@@ -40,15 +39,16 @@ async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncI
     """
     named = _chunked(data)
     expected, digests = 1, chunks.Digests()
-    async for chunk in _found(kafka, data, named):
-        # The others are the same chunks, of a relay that crashed, or that still works although it was replaced.
-        if chunk.number != expected:
-            continue
-        digests.add(chunk.digest)
-        expected += 1
-        yield chunk.value
-        if expected > named.count:
-            break
+    async with contextlib.aclosing(_found(kafka, data, named)) as found:  # the topic is closed behind the last chunk
+        async for chunk in found:
+            # The others are the same chunks, of a relay that crashed, or that still works although it was replaced.
+            if chunk.number != expected:
+                continue
+            digests.add(chunk.digest)
+            expected += 1
+            yield chunk.value
+            if expected > named.count:
+                break
     if expected <= named.count:
         text = f"chunk {expected} of {named.count} is not on topic {named.topic}: it may have left the topic by now"
         raise failures.RowsMissing(text)
@@ -58,7 +58,7 @@ async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncI
 
 async def _found(
     kafka: topic_io.TopicClient, data: events.EventData, named: events.ChunkedRows
-) -> AsyncIterator[chunks.Chunk]:
+) -> AsyncGenerator[chunks.Chunk]:
     """Yield all chunks of the result, as they lie on the topic."""
     if not named.count:
         return
@@ -85,10 +85,11 @@ async def _found(
 
 async def of(data: events.EventData, fetch: Fetch) -> AsyncIterator[Row]:
     """
-    Yield the rows of a result: lists of text (presto, and all rows in chunks), lists (hive), or objects (spark).
+    Yield the rows of a result: lists of text (presto, chunks of CSV), lists (hive, Arrow), or objects (spark).
 
     Raises:
-        RowsMissing: the result says that it has none, or not all of them; and as `fetched` does.
+        RowsMissing: the result says that it has none, or not all of them; and as `fetched` does. ImportError: the rows
+        are Arrow, and pyarrow is not installed.
     """
     result = _result(data)
     if result.chunks is None:
@@ -96,10 +97,20 @@ async def of(data: events.EventData, fetch: Fetch) -> AsyncIterator[Row]:
             for row in _text_rows(statement):
                 yield row
         return
+    if result.chunks.format == "arrow":
+        async for value in fetch(data):
+            for values in arrow.rows(arrow.of_stream(value)):
+                yield values
+        return
+    async for values in _rows_of_text(fetch(data), has_header=result.chunks.header):
+        yield values
 
-    skip = result.chunks.header
+
+async def _rows_of_text(values: AsyncIterator[bytes], *, has_header: bool) -> AsyncIterator[list[str]]:
+    """Yield the rows of a CSV text."""
+    skip = has_header
     lines = _Lines()
-    async for value in fetch(data):
+    async for value in values:
         for row in lines.add(value):
             if not skip:
                 yield row
@@ -112,57 +123,43 @@ async def of(data: events.EventData, fetch: Fetch) -> AsyncIterator[Row]:
 
 async def as_arrow(data: events.EventData, fetch: Fetch) -> pa.Table:
     """
-    Return the rows as an Arrow table; all columns of Presto, and of rows in chunks, are text: CSV has no types.
+    Return the rows as an Arrow table; all columns of Presto, and of rows in chunks of CSV, are text: CSV has no types.
 
     Raises:
         RowsMissing: as `of` does. ImportError: pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - only for those who want it
-        from pyarrow import csv as pa_csv  # noqa: PLC0415 - the same
-    except ImportError as error:
-        raise ImportError(f"pyarrow is not installed; {_EXTRA}") from error
-
+    arrow.library()
     result = _result(data)
     if result.chunks is None:
-        return _inline_table(pa, result)
+        return _inline_table(result)
+    if result.chunks.format == "arrow":
+        return arrow.together([arrow.of_stream(value) async for value in fetch(data)])
 
     text = io.BytesIO()
     async for value in fetch(data):
         text.write(value)
     if not text.tell():
-        return pa.table({})
+        return arrow.together([])
     text.seek(0)
     first = _first_row(text)
     text.seek(0)
-    names = first if result.chunks.header else [f"column_{number}" for number in range(1, len(first) + 1)]
-    reading = pa_csv.ReadOptions(column_names=names, skip_rows=0, use_threads=True)
-    parsing = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
-    types = pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-    table = pa_csv.read_csv(text, read_options=reading, parse_options=parsing, convert_options=types)
-    return table.slice(1) if result.chunks.header else table
+    names = first if result.chunks.header else arrow.numbered(len(first))
+    return arrow.of_csv(text, names, has_header=result.chunks.header)
 
 
-def _inline_table(pa: Any, result: events.Result) -> Any:  # noqa: ANN401 - pyarrow is optional
+def _inline_table(result: events.Result) -> pa.Table:
     statement = result.statements[0] if result.statements else None
-    rows = [] if statement is None else list(_text_rows(statement))
-    if rows and isinstance(rows[0], Mapping):
-        keys = dict.fromkeys(name for row in rows for name in row)  # Spark before 3.0 leaves NULL out
-        return pa.table({name: pa.array([row.get(name) for row in rows]) for name in keys})
-    names = [column.name for column in statement.columns] if statement is not None else []
-    width = len(rows[0]) if rows else len(names)
-    names = names if len(names) == width else [f"column_{number}" for number in range(1, width + 1)]
-    return pa.table({name: _column(pa, [row[at] for row in rows]) for at, name in enumerate(names)})
-
-
-def _column(pa: Any, values: list[Any]) -> Any:  # noqa: ANN401 - pyarrow is optional
-    """Return a column: text of Presto; values of Hive have the type that they share."""
-    is_text = all(value is None or isinstance(value, str) for value in values)
-    return pa.array(values, pa.string() if is_text else None)
+    if statement is None:
+        return arrow.together([])
+    if statement.arrow is not None:
+        return arrow.of_base64(statement.arrow)
+    return arrow.of_rows(list(_text_rows(statement)), [column.name for column in statement.columns])
 
 
 def _text_rows(statement: events.StatementResult) -> Iterable[Any]:
-    """Return the rows of a statement in an event; its text is read."""
+    """Return the rows of a statement in an event; its text, or Arrow, is read."""
+    if statement.arrow is not None:
+        return arrow.rows(arrow.of_base64(statement.arrow))
     if statement.csv is None:
         return statement.rows
     read = list(_rows(statement.csv))

@@ -197,6 +197,7 @@ def _messages() -> _Node:
         "payload": {"description": "As https://openlineage.io/spec/2-0-2/OpenLineage.json says."},
     }
     made["rowsChunk"] = _rows_chunk()
+    made["rowsArrowChunk"] = _arrow_chunk()
     made["ledgerRecord"] = {
         "name": "ledgerRecord",
         "title": "Record of the ledger (private)",
@@ -335,6 +336,21 @@ def _rows_chunk() -> _Node:
             "description": "Consecutive rows as MRS wrote them; a row is never cut, unless it is longer than a chunk.",
         },
         "bindings": {"kafka": {"key": _KEY, "bindingVersion": _BINDING}},
+    }
+
+
+def _arrow_chunk() -> _Node:
+    return {
+        **_rows_chunk(),
+        "name": "rowsArrowChunk",
+        "title": "Rows in a chunk, as Arrow",
+        "contentType": chunks.CONTENT_TYPES["arrow"],
+        "payload": {
+            "type": "string",
+            "format": "binary",
+            "description": "Consecutive rows as an Arrow IPC stream, which can be read alone; all of a result have the "
+            "same columns.",
+        },
     }
 
 

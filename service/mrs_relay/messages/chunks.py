@@ -1,16 +1,16 @@
 """
 Write and read the records of the results topic: pieces of one result, in order. Pure.
 
-A record is a CloudEvent in binary mode whose value is text of the result as MRS wrote it. Its id is made of the
-request, the attempt and the number, so a piece that is written again after a crash is known by it. The last event of
-the request, or `mrs.sql.result`, names the number of pieces and one digest of all of their digests.
+A record is a CloudEvent in binary mode whose value is text of the result, or an Arrow IPC stream of rows. Its id is
+made of the request, the attempt and the number, so a piece that is written again after a crash is known by it. The last
+event of the request, or `mrs.sql.result`, names the number of pieces and one digest of all of their digests.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -22,6 +22,9 @@ TYPE: Final = "mrs.sql.rows"
 
 HEADERS_BYTES: Final = 8_192
 """Upper bound of a piece's headers and key."""
+
+CONTENT_TYPES: Final = {"csv": "text/csv; charset=UTF-8", "arrow": "application/vnd.apache.arrow.stream"}
+"""Format of the pieces -> what their records say of it. Source: IANA's registry of media types."""
 
 _DIGEST: Final = "sha-256:"
 
@@ -36,6 +39,7 @@ class Origin(msgspec.Struct, frozen=True):
         id: of the request.
         attempt: whose result it is.
         event_source: CloudEvents source of the deployment.
+        format: of the pieces.
     """
 
     key: bytes
@@ -43,6 +47,7 @@ class Origin(msgspec.Struct, frozen=True):
     id: str
     attempt: int
     event_source: str
+    format: Literal["csv", "arrow"] = "csv"
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -102,7 +107,7 @@ def headers(origin: Origin, number: int, digested: str, time_ms: int) -> tuple[t
     """Return the headers of one piece; `digested` is the digest of its value."""
     identity = events.identity(origin.source, origin.id)
     return (
-        ("content-type", b"text/csv; charset=UTF-8"),
+        ("content-type", CONTENT_TYPES[origin.format].encode()),
         ("ce_specversion", b"1.0"),
         ("ce_id", f"{identity}-{origin.attempt}-rows-{number}".encode()),
         ("ce_source", origin.event_source.encode()),

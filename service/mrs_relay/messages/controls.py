@@ -7,6 +7,7 @@ counts; a tombstone lifts the control.
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -127,6 +128,12 @@ class ControlData(pydantic.BaseModel):
         dt.datetime | None, pydantic.Field(description="When it ends by itself; without it, when it is lifted.")
     ] = None
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, members: object) -> object:
+        """Drop null, which many JSON writers write for what is not set; a required member is then missing."""
+        return {name: one for name, one in members.items() if one is not None} if isinstance(members, dict) else members
+
     @pydantic.field_validator("reason", "by")
     @classmethod
     def _on_one_line(cls, value: str) -> str:
@@ -230,7 +237,7 @@ def read(key: bytes | None, value: bytes | None, timestamp_ms: int) -> tuple[Sco
         return found, None
 
     try:
-        data = ControlData.model_validate_json(value)
+        data = ControlData.model_validate_json(value.removeprefix(codecs.BOM_UTF8))
     except pydantic.ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in fault["loc"])

@@ -64,6 +64,7 @@ CODES: Final[dict[str, str]] = {
     "cluster_not_allowed": "the tenant does not allow this cluster",
     "results_not_read": "the request asks for rows, and the relay has no folder from which it may read them",
     "logs_not_read": "the request is to be repeated after a cause, and the relay does not read the logs that show it",
+    "format_not_allowed": "rows do not come in this format: a setting forbids it, or its library is not installed",
     "path_not_allowed": "the request names an OBS folder outside of the tenant's",
     "deadline_too_long": "the request asks for a longer deadline than the tenant allows",
     "too_many_queued": "as many requests of the tenant wait as may",

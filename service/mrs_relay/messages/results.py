@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -34,11 +34,15 @@ class StatementResult(Model):
         str | None,
         pydantic.Field(description="The rows as CSV, names of columns first, where the request asks so."),
     ] = None
+    arrow: Annotated[
+        str | None,
+        pydantic.Field(description="The rows as an Arrow IPC stream, in base64, where the request asks so."),
+    ] = None
 
 
 class ChunkedRows(Model):
     """
-    Rows that are on the results topic, in chunks: one CSV text, of Presto as MRS wrote it, cut behind rows.
+    Rows that are on the results topic, in chunks: one CSV text, of Presto as MRS wrote it, cut behind rows, or Arrow.
 
     Each record has the request's key, its id in `ce_subject` and `ce_requestsource`, `ce_attempt`, its number in
     `ce_sequence`, and the digest of its value in `ce_digest`. One with another number than the next is a repetition.
@@ -57,6 +61,10 @@ class ChunkedRows(Model):
     size_bytes: Annotated[int, pydantic.Field(ge=0, description="Of all values together.")]
     digest: Annotated[str, pydantic.Field(description="sha-256: and hexadecimal digits, of all `ce_digest` in order.")]
     header: Annotated[bool, pydantic.Field(description="The first row holds the names of the columns.")] = False
+    format: Annotated[
+        Literal["csv", "arrow"],
+        pydantic.Field(description="Of the values; `arrow`: each is an Arrow IPC stream, all with the same columns."),
+    ] = "csv"
 
 
 class Result(Model):

@@ -335,8 +335,8 @@ class Projector:
         """Note how far we are behind the topic's end."""
         behind = await follower.behind()
         self.progress.failure = None
-        if behind is None:
-            self.progress.topic_failures[topic] = "Kafka does not answer"
+        if behind is None or follower.problem is not None:
+            self.progress.topic_failures[topic] = follower.problem or "Kafka does not answer"
             return
         self.progress.topic_failures.pop(topic, None)
         self.progress.behind = {**(self.progress.behind or {}), topic: behind}

@@ -25,6 +25,8 @@ _BY_SELECTIVITY: Final = ("cluster", "reason_class", "state", "kind", "tenant")
 
 _Int32 = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 _Int64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Moment = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""Epoch milliseconds as a foreign record has them: a time before 1970 is none of ours, and is paged over, too."""
 
 _requests = tables.REQUESTS.c
 
@@ -76,7 +78,7 @@ def of_state(chosen: Filter, state: str) -> Filter:
 class PageEnd(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ends: the last row that was looked at."""
 
-    started_ms: _Int64
+    started_ms: _Moment
     key: bytes
 
 
@@ -96,7 +98,7 @@ class Page(msgspec.Struct, frozen=True):
 class RecordPageEnd(msgspec.Struct, frozen=True, array_like=True):
     """Where a page of dead letters or of decisions ends: the time and the place of its last record."""
 
-    time_ms: _Int64
+    time_ms: _Moment
     log: _Int32
     offset: _Int64
 

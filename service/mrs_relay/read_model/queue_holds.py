@@ -120,7 +120,7 @@ def _cluster_paused(spot: _Spot) -> holds.Hold:
     if seen is None or seen.state not in _SAYS:
         return holds.Hold("", f"cluster {name} is left alone for a while ({operation})", clears)
     answer = f", last answer {seen.code} ({seen.text})" if seen.code else ""
-    since = f" since {clock.rfc3339(seen.since_ms)}" if seen.since_ms else ""
+    since = f" since {clock.shown(seen.since_ms)}" if seen.since_ms else ""
     text = f"circuit open: cluster {name} {_SAYS[seen.state]} ({operation}){since}{answer}"
     return holds.Hold("", text, clears)
 

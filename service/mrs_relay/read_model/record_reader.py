@@ -25,9 +25,17 @@ _Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
 """A number that fits the tables' columns."""
 
 
+_MOST_NAME: Final = envelope.MAX_ID
+_MOST_WORD: Final = 64
+
+_Name = Annotated[str, msgspec.Meta(max_length=_MOST_NAME)]
+_Word = Annotated[str, msgspec.Meta(max_length=_MOST_WORD)]
+"""Texts of columns with an index: PostgreSQL's takes 2,704 bytes of all that it has of a row."""
+
+
 class _Ref(msgspec.Struct, frozen=True):
-    id: str
-    source: str
+    id: _Name
+    source: _Name
 
 
 class _Mrs(msgspec.Struct, frozen=True):
@@ -39,7 +47,7 @@ class _Mrs(msgspec.Struct, frozen=True):
 
 
 class _Reason(msgspec.Struct, frozen=True):
-    kind: str = msgspec.field(name="class", default="")
+    kind: _Word = msgspec.field(name="class", default="")
     code: str = ""
     message: str = ""
 
@@ -48,13 +56,13 @@ class _Data(msgspec.Struct, frozen=True):
     """The part of `events.EventData` that the tables have columns for."""
 
     request: _Ref
-    state: str
+    state: _Word
     sequence: _Int32
     attempt: _Int32 = 0
-    cluster: str | None = None
+    cluster: _Name | None = None
     mrs: _Mrs | None = None
     reason: _Reason | None = None
-    labels: dict[str, str] | None = None
+    labels: dict[_Name, _Name] | None = None
     repeated: bool = False
 
 
@@ -141,7 +149,9 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
     if event_type.partition(".")[0] != "mrs":
         return None
     event_source = attributes.get("source", "")
-    tenant = tenants.get(event_source, event_source)
+    tenant, kind = tenants.get(event_source, event_source), kind_of(event_type)
+    if len(tenant) > _MOST_NAME or len(kind) > _MOST_WORD:
+        return None
     key = request_key(tenant, data.request.source, data.request.id)
     return Event(
         record.offset,
@@ -150,7 +160,7 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
         text,
         len(encoded),
         tenant,
-        kind_of(event_type),
+        kind,
         record.key or b"",
         data,
         changes=not data.repeated,

@@ -59,7 +59,7 @@ class StatusReader:
                 for record in await follower.take(_TAKE_S):
                     self.board.apply(record)
                 behind = await follower.behind()
-                if behind is None:
-                    self.problem = f"topic {topic}: Kafka does not answer"
+                if behind is None or follower.problem is not None:
+                    self.problem = f"topic {topic}: {follower.problem or 'Kafka does not answer'}"
                 elif not behind:
                     self.problem = None

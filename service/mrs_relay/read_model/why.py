@@ -62,7 +62,7 @@ def _controls(asked: holds.Asked, present: Iterable[controls.Control], now_ms: i
 
 
 def _ended(asked: holds.Asked) -> holds.Hold:
-    when = clock.rfc3339(asked.updated_ms)
+    when = clock.shown(asked.updated_ms)
     why = f": {asked.reason}" if asked.reason else ""
     if asked.state == "unknown":
         clears = "a person who has looked at MRS settles it: `mrs-relay resolve`"
@@ -73,10 +73,10 @@ def _ended(asked: holds.Asked) -> holds.Hold:
 def _on_mrs(asked: holds.Asked) -> holds.Hold:
     job = f" as job {asked.job_id}" if asked.job_id else ""
     if asked.state == "submitted":
-        text = f"MRS has it{job} since {clock.rfc3339(asked.updated_ms)} and has not begun it yet"
+        text = f"MRS has it{job} since {clock.shown(asked.updated_ms)} and has not begun it yet"
     else:
         done = f", {asked.progress:.0f} % done" if asked.progress is not None else ""
-        text = f"MRS runs it{job}{done}; last change {clock.rfc3339(asked.updated_ms)}"
+        text = f"MRS runs it{job}{done}; last change {clock.shown(asked.updated_ms)}"
     return holds.Hold("on_mrs", text, "the job's end on MRS, or `mrs-relay cancel`")
 
 
@@ -185,7 +185,7 @@ def _partition_hold(seen: status_board.Seen[status.Partition], where: str) -> ho
     one = seen.content
     place = f"partition {one.topic}-{one.partition}, {where},"
     if seen.stale:
-        text = f"{place} has had no owner that reports since {clock.rfc3339(seen.at_ms)}"
+        text = f"{place} has had no owner that reports since {clock.shown(seen.at_ms)}"
         return holds.Hold("partition_not_served", text, "a relay that takes it over; see the relays' readiness")
     if one.state == "restoring":
         part = f", {one.restored:.0%} of its ledger read" if one.restored is not None else ""
@@ -198,7 +198,7 @@ def _partition_hold(seen: status_board.Seen[status.Partition], where: str) -> ho
 
 
 def _not_seen(asked: holds.Asked) -> holds.Hold:
-    text = f"no relay reports it as waiting: it is {asked.state} since {clock.rfc3339(asked.updated_ms)}"
+    text = f"no relay reports it as waiting: it is {asked.state} since {clock.shown(asked.updated_ms)}"
     return holds.Hold(
         "not_seen", text, "its next event, if it is on its way; else look at the relays and their topic of status"
     )

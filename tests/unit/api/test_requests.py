@@ -132,7 +132,7 @@ async def test_a_cursor_with_a_number_that_no_database_takes_is_refused() -> Non
             given: str = (await client.get(f"{path}?limit=1"))["next"]
             raw = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4))
             digest, (_, _, others) = raw[:4], raw[4:].partition(b",")
-            for forged_number in (b"%d" % 2**63, b"-1", b"%d" % 2**70, b"1e30"):
+            for forged_number in (b"%d" % 2**63, b"-%d" % (2**63 + 1), b"%d" % 2**70, b"1e30"):
                 with cells.cell(path, forged_number):
                     forged = (
                         base64.urlsafe_b64encode(digest + b"[" + forged_number + b"," + others).rstrip(b"=").decode()
@@ -211,3 +211,51 @@ async def test_an_event_that_is_nested_deeply_is_shown_without_what_is_deepest_o
             assert answer.status == 200
         async with client.session.get(f"{client.url}/v1/events?after=beginning") as answer:
             await answer.content.readuntil(b'"last"')
+
+
+@pytest.mark.parametrize("number", ["1e400", "9" * 5_000])
+async def test_an_event_with_a_number_that_nothing_takes_is_shown_without_it(number: str) -> None:
+    """JSON has no limit for numbers, and an answer that fails would keep a reader at this place for ever."""
+    stage = web_role.Stage()
+    odd = web_role.event("r-1", 1, "accepted")
+    value = (odd.value or b"")[:-1] + b',"odd":[%b,2.5,7]}' % number.encode()
+    await stage.put(records.Outgoing(odd.topic, odd.key, value, odd.headers), web_role.event("last", 1, "accepted"))
+    async with web_role.role(stage) as client:
+        await client.seen("last", "accepted")
+        for path in ("/v1/requests/r-1", "/v1/requests/r-1/events", "/v1/events?after=beginning&wait=0"):
+            with cells.cell(path):
+                assert f"['(too large a number to be shown: {number[:40]})', 2.5, 7]" in str(await client.get(path))
+        assert (await client.get("/v1/events?after=beginning&wait=0&id=r-1"))["items"]
+        async with client.session.get(f"{client.url}/requests/r-1") as answer:
+            assert answer.status == 200
+
+
+async def test_a_time_that_is_none_is_shown_as_it_is_and_ends_no_page() -> None:
+    """RFC 3339 has moments that in UTC are before the year 1 or after 9999; each page would fail for one of them."""
+    stage = web_role.Stage()
+    moments = ("0001-01-01T00:00:00+14:00", "1960-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2016-12-31T23:59:60Z")
+    for number, moment in enumerate(moments):
+        sent = web_role.event(f"r-{number}", 1, "accepted")
+        headers = tuple((name, moment.encode() if name == "ce_time" else raw) for name, raw in sent.headers)
+        await stage.put(records.Outgoing(sent.topic, sent.key, sent.value, headers))
+    await stage.put(*web_role.story("last"))
+    async with web_role.role(stage) as client:
+        await client.seen("last")
+        found, path = list[str](), "/v1/requests?limit=1"
+        while path:
+            page = await client.get(path)
+            found += [one["started_at"] for one in page["items"]]
+            path = f"/v1/requests?limit=1&cursor={page['next']}" if page.get("next") else ""
+        assert found == [
+            "253402351199000 (not a time in milliseconds)",
+            "2026-11-23T08:00:01.000Z",
+            "2017-01-01T00:00:00.000Z",
+            "-315619200000 (not a time in milliseconds)",
+            "-62135647200000 (not a time in milliseconds)",
+        ]
+        for number in range(len(moments)):
+            for page_path in (f"/v1/requests/r-{number}", f"/v1/requests/r-{number}/why", f"/requests/r-{number}"):
+                async with client.session.get(client.url + page_path) as answer:
+                    assert answer.status == 200, page_path
+        async with client.session.get(f"{client.url}/requests") as answer:
+            assert answer.status == 200

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import structlog
 from tests.support import cells, web_role
 
+from mrs_relay import errors
 from mrs_relay.api import composing, problems, retries
-from mrs_relay.client import wording
+from mrs_relay.client import originals, wording
 from mrs_relay.kafka import partitioning, records, topic_io
 from mrs_relay.kafka.memory import memory_broker, memory_topic_io
 
@@ -152,3 +154,24 @@ async def test_few_topics_are_searched_at_the_same_time_and_none_for_ever(monkey
         [problem] = call.result()
         assert isinstance(problem, problems.ProblemError)
         assert (problem.status, "Retry-After" in problem.headers) == (503, True)
+
+
+@pytest.mark.parametrize("error", [errors.NotAllowed("the right Read"), errors.SettingsError("the right Read")])
+async def test_a_topic_that_may_not_be_read_is_answered_at_once_and_its_right_is_logged(
+    error: errors.RelayError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one while Kafka shows the topic, the other while it hides it."""
+    stage = web_role.Stage()
+    await stage.put(web_role.failed("r-2"))
+
+    async def find(*_: object) -> None:
+        raise error
+
+    async with web_role.role(stage) as client:
+        await client.ready()
+        monkeypatch.setattr(originals, "find", find)
+        with structlog.testing.capture_logs() as logs:
+            answer, headers = await client.post("/v1/requests/r-2/retry", {}, 503)
+    assert "Retry-After" in headers
+    assert ("its log names the right" in answer["detail"]) == isinstance(error, errors.NotAllowed)
+    assert [one["event"] for one in logs if one.get("error") == "the right Read"]

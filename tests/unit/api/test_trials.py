@@ -103,3 +103,13 @@ async def test_the_rule_that_refuses_a_request_is_named() -> None:
             {"running": 3},
             "2030-01-01T00:00:00.000Z",
         )
+
+
+async def test_a_moment_that_is_no_time_in_utc_can_be_tried() -> None:
+    """The relay accepts it, as any RFC 3339 text."""
+    async with web_role.role(web_role.Stage()) as client:
+        for moment in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"):
+            tried = {**_JOB, "data": {**_JOB["data"], "not_before": moment}}
+            found, _ = await client.post("/v1/requests/dry-run", tried, 200)
+            assert found["accepted"]
+            assert found["not_before"].endswith("(not a time in milliseconds)")

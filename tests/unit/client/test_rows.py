@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
+import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from mrs_relay import client as relay_client
@@ -189,3 +192,44 @@ async def test_rows_become_arrow_and_pandas() -> None:
     assert (await rows.as_arrow(data(named([b"id\n1\n\n3\n"])), one_column.fetch))["id"].to_pylist() == ["1", "", "3"]
     pytest.importorskip("pandas")
     assert list((await rows.as_arrow(data(named(TEXT)), topic.fetch)).to_pandas()["id"]) == ["1", "2", "3", "4"]
+
+
+def stream(rows_of_it: dict[str, list[Any]]) -> bytes:
+    """Rows as an Arrow IPC stream."""
+    table, sink = pa.table(rows_of_it), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+async def test_rows_as_arrow_come_from_an_event_and_from_chunks() -> None:
+    """Lists with types, one table of all chunks; there may be no chunk."""
+    values = [stream({"n": [1, None], "t": ["a", ""]}), stream({"n": [3], "t": ["c"]})]
+    wanted: list[list[Any]] = [[1, "a"], [None, ""], [3, "c"]]
+    topic = Topic()
+    for number, value in enumerate(values, 1):
+        topic.put(number, value)
+    chunked = data(named(values, header=False, format="arrow"))
+    assert await topic.rows(chunked) == wanted
+    assert (await rows.as_arrow(chunked, topic.fetch)).to_pydict() == {"n": [1, None, 3], "t": ["a", "", "c"]}
+    assert (await rows.as_arrow(data(named([], header=False, format="arrow")), topic.fetch)).num_rows == 0
+    text = base64.b64encode(values[0]).decode()
+    inline = data({"statements": [{"rows": [], "arrow": text, "row_count": 2}]})
+    assert await topic.rows(inline) == wanted[:2]
+    assert (await rows.as_arrow(inline, topic.fetch)).to_pylist()[0] == {"n": 1, "t": "a"}
+
+
+@pytest.mark.parametrize("text", ["no base64", base64.b64encode(b"no stream").decode()])
+async def test_rows_that_are_no_arrow_are_missing(text: str) -> None:
+    """Never an error of the library."""
+    with pytest.raises(relay_client.RowsMissing, match="no Arrow IPC stream"):
+        await Topic().rows(data({"statements": [{"rows": [], "arrow": text, "row_count": 2}]}))
+
+
+async def test_client_without_the_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of other formats need none."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    inline = data({"statements": [{"rows": [], "arrow": "", "row_count": 2}]})
+    with pytest.raises(ImportError, match=r"mrs-relay\[arrow\]"):
+        await Topic().rows(inline)
+    assert await Topic().rows(data({"statements": [{"rows": [["1"]], "row_count": 1}]})) == [["1"]]

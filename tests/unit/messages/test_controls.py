@@ -147,3 +147,12 @@ def test_control_on_the_page_is_one() -> None:
     _, control = controls.read(b"all", block.text.encode(), _NOW_MS)
     assert control is not None
     assert (control.mode, control.by) == ("hold", "ann")
+
+
+def test_null_is_absent_and_a_byte_order_mark_is_skipped() -> None:
+    """As in requests: a hold that another JSON writer spelled would not be one."""
+    _, plain = controls.read(b"all", _value(), 7)
+    for value in (_value(by=None, at=None, until=None), b"\xef\xbb\xbf" + _value()):
+        assert controls.read(b"all", value, 7) == (controls.Scope("all"), plain)
+    with pytest.raises(ValueError, match="mode"):
+        controls.read(b"all", _value(mode=None), 7)

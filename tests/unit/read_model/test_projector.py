@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import pathlib
 import time
+from collections.abc import Sequence
 
 import aiohttp
 import pytest
 from tests.support import web_role
 
+from mrs_relay import errors
 from mrs_relay import web_role as role
+from mrs_relay.client import reading
 from mrs_relay.common import clock
+from mrs_relay.kafka import records
 from mrs_relay.kafka.memory import memory_topic_io
 from mrs_relay.read_model import database, event_log, projector, store
 
@@ -37,6 +41,35 @@ async def test_a_topic_that_is_missing_stops_no_other_and_is_named(monkeypatch: 
         await stage.put(web_role.letter(1))
         await client.ready()
         assert len((await client.get("/v1/dead-letters"))["items"]) == 1
+
+
+async def test_a_right_that_is_lost_while_a_topic_is_read_is_named_until_it_is_given_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All that was there before is written, so nothing else would show that the topic is not read."""
+    monkeypatch.setattr(reading, "_AGAIN_S", 0.05)
+    stage, lost = web_role.Stage(), asyncio.Event()
+    read = memory_topic_io.MemoryTopicReader.read
+
+    async def refused(self: memory_topic_io.MemoryTopicReader, timeout_s: float) -> Sequence[records.Record]:
+        if lost.is_set():
+            raise errors.NotAllowed("the right Read is missing for User:web")
+        return await read(self, min(timeout_s, 0.05))
+
+    monkeypatch.setattr(memory_topic_io.MemoryTopicReader, "read", refused)
+    await stage.put(*web_role.story("r-1"))
+    async with asyncio.timeout(60), web_role.role(stage) as client:
+        await client.ready()
+        lost.set()
+        while "the right Read is missing for User:web" not in str(await _reasons(client)):
+            await asyncio.sleep(0.01)
+        for path in ("/v1/queues", "/v1/controls"):
+            while "the right Read" not in str(await client.get(path)):
+                await asyncio.sleep(0.01)
+        lost.clear()
+        await stage.put(*web_role.story("r-2"))
+        await client.seen("r-2")
+        await client.ready()
 
 
 async def _reasons(client: web_role.Client) -> list[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -31,6 +31,27 @@ _AT_ONCE: Final = 4
 
 _LARGE_BYTES: Final = 64 * 1024
 """A piece of this length or less is cut and hashed at once: with all that waits for it that takes two milliseconds."""
+
+
+class Cutter(Protocol):
+    """
+    Makes the values of chunks of a text that comes in pieces; used by one thread at a time.
+
+    Attributes:
+        lines: rows so far.
+    """
+
+    lines: int
+
+    def add(self, piece: bytes) -> Iterator[bytes]:
+        """Take the next piece; yields the chunks that are whole."""
+
+    def end(self) -> Iterator[bytes]:
+        """Yield the last chunks, when all pieces have been taken."""
+
+
+MakeCutter = Callable[[int], Cutter]
+"""Makes one for chunks of so many bytes at most."""
 
 
 class ChunkSink:
@@ -69,7 +90,12 @@ class ChunkSink:
             await self._producer.kill()
 
     async def store(
-        self, origin: chunks.Origin, content: AsyncIterator[bytes], *, has_header: bool
+        self,
+        origin: chunks.Origin,
+        content: AsyncIterator[bytes],
+        *,
+        has_header: bool,
+        cutter: MakeCutter = csv_chunks.CsvChunks,
     ) -> events.ChunkedRows:
         """
         Store a result, and return what names it in an event.
@@ -78,17 +104,19 @@ class ChunkSink:
             origin: whose result it is.
             content: its text, piece by piece.
             has_header: its first row holds the names of the columns.
+            cutter: makes what makes the values of chunks of the text, by their greatest length in bytes.
 
         Raises:
             ObsError: of the content. ObsDown: Kafka has not taken a chunk.
         """
-        cut = _Cut(origin, self._topic, self._most_bytes, self._time)
+        cut = _Cut(origin, self._topic, cutter(self._most_bytes), self._time)
         places: list[records.Block] = []
         waiting: list[records.Outgoing] = []
         on_its_way: asyncio.Task[list[records.Block]] | None = None
+        cost_bytes = 0 if origin.format == "csv" else self._most_bytes  # any piece may be the one that ends a chunk
 
         async for piece in content:
-            waiting += await _done(functools.partial(cut.add, piece), len(piece))
+            waiting += await _done(functools.partial(cut.add, piece), cost_bytes or len(piece))
             if len(waiting) >= _AT_ONCE:
                 if on_its_way is not None:
                     places += await on_its_way
@@ -96,7 +124,7 @@ class ChunkSink:
                 waiting = []
         if on_its_way is not None:
             places += await on_its_way
-        places += await self._write(waiting + cut.end())
+        places += await self._write(waiting + await _done(cut.end, cost_bytes))
         return cut.named(places, has_header=has_header)
 
     async def _write(self, outgoing: list[records.Outgoing]) -> list[records.Block]:
@@ -131,15 +159,15 @@ class _Cut:
     Args:
         origin: whose result it is.
         topic: the results topic.
-        most_bytes: of a chunk.
+        cutter: makes the values of the chunks.
         time: the clock.
     """
 
-    def __init__(self, origin: chunks.Origin, topic: str, most_bytes: int, time: clock.Clock) -> None:
+    def __init__(self, origin: chunks.Origin, topic: str, cutter: Cutter, time: clock.Clock) -> None:
         self._origin = origin
         self._topic = topic
         self._time = time
-        self._cutter = csv_chunks.CsvChunks(most_bytes)
+        self._cutter = cutter
         self._digests = chunks.Digests()
         self._size_bytes = 0
 
@@ -161,6 +189,7 @@ class _Cut:
             size_bytes=self._size_bytes,
             digest=self._digests.named(),
             header=has_header,
+            format=self._origin.format,
         )
 
     def _record(self, value: bytes) -> records.Outgoing:

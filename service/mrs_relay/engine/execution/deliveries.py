@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import structlog
 
@@ -21,7 +22,18 @@ from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine.execution import chunk_sink
 from mrs_relay.engine.model import jobs
-from mrs_relay.engine.work import csv_rows, json_rows, json_text, row_folders
+from mrs_relay.engine.work import (
+    arrow_chunks,
+    arrow_rows,
+    arrow_stream,
+    column_types,
+    csv_chunks,
+    csv_rows,
+    json_rows,
+    json_text,
+    json_types,
+    row_folders,
+)
 from mrs_relay.messages import chunks, events
 from mrs_relay.obs import client as obs_clients
 from mrs_relay.obs import paths, transport
@@ -36,6 +48,12 @@ _REMOVED_AT_ONCE: Final = 500
 
 _READ_BYTES: Final = 16 * 1024
 """Bytes of JSON that are read at once: other tasks have a turn after them."""
+
+
+class _Limits(TypedDict):
+    as_text: bool
+    max_rows: int
+    max_bytes: int
 
 
 class Deliveries:
@@ -72,7 +90,7 @@ class Deliveries:
                 has_header = self._client().group.csv_header
                 result = await self._chunked(job, sink, content, has_header=has_header)
             elif delivery.inline:
-                result = await self._rows(_checked(location, delivery), delivery)
+                result = await self._rows(_checked(location, delivery), job, delivery)
             else:
                 result = events.Result()
         except errors.ObsRefused as error:
@@ -130,10 +148,11 @@ class Deliveries:
             parts = row_folders.rows_in(folder, found)
             if delivery.chunks or delivery.inline:
                 if delivery.chunks:
+                    kinds = await self._kinds_of(folder, parts) if job.arrow else None
                     content, has_names = self._text_of(folder, parts), row_folders.has_names(folder)
-                    result = await self._chunked(job, sink, content, has_header=has_names)
+                    result = await self._chunked(job, sink, content, has_header=has_names, kinds=kinds)
                 else:
-                    result = await self._rows_of(folder, parts, delivery)
+                    result = await self._rows_of(folder, parts, job, delivery)
                 if await objects.list_objects(folder) != found:
                     raise errors.ObsDown(f"the objects below {folder} changed while they were read")
             return result.model_copy(update=await self._where(delivery, str(folder), parts))
@@ -142,51 +161,80 @@ class Deliveries:
 
     async def _text_of(self, folder: paths.Place, parts: list[transport.Listed]) -> AsyncGenerator[bytes, None]:
         """Yield the rows of a folder as one CSV text, whatever their number."""
+        text_of_rows = json_text.JsonText(has_names=row_folders.has_names(folder))
+        async with contextlib.aclosing(self._pieces_of(folder, parts)) as pieces:
+            async for piece in pieces:
+                yield text_of_rows.end_object() if piece is None else text_of_rows.add(piece)
+
+    async def _kinds_of(self, folder: paths.Place, parts: list[transport.Listed]) -> tuple[column_types.Kind, ...]:
+        """Read the rows of a folder for the types of their columns."""
+        seen = json_types.JsonTypes()
+        async with contextlib.aclosing(self._pieces_of(folder, parts)) as pieces:
+            async for piece in pieces:
+                if piece is None:
+                    seen.end_object()
+                else:
+                    seen.add(piece)
+        return seen.types.kinds
+
+    async def _pieces_of(
+        self, folder: paths.Place, parts: list[transport.Listed]
+    ) -> AsyncGenerator[bytes | None, None]:
+        """Yield the content of a folder's objects in short pieces; None: an object ends."""
         objects = self._client()
         size, most = sum(one.size for one in parts), objects.group.max_stream_bytes
         if size > most:
             text = f"{folder} has {size} bytes; at most {most} are written in chunks (obs.max_stream_bytes)"
             raise errors.ObsRefused(text)
 
-        text_of_rows = json_text.JsonText(has_names=row_folders.has_names(folder))
         for part in (one for one in parts if one.size):
             async with contextlib.aclosing(objects.stream(paths.Place(folder.bucket, part.key))) as content:
                 async for piece in content:
                     for begin in range(0, len(piece), _READ_BYTES):
-                        yield text_of_rows.add(piece[begin : begin + _READ_BYTES])
+                        yield piece[begin : begin + _READ_BYTES]
                         await asyncio.sleep(0)
-            yield text_of_rows.end_object()
+            yield None
 
     async def _rows_of(
-        self, folder: paths.Place, parts: list[transport.Listed], delivery: jobs.Delivery
+        self, folder: paths.Place, parts: list[transport.Listed], job: jobs.Job, delivery: jobs.Delivery
     ) -> events.Result:
         objects = self._client()
         size, most = sum(one.size for one in parts), objects.group.max_object_bytes
         if size > most:
             raise errors.ObsRefused(f"{folder} has {size} bytes; at most {most} are read (obs.max_object_bytes)")
 
-        rows = json_rows.JsonRows(
-            has_names=row_folders.has_names(folder),
-            as_text=delivery.format == "csv",
-            max_rows=delivery.max_rows,
-            max_bytes=min(delivery.max_bytes, self._inline_bytes),
-        )
+        has_names = row_folders.has_names(folder)
+        rows = json_rows.JsonRows(has_names=has_names, **self._limits(job, delivery))
         for part in parts:
             if part.size:
                 await objects.read(paths.Place(folder.bucket, part.key), rows.add)
                 rows.end_object()
-        return rows.end()
+        as_arrow = arrow_stream.Rows(has_header=has_names, kinds=rows.types.kinds)
+        return await self._shown(job, delivery, rows.end(), as_arrow)
 
-    async def _rows(self, place: paths.Place, delivery: jobs.Delivery) -> events.Result:
+    async def _rows(self, place: paths.Place, job: jobs.Job, delivery: jobs.Delivery) -> events.Result:
         objects = self._client()
-        rows = csv_rows.CsvRows(
-            has_header=objects.group.csv_header,
-            as_text=delivery.format == "csv",
-            max_rows=delivery.max_rows,
-            max_bytes=min(delivery.max_bytes, self._inline_bytes),
-        )
+        has_header = objects.group.csv_header
+        rows = csv_rows.CsvRows(has_header=has_header, **self._limits(job, delivery))
         await objects.read(place, rows.add)
-        return rows.end()
+        as_arrow = arrow_stream.Rows(has_header=has_header, kinds=None)
+        return await self._shown(job, delivery, rows.end(), as_arrow)
+
+    def _limits(self, job: jobs.Job, delivery: jobs.Delivery) -> _Limits:
+        most = min(delivery.max_bytes, self._inline_bytes)
+        return {
+            "as_text": job.arrow or delivery.format == "csv",
+            "max_rows": delivery.max_rows,
+            "max_bytes": most * arrow_rows.TIMES_AS_LONG if job.arrow else most,
+        }
+
+    async def _shown(
+        self, job: jobs.Job, delivery: jobs.Delivery, read: events.Result, as_arrow: arrow_stream.Rows
+    ) -> events.Result:
+        """Return rows as the request wants them; Arrow is made outside of the event loop."""
+        if not job.arrow:
+            return read
+        return await asyncio.to_thread(arrow_rows.made, read, as_arrow, min(delivery.max_bytes, self._inline_bytes))
 
     async def _chunked(
         self,
@@ -195,14 +243,20 @@ class Deliveries:
         content: AsyncGenerator[bytes, None],
         *,
         has_header: bool,
+        kinds: Sequence[column_types.Kind] | None = None,
     ) -> events.Result:
         """Write a text to the results topic, a part at a time."""
         if sink is None:
             raise errors.ObsRefused("this relay writes no chunks: kafka.topics.results is not set")
         key = job.id.encode() if job.key is None else job.key
-        origin = chunks.Origin(key, job.source, job.id, job.attempt, sink.event_source)
+        origin = chunks.Origin(key, job.source, job.id, job.attempt, sink.event_source, "arrow" if job.arrow else "csv")
+        cutter: chunk_sink.MakeCutter = csv_chunks.CsvChunks
         async with contextlib.aclosing(content):
-            stored = await sink.store(origin, content, has_header=has_header)
+            if job.arrow:
+                await asyncio.to_thread(arrow_stream.load)
+                as_arrow = arrow_stream.Rows(has_header=has_header, kinds=kinds)
+                cutter = functools.partial(arrow_chunks.ArrowChunks, as_arrow)
+            stored = await sink.store(origin, content, has_header=has_header and not job.arrow, cutter=cutter)
         return events.Result(chunks=stored)
 
     async def _where(

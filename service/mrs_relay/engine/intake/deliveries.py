@@ -31,15 +31,11 @@ def settled(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> t
     if asked is None or not isinstance(job.work, jobs.Presto | jobs.Batch):
         return job, None
 
+    if (why := _not_given(asked, policy)) is not None:
+        return job, why
+
     rules = policy.results
-    if rules.path is None:
-        text = "this relay reads no rows: results.path is not set; leave `result` out, or ask the relay's operator"
-        return job, jobs.Reason("not_allowed", "results_not_read", text, field="data.result")
-
-    if asked.deliver == "chunks" and not policy.has_chunks:
-        text = "this relay writes no chunks: kafka.topics.results is not set; choose another `deliver`"
-        return job, jobs.Reason("not_allowed", "results_not_read", text, field="data.result.deliver")
-
+    assert rules.path is not None  # noqa: S101 - see `_not_given`
     archive = job.work.archive_path if isinstance(job.work, jobs.Presto) else None
     if archive is not None and not _is_allowed(archive, rules.path):
         text = f"rows are read below {rules.path} alone; name a folder in it, or leave archive_path out"
@@ -49,17 +45,36 @@ def settled(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> t
         folder=rules.path,
         inline=asked.deliver in {"inline", "both"},
         signed_s=_or(rules.url_life_s, _URL_LIFE_S) if asked.deliver in {"location", "both"} else 0,
-        format=asked.format,
+        format="rows" if asked.format == "arrow" else asked.format,
         max_rows=_least(asked.max_rows, _or(rules.max_rows, _MOST_ROWS)),
         max_bytes=_least(asked.max_bytes, _or(rules.max_bytes, _MOST_BYTES)),
         chunks=asked.deliver == "chunks",
     )
-    work = job.work
+    work, job = job.work, _replace(job, delivery=delivery, arrow=asked.format == "arrow")
     if isinstance(work, jobs.Batch):
-        return _written(_replace(job, delivery=delivery))
+        return _written(job)
     if archive is None:
         work = _replace(work, archive_path=rules.path.rstrip("/"))
-    return _replace(job, delivery=delivery, work=work), None
+    return _replace(job, work=work), None
+
+
+def _not_given(asked: requests.Delivery, policy: policies.Policy) -> jobs.Reason | None:
+    """Return the reason why rows do not come as they are asked for; None: they do."""
+    if policy.results.path is None:
+        text = "this relay reads no rows: results.path is not set; leave `result` out, or ask the relay's operator"
+        return jobs.Reason("not_allowed", "results_not_read", text, field="data.result")
+
+    if asked.deliver == "chunks" and not policy.has_chunks:
+        text = "this relay writes no chunks: kafka.topics.results is not set; choose another `deliver`"
+        return jobs.Reason("not_allowed", "results_not_read", text, field="data.result.deliver")
+
+    if asked.format != "arrow" or (policy.has_arrow and policy.results.arrow is not False):
+        return None
+    why = "mrs-relay[arrow] is not installed"
+    if policy.results.arrow is False:
+        why = f"tenants.{policy.tenant}.results.arrow" if policy.tenant else "results.arrow"
+    text = f"this relay brings no rows as Arrow ({why}); choose another `format`, or ask the relay's operator"
+    return jobs.Reason("not_allowed", "format_not_allowed", text, field="data.result.format")
 
 
 def _written(job: jobs.Job) -> tuple[jobs.Job, jobs.Reason | None]:

@@ -171,8 +171,14 @@ class Results(_Group):
     as they are.
     """
 
-    format: Literal["rows", "csv"] | None = None
-    """The format where `deliver` holds; rows unless it is set."""
+    format: Literal["rows", "csv", "arrow"] | None = None
+    """The format where `deliver` holds; rows unless it is set. arrow needs the extra `arrow`."""
+
+    arrow: bool | None = None
+    """
+    Whether requests may ask for `format` arrow, where the extra `arrow` is installed; true unless it is set. The
+    library takes some 60 MB of memory once a request has asked for it.
+    """
 
     max_rows: Annotated[int, pydantic.Field(ge=0, le=1_000_000)] | None = None
     """Most rows in an event; 10,000 unless it is set. Requests may ask for fewer."""
@@ -334,6 +340,7 @@ class Policy:
         results: what becomes of rows of SQL; without a path nothing is read.
         causes: which logs of failed jobs are read; without a path none are.
         has_chunks: there is a topic for rows in chunks.
+        has_arrow: the library that makes Arrow is installed.
         deployment: name of the deployment that serves it; "" if that has none of its own.
         filled: values for the fields that a request leaves out, by the requests' names: the defaults, the longest
             deadlines where there is no default, and how rows are delivered.
@@ -347,6 +354,7 @@ class Policy:
     results: Results = field(default_factory=Results)
     causes: Causes = field(default_factory=Causes)
     has_chunks: bool = False
+    has_arrow: bool = False
     filled: Mapping[str, Any] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

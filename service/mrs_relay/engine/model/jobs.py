@@ -277,6 +277,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         late_until_ms: until when rows are read that a success came without, epoch milliseconds; 0: they are not.
         rows_until_ms: when the folders that it wrote rows to are removed, epoch milliseconds; 0: there are none.
         rows_removed: they have been removed once; at `rows_until_ms` what was written since is removed, too.
+        arrow: its rows come as Arrow; an earlier version brings them as `delivery.format` says.
     """
 
     source: str
@@ -334,6 +335,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     late_until_ms: int = 0
     rows_until_ms: int = 0
     rows_removed: bool = False
+    arrow: bool = False
 
     @property
     def ledger_key(self) -> LedgerKey:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mrs_relay.engine.work import json_lines, whole_lines
+from mrs_relay.engine.work import column_types, json_lines, whole_lines
 from mrs_relay.messages import codec, events
 
 _TIMES_AS_LONG: Final = 4
@@ -25,6 +25,9 @@ class JsonRows:
         as_text: keep the rows as CSV, names of columns first, not their values; NULL is an empty text without quotes.
         max_rows: rows that are kept at most.
         max_bytes: bytes that they take at most, as JSON or as text.
+
+    Attributes:
+        types: of the columns of the rows that are kept as text.
     """
 
     def __init__(self, *, has_names: bool, as_text: bool, max_rows: int, max_bytes: int) -> None:
@@ -37,6 +40,7 @@ class JsonRows:
         self._lines = json_lines.JsonLines()
         self._rows: list[dict[str, Any] | list[Any]] = []
         self._texts: list[str] = []
+        self.types = column_types.ColumnTypes()
 
     def add(self, piece: bytes) -> None:
         """
@@ -89,6 +93,7 @@ class JsonRows:
             self._lines.add_columns(row)
         else:
             self._texts.append(text)
+            self.types.add(self._lines.values(row))
 
     def _as_csv(self, row: dict[str, Any]) -> str:
         header = self._lines.header() if self._has_names and not self._texts else ""

@@ -11,7 +11,7 @@ from typing import Final
 from mrs_relay import errors
 from mrs_relay.engine.work import json_lines, whole_lines
 
-_LONGEST: Final = 16 * 1024 * 1024
+LONGEST: Final = 16 * 1024 * 1024
 """A row is read as a whole; of a longer one there is no text."""
 
 
@@ -25,7 +25,7 @@ class JsonText:
 
     def __init__(self, *, has_names: bool) -> None:
         self._has_names = has_names
-        self._whole = whole_lines.WholeLines(_LONGEST)
+        self._whole = whole_lines.WholeLines(LONGEST)
         self._lines = json_lines.JsonLines()
 
     def add(self, piece: bytes) -> bytes:
@@ -43,7 +43,17 @@ class JsonText:
 
     def _text(self, line: bytes | None) -> str:
         number = self._whole.count
-        if line is None:
-            raise errors.ObsRefused(f"row {number} of the folder has more than {_LONGEST} bytes")
-        text = self._lines.csv(self._lines.read(line, number))
+        text = self._lines.csv(self._lines.read(whole(line, number), number))
         return self._lines.header() + text if self._has_names and number == 1 else text
+
+
+def whole(line: bytes | None, number: int) -> bytes:
+    """
+    Return a row that is held as a whole.
+
+    Raises:
+        ObsRefused: it is longer than `LONGEST`.
+    """
+    if line is None:
+        raise errors.ObsRefused(f"row {number} of the folder has more than {LONGEST} bytes")
+    return line

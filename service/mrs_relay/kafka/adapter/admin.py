@@ -86,21 +86,21 @@ class KafkaAdmin:
     async def abilities(self, transactional_id: str) -> broker.Abilities:
         """Find out which producers the broker supports, without the library's, which logs an error when it fails."""
         client = AIOKafkaClient(**self._connection.options("probe"))
-        self._connection.attend(client)
+        attended = self._connection.attend(client)
         try:
             async with self._connection.asking("try out producers", _ASK_S):
                 await client.bootstrap()
                 plain = await _knows_producers(client, None)
                 return broker.Abilities(plain and await _knows_producers(client, transactional_id), plain)
         finally:
-            await connections.stopped(client.close(), _STOP_S)
+            await connections.stopped(attended, client.close(), _STOP_S)
 
 
 @asynccontextmanager
 async def administering(connection: connections.Connection) -> AsyncIterator[broker.Admin]:
     """Connect an admin client."""
     client = AIOKafkaAdminClient(**connection.options("admin"))
-    connection.attend(client._client)  # noqa: SLF001 - the library's connections
+    attended = connection.attend(client._client)  # noqa: SLF001 - the library's connections
     try:
         async with connection.asking("connect", _ASK_S):
             await client.start()
@@ -108,7 +108,7 @@ async def administering(connection: connections.Connection) -> AsyncIterator[bro
                 raise kafka_errors.KafkaConnectionError("it names no controller")
         yield KafkaAdmin(connection, client)
     finally:
-        if (error := await connections.stopped(client.close(), _STOP_S)) is not None:
+        if (error := await connections.stopped(attended, client.close(), _STOP_S)) is not None:
             log.debug("admin_close_failed", error=repr(error))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from aiokafka import AIOKafkaConsumer
 from aiokafka import client as kafka_client
 from aiokafka import errors as kafka_errors
 
@@ -21,6 +22,10 @@ from mrs_relay.kafka import settings
 from mrs_relay.kafka.adapter import failover, login, missing_rights, probe
 
 log = structlog.get_logger(__name__)
+
+_CANCELS = 3
+_CANCEL_S = 0.2
+"""A task that is cancelled ends in the same round of the loop, unless it has lost the cancellation."""
 
 _UNREACHABLE = (
     kafka_errors.KafkaConnectionError,
@@ -66,8 +71,9 @@ class Connection:
 
     def attend(self, client: kafka_client.AIOKafkaClient) -> failover.Failover:
         """Make a client, not yet started, log in with the present secrets and leave brokers that are gone."""
+        attended = failover.Failover(client, self.kafka, self.brokers)
         login.attend(client, self.kafka.security)
-        return failover.Failover(client, self.kafka, self.brokers)
+        return attended
 
     @asynccontextmanager
     async def asking(self, what: str, timeout_s: float) -> AsyncIterator[None]:
@@ -143,12 +149,13 @@ def _context(security: security_settings.Security) -> ssl.SSLContext:
     return context
 
 
-async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | None:
+async def stopped(client: failover.Failover, stop: Awaitable[None], timeout_s: float) -> BaseException | None:
     """
     Await a client's own way to stop, at most `timeout_s` seconds; returns its error instead of raising it.
 
-    NB: closing a consumer during the pause after a failed fetch raises CancelledError though we are not cancelled.
-    Source: aiokafka 0.14, consumer/fetcher.py, `close` and `_proc_fetch_request`.
+    Its connections are closed then, also if it has failed, has not ended in time, or we are cancelled.
+
+    NB: a task of the library that has been cancelled may raise CancelledError here though we are not cancelled.
     """
     task = asyncio.current_task()
     asked_to_leave = 0 if task is None else task.cancelling()
@@ -161,7 +168,42 @@ async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | No
         return error
     except Exception as error:  # noqa: BLE001 - the client is dropped; the caller decides whether to log
         return error
+    finally:
+        client.cut()
     return None
+
+
+async def stop_consumer(client: AIOKafkaConsumer) -> None:
+    """
+    Stop a consumer, with all its tasks that fetch; for `stopped`.
+
+    NB: the library's own way awaits each task, and ends at the first that was cancelled in its pause after a failed
+    fetch; and the task that starts them loses a cancellation while it awaits another one.
+    Source: aiokafka 0.14, consumer/fetcher.py, `close`, `_fetch_requests_routine` and `_proc_fetch_request`.
+    """
+    try:
+        for running in _fetching(client):
+            for _ in range(_CANCELS):
+                if left := {task for task in running if not task.done()}:
+                    _cancel(left)
+                    await asyncio.wait(left, timeout=_CANCEL_S)
+            running.clear()
+        await client.stop()
+    except BaseException:  # the library has not come to its other tasks
+        resetting = getattr(client._coordinator, "_reset_committed_task", None)  # noqa: SLF001 - the same
+        _cancel({task for running in _fetching(client) for task in running} | ({resetting} if resetting else set()))
+        raise
+
+
+def _fetching(client: AIOKafkaConsumer) -> list[set[asyncio.Task[Any]]]:
+    """Return the task that starts others to fetch, and the library's own set of those; none before the start."""
+    fetcher = client._fetcher  # noqa: SLF001 - the library offers no other way
+    return [] if fetcher is None else [{fetcher._fetch_task}, fetcher._pending_tasks]  # noqa: SLF001 - the same
+
+
+def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 async def silence(*_args: object, **_options: object) -> None:

@@ -257,12 +257,13 @@ class KafkaGroupConsumer:
     async def close(self) -> None:
         """Leave the group. If the library hangs in waiting for the group, it is abandoned until the process ends."""
         client, self._client = self._client, None
-        if client is None:
+        if client is None or self._failover is None:
             return
         self._stand_in.close()
-        if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
+        stop = connections.stop_consumer(client)
+        if (error := await connections.stopped(self._failover, stop, _STOP_S)) is not None:
             log.warning("consumer_stop_failed", error=repr(error))
-            await _stop_requests(client)
+            await _stop_requests(client, self._failover)
 
     @asynccontextmanager
     async def _sending(self, what: str) -> AsyncIterator[None]:
@@ -347,10 +348,11 @@ def _mirrored(offset: int, note: str) -> broker.Mirrored:
     return broker.Mirrored(offset, ours == _NOTE, text if ours == _NOTE else "")
 
 
-async def _stop_requests(client: AIOKafkaConsumer) -> None:
+async def _stop_requests(client: AIOKafkaConsumer, attended: failover.Failover) -> None:
     """Stop all requests of a consumer that hangs: the group must notice that it is gone."""
     client._client.send = connections.silence  # noqa: SLF001 - the library offers no way to stop without waiting
-    for task in (client._fetcher._fetch_task, client._coordinator._heartbeat_task):  # noqa: SLF001 - the same
+    fetcher, coordinator = client._fetcher, client._coordinator  # noqa: SLF001 - the same
+    for task in (fetcher and fetcher._fetch_task, coordinator and coordinator._heartbeat_task):  # noqa: SLF001 - the same
         if task is not None:
             task.cancel()
-    await connections.stopped(client._client.close(), _CUT_S)  # noqa: SLF001 - the same
+    await connections.stopped(attended, client._client.close(), _CUT_S)  # noqa: SLF001 - the same

@@ -16,6 +16,7 @@ the other, although Kafka had moved leaders and coordinators long before. Instea
                 so that requests waiting there fail at once and are sent to the new leader or coordinator
     hang-ups    a connection that the broker has ended is closed before it is dropped: the library drops it, and if
                 its reader has not noticed the end yet, nothing closes the socket
+    ends        no connection outlives the client; see `open_connections`
 
 Source: aiokafka 0.14, client.py (`send`, `_get_conn`), conn.py (`send`, `close`, `_read`), producer/sender.py
 (`_find_coordinator`); Kafka 4.3, KRaftMetadataCache.getAliveBrokerNodes (fenced brokers are left out of metadata),
@@ -40,6 +41,7 @@ from aiokafka.protocol import group as group_protocol
 
 from mrs_relay.common import tasks
 from mrs_relay.kafka import settings
+from mrs_relay.kafka.adapter import open_connections
 
 _OVERDUE_S: Final = 2.0
 """A healthy broker answers sooner: it delays a fetch for 0.5 s, a write until the replicas have it."""
@@ -111,6 +113,7 @@ class Failover:
             lambda _name, _error: None
         )  # a question that failed is asked again
 
+        self._opened = open_connections.OpenConnections(client)
         self._bootstrap = client.bootstrap
         self._close = client.close
         self._get_connection = client._get_conn  # noqa: SLF001 - where it connects
@@ -181,9 +184,16 @@ class Failover:
                 self._client._bootstrap_servers = servers  # noqa: SLF001 - the same
         await self._bootstrap()
 
+    def cut(self) -> None:
+        """Close all connections at once, without waiting, whatever the client does; may be called twice."""
+        self._opened.close()
+
     async def _end(self) -> None:
-        await self._task_supervisor.close()
-        await self._close()
+        try:
+            await self._task_supervisor.close()
+            await self._close()
+        finally:
+            self.cut()
 
     def _begin_asking(self) -> None:
         if not len(self._task_supervisor):

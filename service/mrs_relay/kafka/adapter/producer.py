@@ -21,7 +21,7 @@ from aiokafka import errors as kafka_errors
 from mrs_relay import errors
 from mrs_relay.kafka import partitioning, records
 from mrs_relay.kafka.adapter import connection as connections
-from mrs_relay.kafka.adapter import probe, quiet
+from mrs_relay.kafka.adapter import failover, probe, quiet
 
 _KILL_STEP_S = 2.0
 
@@ -51,6 +51,7 @@ class KafkaProducer:
         self._transactional_id = transactional_id
         self._idempotent = idempotent
         self._client: AIOKafkaProducer | None = None
+        self._attended: failover.Failover | None = None
         self._tainted = False
         self._killed = False
         self._sending: set[asyncio.Task[Any]] = set()
@@ -92,7 +93,7 @@ class KafkaProducer:
         Sending must be cut before the batches are failed: otherwise the library commits the rest of them.
         """
         client, self._killed = self._client, True
-        if client is None:
+        if client is None or self._attended is None:
             return
 
         client.client.send = connections.silence
@@ -105,7 +106,7 @@ class KafkaProducer:
             for task in self._sending:
                 task.cancel()
 
-        if (error := await connections.stopped(client.client.close(), _KILL_STEP_S)) is not None:
+        if (error := await connections.stopped(self._attended, client.client.close(), _KILL_STEP_S)) is not None:
             log.debug("producer_close_failed", error=repr(error))
         if running := {task for task in (sender, *self._sending) if task is not None and not task.done()}:
             await asyncio.wait(running, timeout=_KILL_STEP_S)
@@ -121,7 +122,7 @@ class KafkaProducer:
             max_batch_size=self._kafka.batch_bytes,
             linger_ms=0,
         )
-        self._connection.attend(client.client)
+        self._attended = self._connection.attend(client.client)
         client.client.send = self._guard(client.client.send)
         return client
 

@@ -95,7 +95,7 @@ async def reading(
         max_partition_fetch_bytes=_FEW_BYTES if few else _FETCH_BYTES,
         **unpacking.OPTIONS,
     )
-    connection.attend(client._client)  # noqa: SLF001 - the library's connections
+    attended = connection.attend(client._client)  # noqa: SLF001 - the library's connections
 
     try:
         async with connection.asking(f"begin to read {position}", _ASK_S):
@@ -105,5 +105,5 @@ async def reading(
             await reader.go_to(offset, few=few)
         yield reader
     finally:
-        if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
+        if (error := await connections.stopped(attended, connections.stop_consumer(client), _STOP_S)) is not None:
             log.debug("reader_stop_failed", error=repr(error))

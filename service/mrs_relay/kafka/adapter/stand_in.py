@@ -25,7 +25,7 @@ from aiokafka.protocol import api
 
 from mrs_relay.common import clock as clocks
 from mrs_relay.kafka import settings
-from mrs_relay.kafka.adapter import connection, group_requests, login
+from mrs_relay.kafka.adapter import connection, group_requests, login, open_connections
 
 _LATE_PART: Final = 3
 """A third of a session without an answered heartbeat makes the loop late; two thirds are left for the thread."""
@@ -118,6 +118,7 @@ class StandIn:
         # Certificates and tokens are read again: those of the other clients belong to the loop that stands still.
         options = connection.connect(kafka).options("heartbeat")
         client = kafka_client.AIOKafkaClient(**options, request_timeout_ms=kafka.request_timeout_ms)
+        opened = open_connections.OpenConnections(client)
         login.attend(client, kafka.security)
         try:
             await client.bootstrap()
@@ -132,6 +133,7 @@ class StandIn:
         finally:
             with contextlib.suppress(kafka_errors.KafkaError):
                 await client.close()
+            opened.close()
 
     def unknown(self, member: Member) -> None:
         """Send no more for a member that the group does not know; for the thread. The loop finds it out by itself."""

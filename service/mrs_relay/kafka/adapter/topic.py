@@ -110,12 +110,12 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
         max_partition_fetch_bytes=connection.kafka.max_partition_fetch_bytes,
         **unpacking.OPTIONS,
     )
-    connection.attend(client._client)  # noqa: SLF001 - the library's connections
+    attended = connection.attend(client._client)  # noqa: SLF001 - the library's connections
 
     try:
         async with connection.asking("connect", _ASK_S):
             await client.start()
         yield KafkaTopicReader(connection, client, topic, partitions)
     finally:
-        if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
+        if (error := await connections.stopped(attended, connections.stop_consumer(client), _STOP_S)) is not None:
             log.debug("topic_reader_stop_failed", error=repr(error))

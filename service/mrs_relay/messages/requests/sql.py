@@ -46,8 +46,11 @@ class Delivery(base.Model):
         ),
     ] = "inline"
     format: Annotated[
-        Literal["rows", "csv"],
-        pydantic.Field(description="Of rows in the event: lists of text or objects, or all of them as one text."),
+        Literal["rows", "csv", "arrow"],
+        pydantic.Field(
+            description="Of rows in the event: lists of text or objects, or all of them as one text, or as an Arrow "
+            "IPC stream in base64. Chunks are CSV, but with arrow each is such a stream."
+        ),
     ] = "rows"
     max_rows: Annotated[
         int | None,

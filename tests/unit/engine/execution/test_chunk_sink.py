@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import pytest
 
 from mrs_relay.common import clock
 from mrs_relay.engine.execution import chunk_sink
+from mrs_relay.engine.work import arrow_chunks, arrow_stream
 from mrs_relay.kafka import records
 from mrs_relay.messages import chunks
 
@@ -94,3 +97,29 @@ async def test_no_more_is_read_than_kafka_takes() -> None:
         topic.may_take.set()
         stored = await storing
     assert stored.size_bytes == read == sum(map(len, topic.values))
+
+
+async def test_arrow_is_made_outside_of_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of short pieces, any of which may end a chunk, and of the rest."""
+    threads: set[threading.Thread] = set()
+    stream = arrow_stream.stream
+
+    def noted(batch: Any) -> bytes:
+        threads.add(threading.current_thread())
+        return stream(batch)
+
+    monkeypatch.setattr(arrow_stream, "stream", noted)
+
+    async def content() -> AsyncIterator[bytes]:
+        for begin in range(0, len(ROWS), 10_000):
+            yield ROWS[begin : begin + 10_000]
+
+    topic, rows = Topic(), arrow_stream.Rows(has_header=False, kinds=None)
+    topic.may_take.set()
+    cutter = functools.partial(arrow_chunks.ArrowChunks, rows)
+    origin = msgspec.structs.replace(ORIGIN, format="arrow")
+    stored = await sink_to(topic).store(origin, content(), has_header=False, cutter=cutter)
+    assert threads
+    assert threading.current_thread() not in threads
+    assert (stored.format, stored.row_count, stored.count) == ("arrow", 300_000, len(topic.values))
+    assert max(map(len, topic.values)) <= 512 * 1024

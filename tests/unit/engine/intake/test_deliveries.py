@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import Any
 
@@ -18,11 +19,12 @@ from mrs_relay.engine.model import facts, jobs
 LAKE = policies.Results(path="obs://lake/results")
 
 
-def settled(results: policies.Results, **data: Any) -> facts.Requested:
+def settled(results: policies.Results, *, has_arrow: bool = False, **data: Any) -> facts.Requested:
     """Read a request for SQL under a tenant's settings."""
     given = {"cluster": "c-1", "engine": "presto", "statement": "select 1", **data}
     value = json.dumps({"id": "q", "source": "/t", "type": "mrs.sql.submit", "data": given}).encode()
-    meaning = reader.read(samples.record(value=value), frozenset(), 100_000, policies.Policy(results=results))
+    policy = policies.Policy(results=results, has_arrow=has_arrow)
+    meaning = reader.read(samples.record(value=value), frozenset(), 100_000, policy)
     assert isinstance(meaning, tuple)
     assert isinstance(meaning[1], facts.Requested), meaning[1]
     return meaning[1]
@@ -78,6 +80,46 @@ def test_request_whose_rows_may_not_be_read_is_rejected(
     reason = settled(results, **data).rejection
     assert reason is not None
     assert (reason.kind, reason.code) == ("not_allowed", code)
+
+
+def test_arrow_is_a_field_of_the_job_that_an_earlier_version_keeps_and_passes_over() -> None:
+    """What such a version reads of the job is a delivery of rows as lists, or of chunks of CSV."""
+    asked = settled(LAKE, has_arrow=True, result={"format": "arrow", "max_rows": 7})
+    assert asked.rejection is None
+    assert asked.job.arrow
+    assert asked.job.delivery == jobs.Delivery("obs://lake/results/", max_rows=7, max_bytes=900_000)
+    assert not settled(LAKE, has_arrow=True, result={"format": "csv"}).job.arrow
+
+
+@pytest.mark.parametrize(
+    ("has_arrow", "rule", "says"), [(False, None, "not installed"), (True, False, "results.arrow")]
+)
+def test_request_for_arrow_that_cannot_come_is_rejected(has_arrow: bool, rule: bool | None, says: str) -> None:
+    """Whatever is to be delivered."""
+    for deliver in ("inline", "location", "both"):
+        limits = LAKE.model_copy(update={"arrow": rule})
+        reason = settled(limits, has_arrow=has_arrow, result={"deliver": deliver, "format": "arrow"}).rejection
+        assert reason is not None
+        assert (reason.code, reason.field) == ("format_not_allowed", "data.result.format")
+        assert says in reason.message
+
+
+def test_default_of_arrow_that_cannot_come_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or every request that says nothing would be rejected; a tenant is named."""
+    mrs = {"region": "cn-north-4", "project_id": "p", "access_key": "a", "secret_key": "s"}
+    lake = {"path": "obs://lake/results", "deliver": "inline", "format": "arrow"}
+    [one] = all_settings.load(mrs=mrs, results=lake).tenancies
+    assert one.policy.has_arrow
+    assert one.policy.filled["result"] == {"deliver": "inline", "format": "arrow"}
+    tenants_given = {"a": {"requests": "a", "results": {"arrow": False}}}
+    with pytest.raises(errors.SettingsError, match=r"tenants\.a\.results\.arrow = false contradict"):
+        all_settings.load(mrs=mrs, results=lake, tenants=tenants_given)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else found(name))
+    with pytest.raises(errors.SettingsError, match=r"install mrs-relay\[arrow\]"):
+        all_settings.load(mrs=mrs, results=lake)
+    [other] = all_settings.load(mrs=mrs, results={**lake, "format": "csv"}).tenancies
+    assert not other.policy.has_arrow
 
 
 def test_tenant_has_its_own_folder_in_that_of_all() -> None:

@@ -47,7 +47,7 @@ def test_row_that_cannot_be_read_is_named() -> None:
 
 def test_row_that_is_too_long_is_refused_before_all_of_it_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never read as a whole."""
-    monkeypatch.setattr(json_text, "_LONGEST", 20)
+    monkeypatch.setattr(json_text, "LONGEST", 20)
     assert text([b'{"a": "012345678"}\n'] * 3, 7, has_names=False) == b"012345678\n" * 3
     with pytest.raises(errors.ObsRefused, match="row 2 of the folder has more than 20 bytes"):
         text([b'{"a": 1}\n{"a": "' + b"0" * 20], 7, has_names=False)

@@ -76,6 +76,7 @@ def test_assertions_are_on() -> None:
         (aiokafka.AIOKafkaConsumer, "self._client = AIOKafkaClient("),
         (kafka_client.AIOKafkaClient, "request_timeout_ms=self._request_timeout_ms,"),
         (kafka_client.AIOKafkaClient, "self._conns[conn_id] = await create_conn("),
+        (kafka_client.AIOKafkaClient, "bootstrap_conn = await create_conn("),
         (kafka_client.AIOKafkaClient, "conn_id = (node_id, group)"),
         (kafka_client.AIOKafkaClient, "self._topics = set()"),
         (kafka_client.AIOKafkaClient, "self._sync_task = create_task("),
@@ -84,6 +85,8 @@ def test_assertions_are_on() -> None:
         (aiokafka.AIOKafkaConsumer, "self._fetcher = Fetcher("),
         (aiokafka.AIOKafkaConsumer, "self._coordinator = GroupCoordinator("),
         (fetcher.Fetcher, "self._fetch_task = create_task("),
+        (fetcher.Fetcher, "self._pending_tasks = set()"),
+        (kafka_conn.AIOKafkaConnection, "self._writer = self._reader = None"),
         (fetcher.Fetcher, "response = await self._client.send(node_id, request)"),
         (fetcher.Fetcher, "records = MemoryRecords(part_data[-1])"),
         (fetcher.Fetcher, "for partition, error_code, highwater, *part_data in partitions"),
@@ -287,30 +290,6 @@ def test_unusable_certificates_name_the_settings(tmp_path: pathlib.Path, field: 
 def test_plain_connections_need_no_certificates() -> None:
     """Without TLS no context is made."""
     assert connection.connect(settings.KafkaSettings()).options("x")["ssl_context"] is None
-
-
-async def test_own_way_to_stop_may_fail_in_any_way() -> None:
-    """The library raises CancelledError although our task was not cancelled; it is returned like other errors."""
-
-    async def spurious() -> None:
-        raise asyncio.CancelledError
-
-    async def failing() -> None:
-        raise ValueError
-
-    assert isinstance(await connection.stopped(spurious(), 1.0), asyncio.CancelledError)
-    assert isinstance(await connection.stopped(failing(), 1.0), ValueError)
-    assert isinstance(await connection.stopped(asyncio.sleep(9), 0.01), TimeoutError)
-    assert await connection.stopped(asyncio.sleep(0), 1.0) is None
-
-
-async def test_real_cancellation_is_raised_on() -> None:
-    """Who is cancelled while a client stops is cancelled."""
-    stopping: asyncio.Task[object] = asyncio.create_task(connection.stopped(asyncio.sleep(9), 9.0))
-    await asyncio.sleep(0)
-    stopping.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await stopping
 
 
 def test_library_repeats_itself_rarely() -> None:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, structs
 from aiokafka import client as kafka_client
 from aiokafka import errors as kafka_errors
-from aiokafka.protocol import coordination, group, metadata
-from aiokafka.protocol.admin import ApiVersionResponse_v0
-from tests.support import runtimes
+from aiokafka.protocol import coordination, group
+from tests.support import answering, runtimes
 
 from mrs_relay import errors
 from mrs_relay.kafka import records
 from mrs_relay.kafka.adapter import connection, consumer, failover, probe
-
-_API_VERSIONS, _METADATA, _FIND_COORDINATOR, _JOIN, _HEARTBEAT = 18, 3, 10, 11, 12
-_VERSIONS = [(_API_VERSIONS, 0, 0), (_METADATA, 0, 1), (_FIND_COORDINATOR, 0, 0), (_JOIN, 0, 2), (_HEARTBEAT, 0, 0)]
 
 _PLACE = records.Position(runtimes.IN, 0)
 
@@ -30,86 +24,19 @@ _JOINING = group.JoinGroupRequest("g", 45_000, 30_000, "", None, "consumer", [("
 _BEATING = group.HeartbeatRequest("g", 1, "m")
 
 
-class _Broker:
-    """
-    Answers a few requests, those of one connection one after the other, as Kafka does; JoinGroup never.
-
-    Attributes:
-        hung: connections are taken, and nothing is answered.
-        mute: nothing is answered but what a new connection asks first.
-        cluster: the brokers that metadata names.
-        leader: of the partition 0 of the topic `in`; -1: none.
-        coordinates: it knows the coordinator; otherwise it says that there is none at the moment.
-    """
-
-    def __init__(self, node_id: int) -> None:
-        self.node_id = node_id
-        self.port = 0
-        self.hung = self.mute = False
-        self.cluster: list[_Broker] = []
-        self.leader = node_id
-        self.coordinates = True
-        self.asked: list[int] = []
-        self._wires: list[asyncio.StreamWriter] = []
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield
-        finally:
-            server.close()
-            self.break_connections()
-            await server.wait_closed()
-
-    def break_connections(self) -> None:
-        for wire in self._wires:
-            wire.close()
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._wires.append(writer)
-        try:
-            while True:
-                (size,) = struct.unpack(">i", await reader.readexactly(4))
-                key, _version, number = struct.unpack(">hhi", (await reader.readexactly(size))[:8])
-                self.asked.append(key)
-                if self.hung or key == _JOIN or (self.mute and key != _API_VERSIONS):
-                    await reader.read()
-                    return
-                reply = struct.pack(">i", number) + self._reply(key).encode()
-                writer.write(struct.pack(">i", len(reply)) + reply)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
-        finally:
-            writer.close()
-
-    def _reply(self, key: int) -> Any:
-        if key == _API_VERSIONS:
-            return ApiVersionResponse_v0(0, _VERSIONS)
-        if key == _METADATA:
-            named = [(one.node_id, "127.0.0.1", one.port, None) for one in self.cluster]
-            partition = (0, 0, self.leader, [self.node_id], [self.node_id])
-            return metadata.MetadataResponse_v1(named, self.node_id, [(0, runtimes.IN, False, [partition])])
-        if key == _FIND_COORDINATOR:
-            code = 0 if self.coordinates else kafka_errors.CoordinatorNotAvailableError.errno
-            return coordination.FindCoordinatorResponse_v0(code, self.node_id, "127.0.0.1", self.port)
-        return group.HeartbeatResponse_v0(0)
-
-
 @dataclass(frozen=True, slots=True)
 class _Stage:
     """Two brokers and a client that knows both."""
 
-    one: _Broker
-    two: _Broker
+    one: answering.AnsweringBroker
+    two: answering.AnsweringBroker
     client: kafka_client.AIOKafkaClient
     guard: failover.Failover
 
 
 @asynccontextmanager
 async def _stage(**limits: int) -> AsyncIterator[_Stage]:
-    one, two = _Broker(1), _Broker(2)
+    one, two = answering.AnsweringBroker(1), answering.AnsweringBroker(2)
     async with one.serving(), two.serving():
         one.cluster = two.cluster = [one, two]
         client = kafka_client.AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{two.port}")
@@ -177,7 +104,7 @@ async def test_broken_connection_under_the_search_for_a_coordinator_is_no_end() 
         await stage.client.ready(1)
         stage.one.hung = True
         looking = asyncio.create_task(stage.client.send(1, coordination.FindCoordinatorRequest("g", 0)))
-        while _FIND_COORDINATOR not in stage.one.asked:
+        while answering.FIND_COORDINATOR not in stage.one.asked:
             await asyncio.sleep(0.01)
         stage.one.break_connections()
         with pytest.raises(kafka_errors.NodeNotReadyError):
@@ -206,15 +133,15 @@ async def test_no_broker_is_probed_while_all_answer(monkeypatch: pytest.MonkeyPa
         for _ in range(5):
             await stage.client.send(1, _BEATING)
             await asyncio.sleep(0.1)
-        assert stage.two.asked.count(_METADATA) == 1
+        assert stage.two.asked.count(answering.METADATA) == 1
         monkeypatch.setattr(failover, "_OVERDUE_S", 0.2)
         waiting = asyncio.create_task(stage.client.send(1, _JOINING))
-        while stage.two.asked.count(_METADATA) < 4:
+        while stage.two.asked.count(answering.METADATA) < 4:
             await asyncio.sleep(0.05)
         waiting.cancel()
         asked = 0
-        while stage.two.asked.count(_METADATA) > asked:  # the last one may be under way
-            asked = stage.two.asked.count(_METADATA)
+        while stage.two.asked.count(answering.METADATA) > asked:  # the last one may be under way
+            asked = stage.two.asked.count(answering.METADATA)
             await asyncio.sleep(0.5)
 
 
@@ -233,7 +160,7 @@ async def test_new_clients_begin_with_brokers_that_are_likely_to_answer() -> Non
     """A hung broker in the settings costs nothing once others of the process know better; in the end all are tried."""
     known = failover.Brokers()
 
-    async def take(*servers: _Broker) -> float:
+    async def take(*servers: answering.AnsweringBroker) -> float:
         began_s = asyncio.get_running_loop().time()
         addresses = ", ".join(f"127.0.0.1:{server.port}" for server in servers)
         client = kafka_client.AIOKafkaClient(bootstrap_servers=addresses)
@@ -245,7 +172,7 @@ async def test_new_clients_begin_with_brokers_that_are_likely_to_answer() -> Non
             await client.close()
         return asyncio.get_running_loop().time() - began_s
 
-    one, two, three = _Broker(1), _Broker(2), _Broker(3)
+    one, two, three = answering.AnsweringBroker(1), answering.AnsweringBroker(2), answering.AnsweringBroker(3)
     async with one.serving(), two.serving(), three.serving(), asyncio.timeout(60):
         one.cluster = two.cluster = three.cluster = [one, two]
         await take(one, two)
@@ -271,7 +198,7 @@ async def test_consumer_of_which_a_task_has_died_says_so(
     find: Callable[[AIOKafkaConsumer], asyncio.Task[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library begins none of them again, and would be silent for ever."""
-    async with _member(_Broker(1), monkeypatch) as made:
+    async with _member(answering.AnsweringBroker(1), monkeypatch) as made:
         made._raise_dead()
         task = find(made._started)
         task.cancel()
@@ -283,7 +210,7 @@ async def test_consumer_of_which_a_task_has_died_says_so(
 async def test_member_without_a_coordinator_still_gets_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a coordinator moves, brokers say that there is none: that is an answer, too."""
     monkeypatch.setattr(consumer, "_LATELY_S", 2.0)
-    one = _Broker(1)
+    one = answering.AnsweringBroker(1)
     one.coordinates = False
     async with _member(one, monkeypatch) as made:
         with pytest.raises(errors.StreamDown):
@@ -297,7 +224,9 @@ async def test_member_without_a_coordinator_still_gets_answers(monkeypatch: pyte
 
 
 @asynccontextmanager
-async def _member(one: _Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[consumer.KafkaGroupConsumer]:
+async def _member(
+    one: answering.AnsweringBroker, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[consumer.KafkaGroupConsumer]:
     """A member of a group that never gets together, whose questions wait for a short time."""
     monkeypatch.setattr(consumer, "_STOP_S", 0.1)
     monkeypatch.setattr(consumer, "_ASK_S", 0.5)
