@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.support import history, service, service_harness
@@ -253,8 +254,8 @@ async def test_a_job_that_arrives_after_its_attempt_has_failed_is_stopped_and_re
         await here.start_replica(_SlowWire(here.mrs, too_long_s))
         refusal = {"error_code": "0164", "error_msg": "no"}
         here.trouble(action="status", operation="CreateExecuteJob", status=400, body=refusal)
-        retry = {"attempts": attempts, "on": ["refused"], "backoff_s": 1}
-        here.put(service.job("r-1", **({"retry": retry} if attempts > 1 else {})))
+        retry: dict[str, Any] = {"retry": {"attempts": attempts, "on": ["refused"], "backoff_s": 1}}
+        here.put(service.job("r-1", **(retry if attempts > 1 else {})))
         await here.until_ended(["r-1"], 3600)
         await asyncio.sleep(600)
         last = "failed" if attempts == 1 else "succeeded"
