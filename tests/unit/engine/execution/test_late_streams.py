@@ -14,6 +14,7 @@ from tests.unit.engine import samples
 from mrs_relay.common import clock
 from mrs_relay.engine.execution import deliveries
 from mrs_relay.engine.model import jobs
+from mrs_relay.engine.work import csv_chunks
 from mrs_relay.obs import client, paths, settings, transport
 
 pytestmark = pytest.mark.looptime
@@ -49,8 +50,9 @@ class _Sink:
 
     event_source = "/relay"
 
-    async def store(self, _origin: object, content: AsyncIterator[bytes], *, has_header: bool) -> None:
+    async def store(self, _origin: object, content: AsyncIterator[bytes], *, has_header: bool, cutter: object) -> None:
         assert not has_header
+        assert cutter is csv_chunks.CsvChunks
         async for _ in content:
             pass
 

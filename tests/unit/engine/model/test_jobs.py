@@ -98,6 +98,7 @@ _jobs = st.builds(
     after=st.sampled_from([b"", msgspec.msgpack.encode([len(jobs.Job.__struct_fields__), {"a": 1}, 1.5])]),
     ending=st.none() | st.builds(jobs.Ending, _COUNT, st.sampled_from(["failed"]), _reasons, _LISTS, _COUNT),
     cause=st.none() | st.builds(jobs.Cause, _TEXT, _TEXT, _TEXT, _TEXT),
+    arrow=st.booleans(),
 )
 
 
