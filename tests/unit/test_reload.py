@@ -218,6 +218,7 @@ async def test_sighup_reloads_where_no_terminal_can_have_been_closed(
 ) -> None:
     """A service or container gets it from a person or an orchestrator; a program in a terminal when that is closed."""
     relay = _Relay(_with())
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` ignores it
     happened: asyncio.Queue[str] = asyncio.Queue()
     monkeypatch.setattr(signals, "has_terminal", lambda: has_terminal)
     monkeypatch.setattr(relay.reloader, "ask", lambda: happened.put_nowait("asked"))
@@ -230,6 +231,7 @@ async def test_sighup_reloads_where_no_terminal_can_have_been_closed(
     finally:
         for number in signals.ENDING:
             asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(signal.SIGHUP, before)
 
 
 def _keep(happened: asyncio.Queue[str]) -> Any:

@@ -84,10 +84,13 @@ class Connection:
             what: the action, for the message: "cannot {what}: …".
             timeout_s: the limit in seconds.
         """
+        asked_to_end = _asked_to_end()
         try:
             async with asyncio.timeout(timeout_s):
                 yield
+            _raise_lost_cancel(asked_to_end)
         except (kafka_errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
+            _raise_lost_cancel(asked_to_end)
             # NB: the library asserts that it knows a node, and a broker that is just starting may list none.
             found = await probe.examine(self.options("probe")) if isinstance(error, _UNREACHABLE) else None
             raise self.down(what, error, found) from error
@@ -157,20 +160,36 @@ async def stopped(client: failover.Failover, stop: Awaitable[None], timeout_s: f
 
     NB: a task of the library that has been cancelled may raise CancelledError here though we are not cancelled.
     """
-    task = asyncio.current_task()
-    asked_to_leave = 0 if task is None else task.cancelling()
+    asked_to_end = _asked_to_end()
+    found: BaseException | None = None
     try:
         async with asyncio.timeout(timeout_s):
             await stop
     except asyncio.CancelledError as error:
-        if task is None or task.cancelling() > asked_to_leave:
-            raise
-        return error
+        found = error
     except Exception as error:  # noqa: BLE001 - the client is dropped; the caller decides whether to log
-        return error
+        found = error
     finally:
         client.cut()
-    return None
+    _raise_lost_cancel(asked_to_end)
+    return found
+
+
+def _asked_to_end() -> int:
+    """Count how often the running task has been asked to end."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _raise_lost_cancel(before: int) -> None:
+    """
+    Raise CancelledError if the running task has been asked to end since `before` was counted.
+
+    NB: the library loses a cancellation of its caller while it awaits a task of its own that it has cancelled; the
+    caller would go on for ever. Source: aiokafka 0.14, client.py, `close`; consumer/fetcher.py, `close`.
+    """
+    if _asked_to_end() > before:
+        raise asyncio.CancelledError
 
 
 async def stop_consumer(client: AIOKafkaConsumer) -> None:

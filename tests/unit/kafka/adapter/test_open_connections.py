@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -170,3 +171,37 @@ async def test_real_cancellation_is_raised_on() -> None:
     stopping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopping
+
+
+async def _lose_a_cancellation() -> None:
+    """Wait as the library does for a task of its own that it has cancelled."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(60)
+
+
+async def test_a_cancellation_that_a_stop_loses_is_raised() -> None:
+    """Or the task would go on, and who waits for its end would wait for ever; a limit that is reached is no cancel."""
+    attended = connection.connect(runtimes.kafka_settings()).attend(kafka_client.AIOKafkaClient())
+    stopping: asyncio.Task[object] = asyncio.create_task(connection.stopped(attended, _lose_a_cancellation(), 60))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    await connection.stopped(attended, _lose_a_cancellation(), 0.01)
+
+
+@pytest.mark.parametrize("then", ["goes on", "fails"])
+async def test_a_cancellation_that_a_question_loses_is_raised(then: str) -> None:
+    """Whether the library has the answer or an error."""
+
+    async def ask() -> None:
+        async with connection.connect(runtimes.kafka_settings()).asking("read", 60):
+            await _lose_a_cancellation()
+            if then == "fails":
+                raise kafka_errors.KafkaError
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
