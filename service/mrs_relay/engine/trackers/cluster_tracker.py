@@ -20,7 +20,7 @@ from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.model import facts, jobs, verdict
 from mrs_relay.engine.trackers import tracked_jobs
 from mrs_relay.engine.work import cluster as cluster_work
-from mrs_relay.engine.work import codes, observations
+from mrs_relay.engine.work import observations
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
 from mrs_relay.mrs.operations import lists
@@ -218,7 +218,7 @@ class ClusterTracker:
         try:
             return await self._job_verdicts(shown.cluster_id)
         except errors.MrsError as error:
-            if shown.cluster_state == _State.TERMINATED and not _is_about_cluster(error):
+            if shown.cluster_state == _State.TERMINATED and not cluster_work.is_about(error):
                 raise
             _log.warning("cluster_jobs_not_read", request=job.id, cluster=shown.cluster_id, error=str(error))
             return ()
@@ -228,11 +228,6 @@ class ClusterTracker:
         listed = self._client.iterate(lists.JOBS, path={"cluster_id": cluster_id})
         seen = [observations.of_job(detail) async for detail in listed]
         return [verdict.of_job(one.job_state, one.job_result) for one in seen]
-
-
-def _is_about_cluster(error: errors.MrsError) -> bool:
-    """Whether a list of jobs was refused because there is no such cluster, or because of the cluster's state."""
-    return isinstance(error, errors.MrsBusy) or error.code == codes.NO_SUCH_CLUSTER
 
 
 def _seen(cluster_id: str, shown: models.Cluster | None) -> jobs.MrsStatus:

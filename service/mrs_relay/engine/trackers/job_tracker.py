@@ -22,7 +22,7 @@ from mrs_relay.common import backoff, clock, histograms, tasks
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.model import facts, jobs, verdict
 from mrs_relay.engine.trackers import tracked_jobs
-from mrs_relay.engine.work import adapter, codes, kinds
+from mrs_relay.engine.work import adapter, kinds
 from mrs_relay.engine.work import cluster as cluster_work
 from mrs_relay.mrs import client as clients
 
@@ -213,7 +213,7 @@ class JobTracker:
         MRS may refuse the list because there is no such cluster, or because of its state: a terminated one keeps it.
         """
         message, code = str(refusal), "job_vanished"
-        if refusal.code == codes.NO_SUCH_CLUSTER or isinstance(refusal, errors.MrsBusy):
+        if cluster_work.is_about(refusal):
             if not await cluster_work.is_gone(self._client, cluster_id, refusal):
                 return  # the list is wrong, or the cluster cannot be read: no verdict
             message, code = (

@@ -156,13 +156,18 @@ def _is_since(cluster: models.Cluster, since_ms: int) -> bool:
     return not cluster.created_s or cluster.created_s * 1000 >= since_ms
 
 
+def is_about(refusal: errors.MrsError) -> bool:
+    """Whether a list of jobs was refused because there is no such cluster, or because of the cluster's state."""
+    return isinstance(refusal, errors.MrsBusy) or refusal.code == codes.NO_SUCH_CLUSTER
+
+
 async def is_gone(client: clients.Client, cluster_id: str, refusal: errors.MrsError) -> bool:
     """
     Whether the list of a cluster's jobs was refused because the cluster is there no more, as the cluster itself shows.
 
-    MRS may refuse a list because there is no such cluster, or because of its state. False, too, if that cannot be read.
+    False, too, if that cannot be read.
     """
-    if not cluster_id or not (isinstance(refusal, errors.MrsBusy) or refusal.code == codes.NO_SUCH_CLUSTER):
+    if not cluster_id or not is_about(refusal):
         return False
     try:
         shown = await show_cluster(client, cluster_id)

@@ -190,7 +190,7 @@ async def test_a_cancellation_that_a_stop_loses_is_raised() -> None:
     await connection.stopped(attended, _lose_a_cancellation(), 0.01)
 
 
-@pytest.mark.parametrize("then", ["goes on", "fails"])
+@pytest.mark.parametrize("then", ["continues", "fails"])
 async def test_a_cancellation_that_a_question_loses_is_raised(then: str) -> None:
     """Whether the library has the answer or an error."""
 
