@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from mrs_relay.client import failures
+from mrs_relay.common import csv_text
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
@@ -90,13 +91,8 @@ def of_rows(rows: Sequence[Any], columns: Sequence[str]) -> pa.Table:
         keys = dict.fromkeys(name for row in rows for name in row)  # Spark before 3.0 leaves NULL out
         return pa.table({name: pa.array([row.get(name) for row in rows]) for name in keys})
     width = len(rows[0]) if rows else len(columns)
-    names = columns if len(columns) == width else numbered(width)
+    names = columns if len(columns) == width else csv_text.column_names(width)
     return pa.table({name: _column(pa, [row[at] for row in rows]) for at, name in enumerate(names)})
-
-
-def numbered(width: int) -> list[str]:
-    """Return names for columns that have none."""
-    return [f"column_{number}" for number in range(1, width + 1)]
 
 
 def _column(pa: Any, values: list[Any]) -> Any:  # noqa: ANN401 - pyarrow is optional

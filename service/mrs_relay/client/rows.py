@@ -143,7 +143,7 @@ async def as_arrow(data: events.EventData, fetch: Fetch) -> pa.Table:
     text.seek(0)
     first = _first_row(text)
     text.seek(0)
-    names = first if result.chunks.header else arrow.numbered(len(first))
+    names = first if result.chunks.header else csv_text.column_names(len(first))
     return arrow.of_csv(text, names, has_header=result.chunks.header)
 
 

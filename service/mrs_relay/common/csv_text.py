@@ -22,3 +22,8 @@ def rows(lines: Iterable[str]) -> list[list[str]]:
         return list(csv.reader(lines))
     finally:
         csv.field_size_limit(before)
+
+
+def column_names(width: int) -> list[str]:
+    """Return names for columns that have none: column_1, column_2 and so on."""
+    return [f"column_{number}" for number in range(1, width + 1)]

@@ -74,7 +74,7 @@ class Rows:
             if self._awaits_header:
                 text = text[end:]
             else:
-                self._names = [f"column_{number}" for number in range(1, len(self._names) + 1)]
+                self._names = csv_text.column_names(len(self._names))
         return self._batch(text)
 
     def _batch(self, text: bytes) -> pa.RecordBatch:
