@@ -5,10 +5,11 @@ The run is that of `bench/status.py`. Requests bring no trace context; with `--s
 that samples it, so that all are traced whatever the share. A collector in a process of its own takes the spans. The
 CPU time includes that of the thread that encodes and sends them.
 
-    PYTHONPATH=. python bench/traces.py [--count 3000] [--rounds 5] [--ratio 0 0.02 1] [--sampled] [--calls] [--json]
+    PYTHONPATH=. python bench/traces.py [--count 3000] [--rounds 5] [--ratio 0 0.02 1] [--sampled] [--within] [--json]
 
-With `--calls` the calls of Python functions are counted in the main thread, in one run each, instead of time: they do
-not depend on what else the machine does.
+With `--within` the clock stands in the code itself: the CPU time within the functions that make spans, and of the
+thread that sends them, for each request, and what part that is of the whole. Each clock adds to what it measures, and
+the rest of the run has to be measured once only, so this shows a few per cent that the comparison of runs cannot show.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import itertools
 import json
 import random
 import statistics
@@ -25,14 +25,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from bench import status
 
 from mrs_relay.common import logs
 from mrs_relay.engine import tracing
 from mrs_relay.kafka import records
-from mrs_relay.traces import opened
+from mrs_relay.traces import opened, process, recorder, tenant_traces
 from mrs_relay.traces import settings as traces_settings
 
 _COLLECTOR: Final = """
@@ -107,40 +107,61 @@ def measure(count: int, rounds: int, ratio: float, url: str, headers: status.Hea
     }
 
 
-def calls(count: int, url: str, ratio: float | None, headers: status.Headers) -> int:
-    """Calls of functions, in Python and in C and in all threads, in one run."""
-    found = itertools.count()
-
-    def note(_frame: object, event: str, _argument: object) -> None:
-        if event in {"call", "c_call"}:
-            next(found)
-
-    threading.setprofile(note)
-    sys.setprofile(note)
-    try:
-        asyncio.run(one_us(count, url, ratio, headers))
-    finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
-    return next(found)
-
-
-def count_calls(count: int, ratio: float, url: str, headers: status.Headers) -> dict[str, float]:
+class Stopwatch:
     """
-    Calls for each request, with traces and without: what a run of twice the length has more.
+    Adds up the CPU time of functions, in all threads; of nested ones the outermost counts.
 
-    The longest run comes once before, so that no run fills the caches of ids, which are the same in all, for the next.
+    Attributes:
+        spent_s: in all.
     """
-    asyncio.run(one_us(2 * count, url, ratio, headers))
-    with_, without = (
-        (calls(2 * count, url, share, headers) - calls(count, url, share, headers)) / count for share in (ratio, None)
-    )
-    return {
-        "share": ratio,
-        "with_calls": round(with_, 1),
-        "without_calls": round(without, 1),
-        "ratio": round(with_ / without, 4),
-    }
+
+    def __init__(self) -> None:
+        self.spent_s = 0.0
+        self._thread = threading.local()
+
+    def watch(self, owner: type, name: str) -> None:
+        """Have each call of a method timed."""
+        original = getattr(owner, name)
+
+        def timed(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function has it
+            if getattr(self._thread, "is_timed", False):
+                return original(*given, **named)
+            self._thread.is_timed, started_s = True, time.thread_time()
+            try:
+                return original(*given, **named)
+            finally:
+                self.spent_s += time.thread_time() - started_s
+                self._thread.is_timed = False
+
+        setattr(owner, name, timed)
+
+
+def within(count: int, rounds: int, ratios: list[float], url: str, headers: status.Headers) -> Iterator[dict[str, float]]:
+    """The CPU time of what makes and sends spans, and its part of the relay's, for each share: medians of the rounds."""
+    watch = Stopwatch()
+    for owner, name in (
+        (tenant_traces.TenantTraces, "started"),
+        (tenant_traces.TenantTraces, "committed"),
+        (process.Steps, "of"),
+        (process.TracedClient, "_note"),
+        (recorder.Recorder, "record"),
+        (recorder.Outages, "export"),
+    ):
+        watch.watch(owner, name)
+
+    asyncio.run(one_us(count // 4, url, 1.0, headers))  # the first run imports and warms up
+    for ratio in ratios:
+        found = []
+        for _ in range(rounds):
+            watch.spent_s = 0.0
+            whole_us = asyncio.run(one_us(count, url, ratio, headers))
+            found.append((watch.spent_s / count * 1e6, whole_us))
+        yield {
+            "share": ratio,
+            "spans_us": round(statistics.median(spans for spans, _ in found), 1),
+            "whole_us": round(statistics.median(whole for _, whole in found), 1),
+            "part": round(statistics.median(spans / whole for spans, whole in found), 4),
+        }
 
 
 def main() -> None:
@@ -150,17 +171,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ratio", type=float, nargs="+", default=[0.0, 0.02, 1.0])
     parser.add_argument("--sampled", action="store_true", help="each request brings the context of a sampled trace")
-    parser.add_argument("--calls", action="store_true", help="count calls instead of time")
+    parser.add_argument("--within", action="store_true", help="time what makes spans, instead of comparing runs")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each share")
     given = parser.parse_args()
     logs.setup(level="ERROR")
     headers = sampled if given.sampled else plain
     with collector() as url:
-        for ratio in given.ratio:
-            if given.calls:
-                figures = count_calls(given.count, ratio, url, headers)
-            else:
-                figures = measure(given.count, given.rounds, ratio, url, headers)
+        if given.within:
+            all_figures = within(given.count, given.rounds, given.ratio, url, headers)
+        else:
+            all_figures = (measure(given.count, given.rounds, ratio, url, headers) for ratio in given.ratio)
+        for figures in all_figures:
             print(json.dumps(figures) if given.json else figures, flush=True)
 
 

@@ -61,6 +61,19 @@ class _Commit(NamedTuple):
         return self.decided_ms, self.ended_ms
 
 
+class _Traced(NamedTuple):
+    """
+    What a commit has to record.
+
+    Attributes:
+        sent: events, with the context that each carries on.
+        held: jobs -> their context; one that has dropped it has an event in the same commit that still has it.
+    """
+
+    sent: list[tuple[events.Event, trace.SpanContext]]
+    held: dict[jobs.LedgerKey, trace.SpanContext]
+
+
 class TenantTraces:
     """
     Trace one tenant.
@@ -98,25 +111,25 @@ class TenantTraces:
     ) -> None:
         """See `tracing.Traces`."""
         try:
-            if self._concerns(changed, published):
-                self._committed(self._commit(partition, decided_ms), changed, before, published)
+            traced = self._traced(changed, published)
+            if traced.sent or traced.held:
+                self._committed(self._commit(partition, decided_ms), changed, before, traced, len(published))
         except Exception as error:  # noqa: BLE001 - the commit has happened: a span must not stop its partition
             _log.error("spans_not_recorded", partition=partition, error=faults.name(error))
 
-    def _concerns(self, changed: Mapping[jobs.LedgerKey, jobs.Job | None], published: Sequence[events.Event]) -> bool:
-        """
-        Whether a commit concerns a request whose trace is recorded; those of most commits have none.
-
-        A job that has dropped its trace has an event in the same commit that still has it.
-        """
+    def _traced(self, changed: Mapping[jobs.LedgerKey, jobs.Job | None], published: Sequence[events.Event]) -> _Traced:
+        """Find what a commit has to record; most requests have no trace."""
         # NB: plain loops and the flag's text alone: this is all that traces cost a request that is not chosen.
+        found = _Traced([], {})
         for event in published:
-            if event.traceparent is not None and self._record.wanted(event.traceparent) is not None:
-                return True
-        for job in changed.values():
-            if job is not None and job.traceparent is not None and self._record.wanted(job.traceparent) is not None:
-                return True
-        return False
+            if event.traceparent is not None and (context := self._record.wanted(event.traceparent)) is not None:
+                found.sent.append((event, context))
+        for key, job in changed.items():
+            if job is not None and job.traceparent is not None:
+                context = self._record.wanted(job.traceparent)
+                if context is not None:
+                    found.held[key] = context
+        return found
 
     def _commit(self, partition: int, decided_ms: int) -> _Commit:
         ids = secrets.randbits(128), recorder.new_span_id()
@@ -128,13 +141,12 @@ class TenantTraces:
         commit: _Commit,
         changed: Mapping[jobs.LedgerKey, jobs.Job | None],
         before: Mapping[jobs.LedgerKey, jobs.Job],
-        published: Sequence[events.Event],
+        traced: _Traced,
+        published: int,
     ) -> None:
         # The contexts that the requests came with: an event has it even if the job has just dropped it.
-        came: dict[jobs.LedgerKey, trace.SpanContext] = {}
-        for event in published:
-            if event.traceparent is None or (context := self._record.wanted(event.traceparent)) is None:
-                continue  # most requests have no trace
+        came = dict(traced.held)
+        for event, context in traced.sent:
             key = jobs.ledger_key(event.data.request.source, event.data.request.id)
             job, own = changed.get(key), _traceparent(changed.get(key), before.get(key))
 
@@ -146,17 +158,14 @@ class TenantTraces:
                 self._sent(commit, event, identity.request_span(context, job))
 
         links = []
-        for key, job in changed.items():
-            if job is None or job.state is jobs.State.PENDING_CANCEL:
-                continue
-            was = before.get(key)
-            found = came.get(key) or self._record.wanted(_traceparent(job, was))
-            if found is not None:
-                links.append(identity.request_span(found, job))
-                self._changed(commit, found, was, job)
+        for key, context in came.items():
+            job = changed[key]
+            if job is not None and job.state is not jobs.State.PENDING_CANCEL:
+                links.append(identity.request_span(context, job))
+                self._changed(commit, context, before.get(key), job)
 
         if links:
-            counts = {"mrs_relay.jobs": len(changed), "mrs_relay.events": len(published)}
+            counts = {"mrs_relay.jobs": len(changed), "mrs_relay.events": published}
             attributes = {**self._message(commit), **counts}
             name, most = f"commit {self._requests}", links[:_MOST_LINKS]
             self._record.record(recorder.Finished(name, commit.context, None, *commit.moments, attributes, links=most))
