@@ -226,8 +226,13 @@ class _SlowWire(service_harness.Wire):
         return await super().send(request, 60)
 
 
-async def test_a_job_that_arrives_after_its_cancel_was_reported_is_stopped_and_reported() -> None:
-    """Longer on its way than is promised for: `cancelled` came too early, so the job is stopped once it shows."""
+@pytest.mark.parametrize("owner", ["lives", "dies"])
+async def test_a_job_that_arrives_after_its_cancel_was_reported_is_stopped_and_reported(owner: str) -> None:
+    """
+    Longer on its way than is promised for: `cancelled` came too early, so the job is stopped once it shows.
+
+    The ledger says that MRS is to be looked at again, so whoever owns the partition then does it.
+    """
     chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
     async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 7200}}) as here:
@@ -237,6 +242,9 @@ async def test_a_job_that_arrives_after_its_cancel_was_reported_is_stopped_and_r
         here.put(service.cancel("c-1", "r-1"))
         await here.until_ended(["r-1"], 600)
         assert (here.states("r-1"), here.created()) == (["accepted", "cancelled"], [])
+        if owner == "dies":
+            await here.replicas[0].kill()
+            await here.start_replica()
         await asyncio.sleep(600)
         assert here.states("r-1") == ["accepted", "cancelled", "cancelled"]
         published = here.events()[-1].data
@@ -281,7 +289,8 @@ async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_f
         assert here.states("r-1")[:2] == ["accepted", "submitted"]
 
 
-async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_and_reported() -> None:
+@pytest.mark.parametrize("owner", ["lives", "dies"])
+async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_and_reported(owner: str) -> None:
     """The look-up finds one job at once; what shows up later under the same token is found by looking again."""
     async with service_harness.start(emulated={"pace": {"run_s": 900}}) as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
@@ -289,6 +298,9 @@ async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_
         while "submitted" not in here.states("r-1"):
             await asyncio.sleep(0.5)
         duplicate = await _submit_by_hand(here, here.created()[0])
+        if owner == "dies":
+            await here.replicas[0].kill()
+            await here.start_replica()
         await here.until_ended(["r-1"], 3600)
         notice = next(event for event in here.events() if event.data.get("repeated"))
         assert notice.data["reason"]["class"] == "duplicate"

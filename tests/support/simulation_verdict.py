@@ -54,6 +54,7 @@ async def done(projects: Iterable[core.Emulator], tags: Counter[str]) -> Done:
 def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once: bool) -> Iterator[str]:
     """Everything that breaks the promise, one line each."""
     published: Counter[str] = Counter()
+    late: set[str] = set()
     for stage in stages:
         events = stage.story()
         if not exactly_once:
@@ -61,6 +62,7 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
             yield from doubles
         names = {event.job_name for event in events if event.job_name}
         published.update(names)
+        late |= _stopped_late(events, seen)
         created = [name for name in seen.created if name in names]
         found = history.faults(list(stage.bodies), events, created, kept=stage.kept(), results=seen.results)
         found += _given_up(events, seen)
@@ -68,9 +70,17 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
         found += [*stage.wrong_causes(events), *stage.wrong_chunks()]
         found += stage.denied(events, seen.effects, set(seen.tags))
         yield from (f"{stage.name}: {fault}" if stage.name else fault for fault in found)
-    yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - published.keys()))
+    strangers = set(seen.created) - published.keys() - late
+    yield from (f"job {name} on MRS that no event tells of" for name in sorted(strangers))
     yield from (f"job {name} is in the stories of {times} tenants" for name, times in published.items() if times > 1)
     yield from _repeated(seen)
+
+
+def _stopped_late(events: Iterable[history.Seen], seen: Done) -> set[str]:
+    """Names of jobs that took effect after all waits: an event has their ids and says that they are being stopped."""
+    reasons = [event.data.get("reason") or {} for event in events]
+    texts = [reason.get("message", "") for reason in reasons if reason.get("code") == "stopped_twin"]
+    return {job.name for job in seen.effects if job.kind == "job" and any(job.effect_id in text for text in texts)}
 
 
 def _given_up(events: Iterable[history.Seen], seen: Done) -> Iterator[str]:

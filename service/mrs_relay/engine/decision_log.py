@@ -86,6 +86,9 @@ OF_FACTS: Final[dict[type[facts.Fact], Line]] = {
 OTHER: Final = Line("request_changed", DEBUG)
 """The line of a decision that is in no table; there is none."""
 
+LOOKED: Final = Line("second_look_done", DEBUG)
+"""MRS was looked at again after a submission in doubt, and shows nothing new."""
+
 LETTER: Final = Line("dead_letter", WARNING)
 """The line of a message that became a dead letter."""
 
@@ -153,6 +156,8 @@ def of_fact(taken: Taken) -> Line:
         return STOP if before is None or before.stop is not after.stop else REPLY
     if isinstance(fact, facts.CancelRequested) and fact.came_from >= 0:
         return OF_FACTS[facts.CancelRequested]._replace(level=DEBUG)  # one line is enough for all partitions
+    if isinstance(fact, facts.DuplicatesChecked) and before is not None and after is not None:
+        return LOOKED if before.state is after.state else OF_FACTS[facts.DuplicatesChecked]
     return OF_FACTS.get(type(fact), OTHER)
 
 

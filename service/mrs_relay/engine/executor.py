@@ -188,11 +188,8 @@ class CommandExecutor:
             self._failed(key, job, step, error)
 
     def _failed(self, key: jobs.LedgerKey, job: jobs.Job, step: str, error: Exception) -> None:
-        self._note(job, step, error)
-        self.report(key, facts.InternalFailure(faults.name(error)))
-
-    def _note(self, job: jobs.Job, step: str, error: BaseException) -> None:
         alarms.note(self._context.counts, step, error, request=job.id, partition=self._lease.partition)
+        self.report(key, facts.InternalFailure(faults.name(error)))
 
     def _run_command(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command, epoch: int) -> None:
         self._stopper.stop_duplicates(key, job)
@@ -375,13 +372,6 @@ class CommandExecutor:
                 self.report(key, await self._context.submitter.look_up(job))
         finally:
             self._held.in_doubt.pop(key, None)
-
-        # A second, later look finds duplicates that were not listed yet.
-        if kinds.of(job).traits.is_listed:
-            try:
-                self.report(key, await self._context.submitter.look_again(job))
-            except Exception as error:  # noqa: BLE001 - the first look has settled the job
-                self._note(job, "look_again", error)
 
     def _start_reading(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command) -> None:
         self._others.start(self._read(key, job, command), name=f"{command.name.lower()} {job.id}", context=about(job))

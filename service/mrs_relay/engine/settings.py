@@ -236,6 +236,7 @@ class EngineSettings(described.Described):
             collect_within_ms=round(self.collect_within_s * 1000),
             late_rows_ms=round(self.late_rows_s * 1000),
             remember_rejected_ms=round(self.remember_rejected_s * 1000),
+            second_look_ms=round((self.settle_s + self.visibility_s) * 1000),
             spark_parent=spark_parent,
             keep_rows_ms=round(keep_rows_s * 1000),
             logs=logs,

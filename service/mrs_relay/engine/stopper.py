@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from mrs_relay.common import tasks
-from mrs_relay.engine import alarms, log_context
+from mrs_relay.engine import alarms, log_context, second_looks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.kafka import lease as leases
@@ -35,6 +35,7 @@ class JobStopper:
         self._lease = lease
         self._context = context
         self._task_supervisor = task_supervisor
+        self._second_looks = second_looks.SecondLooks(lease, context, task_supervisor)
         self._duplicates: set[str] = set()
 
     def stop(self, job: jobs.Job) -> asyncio.Task[None]:
@@ -52,7 +53,12 @@ class JobStopper:
             await asyncio.sleep(self._context.settings.kill_again_s)
 
     def stop_duplicates(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        """Start to stop a job's duplicates, each until MRS shows that it has ended; each is reported as a fact."""
+        """
+        Start to stop a job's duplicates, each until MRS shows that it has ended; each is reported as a fact.
+
+        What is still to be looked for is looked for when it is due.
+        """
+        self._second_looks.start(key, job)
         for job_id in job.duplicates:
             if job_id not in self._duplicates:
                 self._duplicates.add(job_id)

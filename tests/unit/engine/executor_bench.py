@@ -129,9 +129,9 @@ class Doubtful(Mrs):
     async def look_up(self, _job: jobs.Job) -> facts.Fact:
         return facts.SubmissionFound(jobs.MrsStatus(samples.JOB_ID))
 
-    async def look_again(self, job: jobs.Job) -> facts.Fact:
-        await asyncio.sleep(105)
-        return facts.DuplicatesChecked(job.attempt, (samples.JOB_ID, "j-3"))
+    async def look_again(self, job: jobs.Job, look: jobs.SecondLook) -> facts.DuplicatesChecked:  # noqa: ARG002 - it has one
+        await asyncio.sleep(max(0, look.due_ms - samples.NOW_MS) / 1000)
+        return facts.DuplicatesChecked(look.attempt, (samples.JOB_ID, "j-3"))
 
     async def stop_duplicate(self, _job: jobs.Job, job_id: str) -> bool:
         self.asked.append(job_id)

@@ -191,7 +191,13 @@ def _written() -> dict[str, set[str]]:
 def test_the_page_of_logs_has_every_line_with_its_level() -> None:
     """The tables of the page are the table of decisions, and what else engine and kafka write."""
     lines = [*decision_log.OF_EVENTS.values(), *decision_log.OF_FACTS.values(), decision_log.ANSWERED]
-    lines += [decision_log.REFUSED, decision_log.DUPLICATES, decision_log.STOP, decision_log.LETTER]
+    lines += [
+        decision_log.REFUSED,
+        decision_log.DUPLICATES,
+        decision_log.STOP,
+        decision_log.LETTER,
+        decision_log.LOOKED,
+    ]
     written = _written()
     for line in lines:
         assert line.name not in written, "a decision is logged in one place"

@@ -151,16 +151,18 @@ def test_job_that_ended_while_it_waited_for_its_time_asks_for_no_turn() -> None:
     executor_bench.run(live)
 
 
-def test_submission_in_doubt_is_looked_for_again_after_it_was_settled() -> None:
-    """Once, after the time in which everything that was on its way has arrived; only for what has a token in a list."""
+def test_second_look_that_the_ledger_has_is_taken_once_when_it_is_due() -> None:
+    """Whatever becomes of the job until then, and whichever owner noted it: each of its commands says it again."""
 
     async def live(bench: executor_bench.Bench) -> None:
-        bench.perform(commands.Command.LOOK_UP, "doubtful")
-        bench.perform(commands.Command.LOOK_UP, "doubtful, a cluster to create")
+        due = (jobs.SecondLook(1, samples.NOW_MS + 105_000),)
+        bench.perform(commands.Command.TRACK, "submitted", second_looks=due)
+        bench.perform(commands.Command.KILL, "cancelling", second_looks=due)
         await asyncio.sleep(100)
-        assert [type(fact) for fact in await bench.reported()] == [facts.SubmissionFound, facts.SubmissionFound]
+        assert not [fact for fact in await bench.reported() if isinstance(fact, facts.DuplicatesChecked)]
         await asyncio.sleep(500)
-        assert await bench.reported() == [facts.DuplicatesChecked(1, (samples.JOB_ID, "j-3"))]
+        looked = [fact for fact in await bench.reported() if isinstance(fact, facts.DuplicatesChecked)]
+        assert looked == [facts.DuplicatesChecked(1, (samples.JOB_ID, "j-3"))]
 
     executor_bench.run(live, mrs=executor_bench.Doubtful())
 

@@ -44,7 +44,7 @@ class _Broken(executor_bench.Mrs):
         self._fail(job)
         return facts.SubmissionFound(jobs.MrsStatus(samples.JOB_ID))
 
-    async def look_again(self, _job: jobs.Job) -> facts.Fact:
+    async def look_again(self, _job: jobs.Job, _look: jobs.SecondLook) -> facts.DuplicatesChecked:
         raise KeyError("hunter2")
 
     async def collect(self, job: jobs.Job, _chunks: object) -> facts.Fact:
@@ -85,12 +85,12 @@ def test_what_fails_for_one_job_becomes_a_fact_of_that_job(
 
 
 def test_second_look_that_fails_changes_nothing() -> None:
-    """The first one has settled the job."""
+    """The first one has settled the job; the ledger has to forget the look all the same."""
 
     async def live(bench: executor_bench.Bench) -> None:
-        bench.perform(_C.LOOK_UP, "doubtful")
+        bench.perform(_C.TRACK, "submitted", second_looks=(jobs.SecondLook(1, samples.NOW_MS),))
         await asyncio.sleep(1)
-        assert [type(fact) for fact in await bench.reported()] == [facts.SubmissionFound]
+        assert await bench.reported() == [facts.DuplicatesChecked(1, ())]
         assert bench.context.counts.internal_errors == {("look_again", "KeyError"): 1}
 
     executor_bench.run(live, mrs=_Broken())

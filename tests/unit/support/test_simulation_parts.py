@@ -64,6 +64,15 @@ def test_a_job_in_two_stories_and_one_in_none_are_found() -> None:
     assert faults(reported(*story), effects=[*_JOBS, stranger]) == ["job job-b on MRS that no event tells of"]
 
 
+def test_a_job_that_took_effect_late_is_told_of_when_it_is_stopped() -> None:
+    """Its request has ended without it: the event has its id, and no name."""
+    stage = reported("accepted", "submitted", "succeeded")
+    late = {"code": "stopped_twin", "message": "took effect after all; job j-2 is being stopped"}
+    stage.events = [*stage.events, history.Seen("r-1", "succeeded", 4, "e-4", {"repeated": True, "reason": late})]
+    stranger = state.Effect("job", "j-2", "job-b", "c", 0)
+    assert faults(stage, effects=[*_JOBS, stranger]) == []
+
+
 def test_a_job_reported_as_cancelled_that_runs_on_is_found() -> None:
     """What MRS says of a job is what was reported last."""
     found = faults(reported("accepted", "submitted", "cancelled"), effects=_JOBS)

@@ -24,7 +24,30 @@ _WITHOUT_JOB: Final = frozenset({State.CANCELLED, State.FAILED})
 """In these states a request without an id on MRS has been reported to have no job there."""
 
 
+def to_be_checked(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> jobs.Job:
+    """
+    Note that MRS is to be looked at again for jobs of this attempt, when the time of a whole look-up has passed.
+
+    The note is in the ledger, so that the second look takes place under whichever owner the partition has by then.
+    """
+    if not kinds.of(job).traits.is_listed:
+        return job
+    look = jobs.SecondLook(job.attempt, now_ms + config.second_look_ms)
+    return _replace(job, second_looks=(*_looks_but(job, job.attempt), look))
+
+
+def _looks_but(job: jobs.Job, attempt: int) -> tuple[jobs.SecondLook, ...]:
+    return tuple(look for look in job.second_looks if look.attempt != attempt)
+
+
 def checked(job: jobs.Job, fact: facts.DuplicatesChecked, now_ms: int) -> decisions.Decision | None:
+    """Note that the second look at an attempt is over, and act on what it has found; see `_found`."""
+    left = _looks_but(job, fact.attempt)
+    done = _replace(job, second_looks=left)
+    return _found(done, fact, now_ms) or (decisions.Decision(done) if left != job.second_looks else None)
+
+
+def _found(job: jobs.Job, fact: facts.DuplicatesChecked, now_ms: int) -> decisions.Decision | None:
     """
     Stop duplicates that MRS showed late, also when the job that is kept has ended.
 

@@ -84,6 +84,7 @@ def looked_up(
     """Decide on what the look-up of a submission in doubt has shown."""
     if job.state is not State.IN_DOUBT:
         return None
+    job = duplicates.to_be_checked(job, now_ms, config)
     if isinstance(fact, facts.SubmissionFound):
         return submitted(
             _replace(job, doubt=None), jobs.MrsStatus(fact.seen.job_id), now_ms, config, found=fact.duplicates

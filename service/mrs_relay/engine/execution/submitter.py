@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 import structlog
 
 from mrs_relay import errors
@@ -159,16 +160,16 @@ class Submitter:
             is_settled = started_s >= settled_s
             await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
 
-    async def look_again(self, job: jobs.Job) -> facts.DuplicatesChecked:
+    async def look_again(self, job: jobs.Job, look: jobs.SecondLook) -> facts.DuplicatesChecked:
         """
-        Look for duplicates of a submission that was in doubt, after the whole time of a look-up again.
+        Look for jobs of an attempt that was in doubt, when that is due: the whole time of a look-up after the first.
 
         By then each request that was on its way has arrived and is listed, so MRS shows a second job if there is one.
         """
-        await asyncio.sleep(self._settings.settle_s + self._settings.visibility_s)
-        found = (await self._find_by_token(job))[0] or []
+        await asyncio.sleep(max(0, look.due_ms - self._time.now_ms()) / 1000)
+        found = (await self._find_by_token(msgspec.structs.replace(job, attempt=look.attempt)))[0] or []
         failed = tuple(seen.job_id for seen in found if facts.JobObserved(seen).outcome in _ENDED_BADLY)
-        return facts.DuplicatesChecked(job.attempt, tuple(seen.job_id for seen in found), failed)
+        return facts.DuplicatesChecked(look.attempt, tuple(seen.job_id for seen in found), failed)
 
     async def _find_by_token(self, job: jobs.Job) -> tuple[list[jobs.MrsStatus] | None, float]:
         """
@@ -231,9 +232,11 @@ class Submitter:
                 return True
 
             await calls.stop(job.cluster, job_id)
-        except errors.MrsRefused as error:
+        except (errors.MrsRefused, errors.MrsBusy) as error:
             _log.warning("duplicate_job_not_stopped", request=job.id, job_id=job_id, error=str(error))
-            return is_gone or error.code in codes.NO_SUCH_JOB | calls.nowhere
+            # NB: "no such cluster" may be wrong, and a terminated cluster refuses otherwise: the cluster shows it.
+            is_gone = is_gone or error.code in codes.NO_SUCH_JOB | calls.nowhere - {codes.NO_SUCH_CLUSTER}
+            return is_gone or await cluster_work.is_gone(self._client, job.cluster, error)
         except errors.MrsError as error:
             _log.warning("duplicate_job_not_stopped_yet", request=job.id, job_id=job_id, error=str(error))
 

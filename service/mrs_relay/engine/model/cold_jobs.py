@@ -2,7 +2,8 @@
 Tell which jobs leave memory: those that have ended, and to which nothing happens by itself until they expire. Pure.
 
 A rejection and a cancel that waits for its request have bounds and timers of their own. A job with duplicates that are
-being stopped has something to do, and so has one whose rows come late, or lie in folders that are to be removed.
+being stopped, or are still to be looked for, has something to do, and so has one whose rows come late, or lie in
+folders that are to be removed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class _Ended(msgspec.Struct, frozen=True, gc=False):
     kind: str = ""
     late_until_ms: int = 0
     rows_until_ms: int = 0
+    second_looks: tuple[jobs.SecondLook, ...] = ()
 
 
 _decoder: Final = msgspec.json.Decoder(_Ended)
@@ -46,7 +48,8 @@ _decoder: Final = msgspec.json.Decoder(_Ended)
 
 def is_cold(job: jobs.Job) -> bool:
     """Whether memory need not hold a committed job."""
-    return job.state in _LEAVING and not (job.duplicates or job.late_until_ms or job.rows_until_ms)
+    is_busy = job.duplicates or job.second_looks or job.late_until_ms or job.rows_until_ms
+    return job.state in _LEAVING and not is_busy
 
 
 def head(job: jobs.Job) -> bytes:
@@ -106,7 +109,7 @@ def _due_of_named(value: bytes, counts_ms: int, is_known: Callable[[str], bool])
         ended = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None  # decoded as a whole, it is refused with the reason
-    is_busy = ended.twins or ended.late_until_ms or ended.rows_until_ms
+    is_busy = ended.twins or ended.second_looks or ended.late_until_ms or ended.rows_until_ms
     if ended.state not in _LEAVING or is_busy or ended.intent_ms > counts_ms:
         return None
     return ended.expires_ms if is_known(ended.kind) else None

@@ -45,6 +45,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
         collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
         late_rows_ms: for how long rows are read that OBS did not give out in that time, milliseconds; 0: not at all.
         remember_rejected_ms: how long a rejection is remembered, milliseconds.
+        second_look_ms: how long after the look-up of a submission in doubt its jobs are looked for again, milliseconds.
         keep_rows_ms: how long the folders of rows are kept after a job's end, milliseconds; 0: they stay.
         spark_parent: OpenLineage namespace of the run that Spark programs get as their parent; None: they get none.
         logs: the logs that are read for the cause of a bad end; None: none are.
@@ -59,6 +60,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
     collect_within_ms: int = 45_000
     late_rows_ms: int = 0
     remember_rejected_ms: int = 3_600_000
+    second_look_ms: int = 105_000
     keep_rows_ms: int = 0
     spark_parent: str | None = None
     logs: LogRules | None = None

@@ -86,8 +86,8 @@ def read(value: bytes) -> jobs.Job:
         job = _decode(value)
         if job.later or job.after:
             job = _placed.known_after(_named.known_later(job))
-        if (job.late_until_ms or job.rows_until_ms) and cold_jobs.has_head(value):  # an earlier version has written it
-            job = msgspec.structs.replace(job, late_until_ms=0, rows_until_ms=0)
+        if cold_jobs.has_head(value) and not cold_jobs.is_cold(job):  # an earlier version has written it
+            job = msgspec.structs.replace(job, late_until_ms=0, rows_until_ms=0, second_looks=())
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise errors.StateUnreadable(
             f"a ledger record cannot be read: {error}; if a later version of the relay has written it, run that version"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -136,6 +136,19 @@ class Doubt(Record, frozen=True, gc=False):
     sent: int = 0
     is_open: bool = False
     message: str = ""
+
+
+class SecondLook(NamedTuple):
+    """
+    A later look for jobs of an attempt whose reply was lost; see `decide.duplicates`.
+
+    Attributes:
+        attempt: the attempt.
+        due_ms: when it is due, epoch milliseconds.
+    """
+
+    attempt: int
+    due_ms: int
 
 
 class Span(Record, frozen=True, gc=False):

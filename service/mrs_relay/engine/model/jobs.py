@@ -22,6 +22,7 @@ Retry = job_values.Retry
 Doubt = job_values.Doubt
 Ending = job_values.Ending
 Cause = job_values.Cause
+SecondLook = job_values.SecondLook
 Span = job_values.Span
 MrsStatus = job_values.MrsStatus
 
@@ -278,6 +279,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         rows_until_ms: when the folders that it wrote rows to are removed, epoch milliseconds; 0: there are none.
         rows_removed: they have been removed once; at `rows_until_ms` what was written since is removed, too.
         arrow: its rows come as Arrow; an earlier version brings them as `delivery.format` says.
+        second_looks: those that are due for its attempts; an earlier version leaves them out.
     """
 
     source: str
@@ -336,6 +338,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     rows_until_ms: int = 0
     rows_removed: bool = False
     arrow: bool = False
+    second_looks: tuple[SecondLook, ...] = ()
 
     @property
     def ledger_key(self) -> LedgerKey:

@@ -131,9 +131,11 @@ class StandIn:
                     self.unknown(member)
                 await asyncio.sleep(self._interval_s)
         finally:
-            with contextlib.suppress(kafka_errors.KafkaError):
-                await client.close()
-            opened.close()
+            try:
+                with contextlib.suppress(kafka_errors.KafkaError):
+                    await client.close()
+            finally:
+                opened.close()
 
     def unknown(self, member: Member) -> None:
         """Send no more for a member that the group does not know; for the thread. The loop finds it out by itself."""

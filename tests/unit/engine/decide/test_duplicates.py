@@ -7,7 +7,7 @@ import pytest
 from tests.unit.engine import samples
 
 from mrs_relay.engine.decide import transitions
-from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.model import cold_jobs, facts, jobs
 
 _LATE = facts.DuplicatesChecked(1, (samples.JOB_ID, "j-3"))
 
@@ -25,6 +25,37 @@ def test_second_job_that_shows_up_late_is_noted_and_reported(name: str) -> None:
     assert "j-3" in published.reason.message
     assert samples.JOB_ID not in published.reason.message
     assert transitions.decide(decision.job, _LATE, samples.NOW_MS, samples.RULES) is None
+
+
+@pytest.mark.parametrize(
+    "fact", [facts.SubmissionFound(jobs.MrsStatus(samples.JOB_ID)), facts.SubmissionNotFound()], ids=["found", "not"]
+)
+def test_a_settled_doubt_leaves_a_second_look_in_the_ledger(fact: facts.Fact) -> None:
+    """It is due when the time of a whole look-up has passed again; other attempts keep theirs."""
+    earlier = jobs.SecondLook(1, samples.NOW_MS)
+    job = msgspec.structs.replace(samples.job("doubtful"), attempt=2, second_looks=(earlier,))
+    settled = samples.decide(job, fact).job
+    assert settled is not None
+    assert settled.second_looks == (earlier, jobs.SecondLook(2, samples.NOW_MS + samples.RULES.second_look_ms))
+    assert not cold_jobs.is_cold(msgspec.structs.replace(settled, state=jobs.State.CANCELLED))
+
+
+def test_a_kind_that_has_no_list_gets_no_second_look() -> None:
+    """It has no token that could be found."""
+    job = samples.job("doubtful, a cluster to create")
+    settled = samples.decide(job, facts.SubmissionFound(jobs.MrsStatus(samples.JOB_ID))).job
+    assert settled is not None
+    assert settled.second_looks == ()
+
+
+@pytest.mark.parametrize("name", ["submitted", "cancelled", "succeeded", "unknown"])
+def test_a_second_look_that_finds_nothing_is_forgotten_without_an_event(name: str) -> None:
+    """The job itself stays as it is; a look at another attempt is still due."""
+    other = jobs.SecondLook(7, samples.NOW_MS)
+    job = msgspec.structs.replace(samples.job(name), second_looks=(jobs.SecondLook(1, samples.NOW_MS), other))
+    decision = samples.decide(job, facts.DuplicatesChecked(1, ()))
+    assert decision.job == msgspec.structs.replace(job, second_looks=(other,))
+    assert (decision.events, decision.command) == ((), None)
 
 
 @pytest.mark.parametrize("name", ["queued", "doubtful", "unknown"])

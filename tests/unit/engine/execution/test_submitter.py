@@ -254,8 +254,17 @@ def test_look_ups_that_hang_are_bounded_and_keep_no_other_cluster_waiting() -> N
 def test_looking_again_comes_later_and_names_all() -> None:
     """One look after settling and window have passed once more."""
     mrs = _mrs([("j-1", _NAME, "FINISHED", 1), ("j-2", _NAME, "RUNNING", 2), ("j-3", "other", "RUNNING", 3)])
-    assert _run(_submitter(mrs).look_again(_DOUBTFUL)) == facts.DuplicatesChecked(1, ("j-1", "j-2"))
+    due = jobs.SecondLook(1, samples.NOW_MS + 105_000)
+    assert _run(_submitter(mrs).look_again(_DOUBTFUL, due)) == facts.DuplicatesChecked(1, ("j-1", "j-2"))
     assert mrs.times == [105]
+
+
+def test_looking_again_for_an_earlier_attempt_uses_its_name() -> None:
+    """The job has gone on since; the name of each attempt has a token of its own."""
+    mrs = _mrs([("j-1", _NAME, "RUNNING", 1)])
+    later = msgspec.structs.replace(_DOUBTFUL, attempt=2)
+    assert later.mrs_name != _NAME
+    assert _run(_submitter(mrs).look_again(later, jobs.SecondLook(1, 0))) == facts.DuplicatesChecked(1, ("j-1",))
 
 
 def test_looking_again_names_those_that_ended_badly() -> None:
@@ -269,7 +278,8 @@ def test_looking_again_names_those_that_ended_badly() -> None:
 
     one = _submitter(_mrs([]))
     one._calls = {"batch_v2": _Listed(cast("Any", None), engine_settings.EngineSettings())}
-    assert _run(one.look_again(_DOUBTFUL)) == facts.DuplicatesChecked(1, ("j-0", "j-1", "j-2"), ("j-0", "j-1"))
+    looked = _run(one.look_again(_DOUBTFUL, jobs.SecondLook(1, 0)))
+    assert looked == facts.DuplicatesChecked(1, ("j-0", "j-1", "j-2"), ("j-0", "j-1"))
 
 
 class _Duplicate:
@@ -277,13 +287,16 @@ class _Duplicate:
 
     def __init__(self, shown: str | errors.MrsError, stopped: errors.MrsError | None) -> None:
         self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped, "ShowJobExeListNew": None}
+        self.cluster = "running"
         self.asked: list[str] = []
 
     async def call(self, operation: Any, **_: object) -> Any:
         self.asked.append(operation.name)
-        answer = self.answers[operation.name]
+        answer = self.answers.get(operation.name)
         if isinstance(answer, errors.MrsError):
             raise answer
+        if operation.name == "ShowClusterDetails":
+            return SimpleNamespace(cluster=SimpleNamespace(cluster_state=self.cluster))
         if operation.name == "ShowJobExeListNew":
             return SimpleNamespace(job_list=[], total_record=0)
         state, *_rest, result = str(answer).partition(" ")
@@ -306,7 +319,6 @@ _UNKNOWN = errors.MrsRefused("no such job", code="0176")
         (errors.MrsUntouched("no connection"), None, False),
         (_UNKNOWN, None, False),
         (_UNKNOWN, errors.MrsRefused("says no more"), True),
-        (errors.MrsRefused("no such cluster", code="12000003"), None, True),
     ],
 )
 def test_a_duplicate_is_asked_to_stop_until_mrs_shows_that_it_has_ended(
@@ -314,6 +326,25 @@ def test_a_duplicate_is_asked_to_stop_until_mrs_shows_that_it_has_ended(
 ) -> None:
     """A wish that MRS took, or refused for whatever reason, is no end."""
     assert _run(_submitter(_Duplicate(shown, stopped)).stop_duplicate(_job("running"), "j-2")) is is_over
+
+
+@pytest.mark.parametrize(
+    ("refusal", "cluster", "is_over"),
+    [
+        (errors.MrsRefused("no such cluster", code="12000003"), "terminated", True),
+        (errors.MrsRefused("no such cluster", code="12000003"), "running", False),
+        (errors.MrsBusy("the cluster does not run", code="12000012"), "terminated", True),
+        (errors.MrsBusy("the cluster does not run", code="12000012"), "running", False),
+    ],
+)
+def test_a_duplicate_whose_cluster_refuses_is_over_only_if_the_cluster_is_gone(
+    refusal: errors.MrsError, cluster: str, *, is_over: bool
+) -> None:
+    """As with look-ups: the cluster itself is asked, or a duplicate on a terminated one would be stopped for ever."""
+    mrs = _Duplicate(refusal, None)
+    mrs.cluster = cluster
+    assert _run(_submitter(mrs).stop_duplicate(_job("running"), "j-2")) is is_over
+    assert mrs.asked == ["ShowSingleJobExe", "ShowClusterDetails"]
 
 
 @pytest.mark.parametrize("shown", ["KILLED KILLED", "FINISHED SUCCEEDED", "FINISHED UNDEFINED"])

@@ -90,6 +90,7 @@ def test_record_by_places_is_pinned() -> None:
         0,
         False,
         False,
+        [],
     ]
     assert places == begin + middle + end
 

@@ -99,6 +99,7 @@ _jobs = st.builds(
     ending=st.none() | st.builds(jobs.Ending, _COUNT, st.sampled_from(["failed"]), _reasons, _LISTS, _COUNT),
     cause=st.none() | st.builds(jobs.Cause, _TEXT, _TEXT, _TEXT, _TEXT),
     arrow=st.booleans(),
+    second_looks=st.lists(st.builds(jobs.SecondLook, _COUNT, _COUNT), max_size=2).map(tuple),
 )
 
 
