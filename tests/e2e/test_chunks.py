@@ -21,9 +21,11 @@ COUNT = 200_000
 ROWS = f"select n, concat('customer ', cast(n as varchar)) as name from unnest(sequence(1, {COUNT})) as t(n) order by n"
 
 
-MANY = 30_000
+MANY = 8_000
+FEW = 50
 TYPED = (
-    f"with t as (select explode(sequence(1, {MANY})) as n) select n, concat('row \"', cast(n as string)) as name, "
+    "with t as (select explode(sequence(1, {count})) as n) "
+    "select n, concat('row \"', cast(n as string), repeat('-', 60)) as name, "
     "n / 4 as quarter, n % 2 = 0 as is_even, if(n = 2, null, n) as none_once from t order by n"
 )
 
@@ -34,7 +36,7 @@ def _deployment(
 ) -> Iterator[tuple[service.Emulator, service.Deployment, settings.KafkaSettings]]:
     """An emulator with OBS, a deployment with a topic for chunks but no relay, and what its client needs to know."""
     obs_port = ports.free_port()
-    with service.emulator(workdir, "--obs-port", str(obs_port)) as mrs:
+    with service.emulator(workdir, "--obs-port", str(obs_port), "--run-s", "0.5") as mrs:
         topic = f"results-{time.monotonic_ns()}"
         more = {
             "RESULTS__PATH": "obs://lake/results",
@@ -57,13 +59,13 @@ async def test_rows_come_as_arrow_with_types_to_the_client(kafka: brokers.KafkaN
         try:
             async with relay_client.RelayClient(chosen, source="/test") as client:
 
-                async def sent(name: str, **result: object) -> relay_client.Handle:
-                    wanted = relay_client.sql(service.CLUSTER, "spark", TYPED, result=result)
+                async def sent(name: str, count: int, **result: object) -> relay_client.Handle:
+                    wanted = relay_client.sql(service.CLUSTER, "spark", TYPED.format(count=count), result=result)
                     return await client.submit(wanted, request_id=name)
 
-                large = await sent("large", deliver="chunks", format="arrow")
-                short = await sent("short", format="arrow", max_rows=100)
-                plain = await sent("plain", max_rows=100)
+                large = await sent("large", MANY, deliver="chunks", format="arrow")
+                short = await sent("short", FEW, format="arrow")
+                plain = await sent("plain", FEW)
                 data = [await handle.full_result(waiting.LIMIT_S) for handle in (large, short, plain)]
                 table = await large.to_arrow()
                 rows = [row async for row in large.rows()]
@@ -77,12 +79,12 @@ async def test_rows_come_as_arrow_with_types_to_the_client(kafka: brokers.KafkaN
         columns = ("n", "name", "quarter", "is_even", "none_once")
         assert table.schema == pa.schema(list(zip(columns, types, strict=True)))
         numbers = range(1, MANY + 1)
-        assert rows == [[n, f'row "{n}', n / 4, n % 2 == 0, None if n == 2 else n] for n in numbers]
+        assert rows == [[n, f'row "{n}{"-" * 60}', n / 4, n % 2 == 0, None if n == 2 else n] for n in numbers]
         assert [list(row.values()) for row in table.to_pylist()] == rows
 
         [inline], [shown] = ((one.result.statements if one.result else []) for one in data[1:])
         first = pa.ipc.open_stream(base64.b64decode(inline.arrow or "")).read_all()
-        assert first.equals(table.slice(0, 100).combine_chunks())
+        assert first.equals(table.slice(0, FEW).combine_chunks())
         assert first.to_pylist() == shown.rows
         assert (
             history.faults(
