@@ -20,7 +20,7 @@ async def faults(stage: simulation_stage.Stage, troubles: Counter[str]) -> Async
         data = events.EventData.model_validate(event.data)
         if data.result is None or data.result.chunks is None:
             continue
-        troubles[f"results in chunks of {data.result.chunks.format or 'csv'}"] += 1
+        troubles[f"results in chunks of {data.result.chunks.format}"] += 1
         try:
             found = [[*row] async for row in rows.of(data, lambda one: rows.fetched(topics, one))]
         except failures.RowsMissing as error:

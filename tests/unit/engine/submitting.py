@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, cast
 
 from tests.unit.engine import samples, scheduling_fakes
@@ -15,9 +15,10 @@ from mrs_relay.mrs import client as clients
 
 
 class Mrs(Protocol):
-    """What answers the calls."""
+    """What answers the calls, by whichever of their arguments it looks at."""
 
-    async def call(self, _operation: Any, **_: Any) -> Any:
+    @property
+    def call(self) -> Callable[..., Any]:
         """Answer one."""
 
 
