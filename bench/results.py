@@ -3,8 +3,9 @@ Rows in chunks: a million rows from OBS to the results topic, beside obstore alo
 
 The object lies at the emulator's OBS in a process of its own. obstore alone reads it and drops it. The relay's part
 reads it, cuts it into chunks, hashes them, and hands them to a producer that drops them: its rate is judged, and so is
-how long it blocks the event loop. Then the same goes to a real Kafka, where the growth of memory is judged, too. All of
-it once with OBS on this machine, where reading is copying memory, and once over a link as a network has it.
+how long it blocks the event loop. The same as Arrow begins with the import of the library, and is measured, not judged.
+Then CSV goes to a real Kafka, where the growth of memory is judged, too. All of it once with OBS on this machine, where
+reading is copying memory, and once over a link as a network has it.
 
     PYTHONPATH=. python bench/results.py [--rows 1000000] [--rounds 5] [--mbit-per-s 1000] [--json]
 """
@@ -15,11 +16,12 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import gc
 import pathlib
 import resource
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import obstore
@@ -31,6 +33,7 @@ from tests.support import brokers, ports, service
 from mrs_emulator.core import settings as emulator_settings
 from mrs_relay.common import clock, logs
 from mrs_relay.engine.execution import chunk_sink
+from mrs_relay.engine.work import arrow_chunks, arrow_stream
 from mrs_relay.kafka import records
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka.adapter import client as kafka_client
@@ -41,6 +44,7 @@ PLACE: Final = paths.parse("obs://lake/results/rows.csv")
 KEY: Final = emulator_settings.Credential()
 TOPIC: Final = "mrs.results"
 _MIB: Final = 1 << 20
+_BEAT_S: Final = 0.001
 
 
 class Dropping:
@@ -107,6 +111,41 @@ async def chunked(objects: client.Client, sink: chunk_sink.ChunkSink) -> events.
         return await sink.store(origin, content, has_header=True)
 
 
+async def chunked_as_arrow(objects: client.Client, sink: chunk_sink.ChunkSink) -> events.ChunkedRows:
+    """Write the object as chunks of Arrow, as a relay does."""
+    origin = chunks.Origin(b"k", "/bench", f"r-{time.monotonic_ns()}", 1, "/relay", "arrow")
+    await asyncio.to_thread(arrow_stream.load)
+    cutter = functools.partial(arrow_chunks.ArrowChunks, arrow_stream.Rows(has_header=True, kinds=None))
+    async with contextlib.aclosing(objects.stream(PLACE)) as content:
+        return await sink.store(origin, content, has_header=False, cutter=cutter)
+
+
+@contextlib.asynccontextmanager
+async def halts() -> AsyncIterator[list[float]]:
+    """
+    Collect the halts of the event loop, in milliseconds: threads that hold the interpreter's lock halt it, too.
+
+    A halt is counted up to the CPU time that this process has had meanwhile, since other processes halt it as well.
+    """
+    found: list[float] = []
+
+    async def beat() -> None:
+        then_s, cpu_s = time.perf_counter(), time.process_time()
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            now_s, now_cpu_s = time.perf_counter(), time.process_time()
+            found.append(min(now_s - then_s - _BEAT_S, now_cpu_s - cpu_s) * 1000)
+            then_s, cpu_s = now_s, now_cpu_s
+
+    gc.freeze()  # as the relay does
+    beating = asyncio.create_task(beat(), name="beat")
+    try:
+        yield found
+    finally:
+        beating.cancel()
+        gc.unfreeze()
+
+
 async def rates(rounds: int, size: int, *works: Callable[[], Awaitable[object]]) -> list[float]:
     """MiB a second of each work, the best of all rounds; they take turns, so that each has the same machine."""
     best = [0.0] * len(works)
@@ -144,6 +183,29 @@ async def measure(port: int, size: int, rows: int, rounds: int) -> dict[str, obj
         "grown_mib": round(grown, 1),
         "longest_ms": round(watch.worst[0] * 1000, 1),
         "longest_of": watch.worst[1],
+    }
+
+
+async def measure_arrow(port: int, size: int, rows: int, rounds: int) -> dict[str, object]:
+    """The same as Arrow; to be called before anything else of the process has imported it."""
+    objects, watch = opened(port), stopwatch.Stopwatch()
+    sink = chunk_sink.ChunkSink(Dropping, TOPIC, "/relay", 1_000_000, clock.SystemClock())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with halts() as of_load:
+        await asyncio.to_thread(arrow_stream.load)
+    async with halts() as of_rows:
+        with watch.running():
+            stored = await chunked_as_arrow(objects, sink)
+    grown = grown_mib(before)
+    assert stored.row_count == rows
+    (rate,) = await rates(rounds, size, lambda: chunked_as_arrow(objects, sink))
+    return {
+        "arrow_chunks": stored.count,
+        "arrow_mib_per_s": round(rate, 1),
+        "arrow_grown_mib": round(grown, 1),
+        "arrow_longest_ms": round(watch.worst[0] * 1000, 1),
+        "arrow_load_halt_ms": round(max(of_load), 1),
+        "arrow_halt_ms": round(max(of_rows), 1),
     }
 
 
@@ -204,6 +266,7 @@ def main() -> None:
         size = write_object(folder / "obs", given.rows)
         with service.emulator(folder, "--obs-port", str(port), "--obs", str(folder / "obs")):
             found = asyncio.run(measure(port, size, given.rows, given.rounds)) | {"link_mbit_per_s": given.mbit_per_s}
+            found |= asyncio.run(measure_arrow(port, size, given.rows, given.rounds))
             with stage.link(port, given.mbit_per_s) as link, brokers.start_kafka(folder) as kafka:
                 found |= asyncio.run(measure_link(link, size, given.rounds))
                 found |= asyncio.run(measure_kafka(port, link, size, given.rounds, kafka.bootstrap))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import json
 import shlex
@@ -18,12 +17,10 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-import msgspec
 import pytest
 import structlog
 from aiohttp import web
-from tests.support import ports, secured, service, waiting
-from tests.support import web_role as web_events
+from tests.support import ports, service, strict_kafka, waiting
 
 from mrs_relay import client as relay_client
 from mrs_relay import errors, lineage_role, web_role, wiring
@@ -31,21 +28,12 @@ from mrs_relay import settings as all_settings
 from mrs_relay.cli import topic_rights
 from mrs_relay.common import clock
 from mrs_relay.forwarding import settings as forwarding_settings
-from mrs_relay.kafka import records, settings, topic_io
+from mrs_relay.kafka import settings
 from mrs_relay.kafka.adapter import client
 from mrs_relay.kafka.topics import acl_plan, topic_setup
 from mrs_relay.mrs import client as clients
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
-
-_NAME: Final = "rights"
-_ROLES: Final[tuple[acl_plan.Role, ...]] = ("relay", "web", "lineage", "producer", "subscriber")
-_TOPICS: Final = {
-    **{name: f"{_NAME}.{name.replace('_', '-')}" for name in ("requests", "events", "dead_letters", "control")},
-    **{name: f"{_NAME}.{name}" for name in ("status", "audit", "lineage")},
-}
-_CLIENT: Final[tuple[acl_plan.Role, ...]] = ("producer", "subscriber")
-"""The roles of the Python client."""
 
 _INCLUDED: Final = ("transactional-id", "Describe")
 """The one right that another one includes: to write with a transactional id."""
@@ -53,88 +41,22 @@ _INCLUDED: Final = ("transactional-id", "Describe")
 _CHANGED: Final = "web"
 """The user of the web role, who loses rights while it runs."""
 
-_FAILED: Final = "failed-1"
-"""A request that can be sent again, as far as events say."""
-
 _AT_ONCE: Final = 8
 """Users who try at a time: most of it is waiting for Kafka."""
 
 
-def _settings(bootstrap: str, security: dict[str, object] | None = None) -> settings.KafkaSettings:
-    given = {"bootstrap_servers": bootstrap, "app_id": _NAME, "group_id": _NAME, "topics": _TOPICS}
-    return settings.KafkaSettings.model_validate({**given, **({"security": security} if security else {})})
-
-
-def _single(role: acl_plan.Role) -> list[acl_plan.Acl]:
-    """Take the rules of a role apart: one operation each."""
-    rules = acl_plan.acls(_settings("any"), role)
-    return [dataclasses.replace(rule, operations=(operation,)) for rule in rules for operation in rule.operations]
-
-
-def _lacking(role: acl_plan.Role) -> dict[str, acl_plan.Acl]:
-    """Return the users who lack one right of the role, with it."""
-    return {f"{role}{number}": rule for number, rule in enumerate(_single(role))}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Strict:
-    """A Kafka that allows what its rules say and nothing else."""
-
-    kafka: secured.Secured
-
-    def settings(self, user: str) -> settings.KafkaSettings:
-        login = {"protocol": "SASL_SSL", "mechanism": "PLAIN", "username": user, "password": secured.PASSWORD}
-        return _settings(self.kafka.sasl, {**login, "ca_file": self.kafka.ca_file})
-
-    def environment(self, user: str) -> dict[str, str]:
-        given = {f"KAFKA__TOPICS__{name.upper()}": value for name, value in _TOPICS.items()}
-        return given | self.kafka.settings("SASL_SSL", KAFKA__SECURITY__USERNAME=user)
-
-    def deployment(self, mrs: str, workdir: Path, user: str) -> service.Deployment:
-        more = self.environment(user)
-        return service.Deployment(self.kafka.node.bootstrap, _NAME, mrs, workdir, more=more)
-
-
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Strict]:
-    """Run three brokers, make the topics, and give each role's users their rights by the printed commands."""
-    users = [user for role in _ROLES for user in (role, *_lacking(role))]
-    with secured.start_cluster(tmp_path_factory.mktemp("strict"), users) as kafka:
-        open_ = _settings(kafka.node.bootstrap)
-
-        async def create() -> None:
-            async with client.KafkaBroker(open_).admin() as admin:
-                await topic_setup.create(admin, open_)
-            failed = msgspec.structs.replace(web_events.failed(_FAILED, source="/test"), topic=_TOPICS["events"])
-            there = ("requests", "dead_letters", "control", "audit")
-            await topic_io.send(client.KafkaBroker(open_), [failed, *(_outgoing(name) for name in there)])
-
-        asyncio.run(create())
-        kafka.node.tools(_allowing(rule, role) for role in _ROLES for rule in _single(role))
-        yield _Strict(kafka)
-
-
-def _outgoing(topic: str) -> records.Outgoing:
-    """Return a record that means nothing: what is empty is not fetched, and refused no reader."""
-    return records.Outgoing(_TOPICS[topic], b"any", b"no message")
-
-
-def _allowing(rule: acl_plan.Acl, role: acl_plan.Role) -> list[str]:
-    """Return the printed command for a rule, which holds for all users of the role but the one who lacks it."""
-    (text,) = topic_rights.commands([rule], "any", f"User:{role}")
-    words = shlex.split(text.partition("\n")[2])[3:]
-    others = [name for name, without in _lacking(role).items() if without != rule]
-    if role in _CLIENT:  # which sends and reads: who lacks a right of the one role has those of the other
-        others += [name for other in _CLIENT if other != role for name in (other, *_lacking(other))]
-    principals = [word for name in others for word in ("--allow-principal", f"User:{name}")]
-    return ["org.apache.kafka.tools.AclCommand", *words, *principals]
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[strict_kafka.Strict]:
+    """Give each role a user with all its rights, and one without each of them."""
+    with strict_kafka.started(tmp_path_factory.mktemp("strict")) as kafka:
+        yield kafka
 
 
 # What runs, as which user
 
 
 @contextlib.asynccontextmanager
-async def _web(strict: _Strict, user: str, workdir: Path) -> AsyncIterator[str]:
+async def _web(strict: strict_kafka.Strict, user: str, workdir: Path) -> AsyncIterator[str]:
     """Run the web role in this process; yields its address."""
     chosen = all_settings.WebRoleSettings.model_validate(
         {"api": {"port": 0}, "read_model": {"database": f"sqlite:///{workdir / user}.db"}}
@@ -144,7 +66,7 @@ async def _web(strict: _Strict, user: str, workdir: Path) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def _forwarder(strict: _Strict, user: str, url: str = "http://127.0.0.1:9/") -> AsyncIterator[str]:
+async def _forwarder(strict: strict_kafka.Strict, user: str, url: str = "http://127.0.0.1:9/") -> AsyncIterator[str]:
     """Run the forwarder in this process; yields its address."""
     forwarding = forwarding_settings.ForwardingSettings(url=url, port=0)
     chosen = all_settings.ForwarderSettings(kafka=strict.settings(user), forwarding=forwarding)
@@ -168,7 +90,7 @@ async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.2)
 
 
-async def test_the_printed_rights_are_enough(strict: _Strict, tmp_path: Path) -> None:
+async def test_the_printed_rights_are_enough(strict: strict_kafka.Strict, tmp_path: Path) -> None:
     """With them, and no others, a request is sent, carried through, shown and forwarded; Kafka refuses nothing."""
     taken: list[str] = []
 
@@ -221,9 +143,11 @@ async def test_the_printed_rights_are_enough(strict: _Strict, tmp_path: Path) ->
 # Without any one of them
 
 
-async def test_without_any_one_of_them_the_relay_says_which(strict: _Strict) -> None:
+async def test_without_any_one_of_them_the_relay_says_which(strict: strict_kafka.Strict) -> None:
     """The check of its start, or its log, names operation, resource and user, and the command that gives the right."""
-    lacking = {user: rule for user, rule in _lacking("relay").items() if (rule.kind, *rule.operations) != _INCLUDED}
+    lacking = {
+        user: rule for user, rule in strict_kafka.lacking("relay").items() if (rule.kind, *rule.operations) != _INCLUDED
+    }
     with _logs() as logs:
 
         async def said(user: str) -> str:
@@ -259,9 +183,9 @@ async def _of_a_relay(chosen: settings.KafkaSettings, logs: _Logs) -> str:
         return logs.text()
 
 
-async def test_without_any_one_of_them_the_web_role_says_which(strict: _Strict, tmp_path: Path) -> None:
+async def test_without_any_one_of_them_the_web_role_says_which(strict: strict_kafka.Strict, tmp_path: Path) -> None:
     """What it cannot read is in its log or in `/ready`; what it cannot send, in its answer."""
-    lacking = _lacking("web")
+    lacking = strict_kafka.lacking("web")
     with _logs() as logs:
 
         async def said(user: str) -> str:
@@ -277,15 +201,17 @@ async def _web_answers(url: str) -> str:
         await _call("GET", f"{url}/ready"),
         await _call("POST", f"{url}/v1/requests", _new_request()),
         await _call("PUT", f"{url}/v1/controls/cluster%2Fc-9", {"mode": "hold", "reason": "x"}),
-        await _call("POST", f"{url}/v1/requests/{_FAILED}/retry", {}),
+        await _call("POST", f"{url}/v1/requests/{strict_kafka.FAILED}/retry", {}),
         await _call("GET", f"{url}/v1/audit"),
     ]
     return "\n".join(text for _, text in found)
 
 
-async def test_a_right_lost_while_the_web_role_runs_is_named_and_returns(strict: _Strict, tmp_path: Path) -> None:
+async def test_a_right_lost_while_the_web_role_runs_is_named_and_returns(
+    strict: strict_kafka.Strict, tmp_path: Path
+) -> None:
     """To read, in `/ready`; to write, in its log: the answer says where to look. Once given back, both go on."""
-    rules = [acl_plan.Acl("topic", _TOPICS[name], (right,), "") for name, right in _LOST]
+    rules = [acl_plan.Acl("topic", strict_kafka.TOPICS[name], (right,), "") for name, right in _LOST]
     with _logs() as logs:
         structlog.contextvars.bind_contextvars(user=_CHANGED)
         async with _web(strict, _CHANGED, tmp_path) as url:
@@ -327,9 +253,9 @@ def _new_request() -> dict[str, object]:
     return {**json.loads(service.job(f"web-{time.time_ns()}")), "source": "/web"}
 
 
-async def test_without_any_one_of_them_the_forwarder_says_which(strict: _Strict) -> None:
+async def test_without_any_one_of_them_the_forwarder_says_which(strict: strict_kafka.Strict) -> None:
     """It is not ready, and its log and `/ready` say why."""
-    lacking = _lacking("lineage")
+    lacking = strict_kafka.lacking("lineage")
     with _logs() as logs:
 
         async def said(user: str) -> str:
@@ -344,15 +270,15 @@ async def test_without_any_one_of_them_the_forwarder_says_which(strict: _Strict)
         assert await _silent(lacking, said) == {}
 
 
-async def test_the_rights_to_send_and_to_read_are_enough_for_the_client(strict: _Strict) -> None:
+async def test_the_rights_to_send_and_to_read_are_enough_for_the_client(strict: strict_kafka.Strict) -> None:
     """It sends a request, and hears what becomes of it."""
     async with relay_client.RelayClient(strict.settings("producer"), source="/rights") as sending:
         handle = await sending.submit(relay_client.sql("c-1", "spark", "select 1"))
     assert handle.id
 
 
-@pytest.mark.parametrize("role", _CLIENT)
-async def test_without_any_one_of_them_the_client_says_which(strict: _Strict, role: acl_plan.Role) -> None:
+@pytest.mark.parametrize("role", strict_kafka.CLIENT)
+async def test_without_any_one_of_them_the_client_says_which(strict: strict_kafka.Strict, role: acl_plan.Role) -> None:
     """Its own error names the right."""
 
     async def said(user: str) -> str:
@@ -361,7 +287,7 @@ async def test_without_any_one_of_them_the_client_says_which(strict: _Strict, ro
                 await sending.submit(relay_client.sql("c-1", "spark", "select 1"))
         return str(raised.value)
 
-    assert await _silent(_lacking(role), said) == {}
+    assert await _silent(strict_kafka.lacking(role), said) == {}
 
 
 async def _silent(

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import importlib.util
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pytest
-from tests.support import chunked_rows, history, objects, service, service_harness
+from tests.support import chunked_rows, history, rows_service, service, service_harness
 
 from mrs_relay.messages import chunks
 
 pytestmark = pytest.mark.looptime
 
-RESULTS: Any = {"results": {"path": "obs://lake/results"}, "kafka": {"topics": {"results": "mrs.results"}}}
+CHUNKS: Any = {"topics": {"results": "mrs.results"}}
+"""Settings of Kafka: there is a topic for chunks."""
+
 FEW = {
     "presto": "select * from (values (1, 'a', 0.5), (2, 'b\"c', 2.25), (3, '', 3.0)) as t (n, name, price) order by n",
     **dict.fromkeys(
@@ -44,21 +44,6 @@ TYPES = {"presto": ["string"] * 3, "spark": ["int64", "string", "double"], "hive
 """Presto's CSV has no types."""
 
 
-@contextlib.asynccontextmanager
-async def started(**groups: Any) -> AsyncIterator[tuple[service_harness.ServiceHarness, objects.ObjectDoor]]:
-    """A deployment that reads rows from OBS, and has a topic for chunks."""
-    chosen = service_harness.settings(**{**RESULTS, **groups})
-    async with service_harness.start(chosen, replicas=0) as here:
-        here.objects = door = objects.ObjectDoor(here.mrs)
-        await here.start_replica()
-        yield here, door
-
-
-def last(here: service_harness.ServiceHarness, request_id: str) -> Any:
-    """The data of a request's last event."""
-    return [event.data for event in here.events() if event.request_id == request_id][-1]
-
-
 def values(here: service_harness.ServiceHarness, request_id: str) -> list[bytes]:
     """The values of a request's chunks, by their headers alone, as a reader without our client finds them."""
     found = []
@@ -74,11 +59,11 @@ def values(here: service_harness.ServiceHarness, request_id: str) -> list[bytes]
 @pytest.mark.parametrize("engine", ["presto", "spark", "hive"])
 async def test_rows_are_in_the_event_as_arrow(engine: str) -> None:
     """The same rows as those of the other formats, with types as far as they are known; the rest is as ever."""
-    async with started() as (here, _door):
+    async with rows_service.started(kafka=CHUNKS) as (here, _door):
         for form in ("arrow", "csv", "rows"):
             here.put(service.sql(form, engine, FEW[engine], result={"format": form}))
         await here.until_ended(["arrow", "csv", "rows"], 600)
-        found = {form: last(here, form)["result"]["statements"][0] for form in ("arrow", "csv", "rows")}
+        found = {form: here.last(form)["result"]["statements"][0] for form in ("arrow", "csv", "rows")}
         table = pa.ipc.open_stream(base64.b64decode(found["arrow"]["arrow"])).read_all()
         assert [str(kind) for kind in table.schema.types] == TYPES[engine]
         assert {name: value for name, value in found["arrow"].items() if name != "arrow"} == {
@@ -96,15 +81,15 @@ async def test_rows_are_in_the_event_as_arrow(engine: str) -> None:
 async def test_each_chunk_is_arrow_that_can_be_read_alone(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All have the same columns, number and digest are in the event, and the client puts them together."""
     chunked_rows.shortened(monkeypatch)
-    async with started() as (here, _door):
+    async with rows_service.started(kafka=CHUNKS) as (here, _door):
         for form in ("arrow", "csv"):
             here.put(service.sql(form, engine, MANY[engine], result={"deliver": "chunks", "format": form}))
         await here.until_ended(["arrow", "csv"], 900)
-        named, found = last(here, "arrow")["result"]["chunks"], values(here, "arrow")
+        named, found = here.last("arrow")["result"]["chunks"], values(here, "arrow")
         assert (named["format"], named["count"], named["row_count"]) == ("arrow", len(found), 9000)
         assert named["size_bytes"] == sum(map(len, found))
         assert (len(found) > 5, max(map(len, found)) <= 16_384, named.get("header")) == (True, True, None)
-        assert "format" not in last(here, "csv")["result"]["chunks"]
+        assert "format" not in here.last("csv")["result"]["chunks"]
 
         tables = [pa.ipc.open_stream(value).read_all() for value in found]
         assert len({table.schema for table in tables}) == 1
@@ -128,8 +113,8 @@ async def test_chunks_of_arrow_that_are_written_again_after_a_crash_are_the_same
 ) -> None:
     """Wherever the relay was killed, and for readers that know of no place, too."""
     chunked_rows.shortened(monkeypatch)
-    kafka = {**RESULTS["kafka"], "session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
-    async with started(kafka=kafka) as (here, _door):
+    kafka = {**CHUNKS, "session_timeout_ms": 6000, "heartbeat_interval_ms": 500}
+    async with rows_service.started(kafka=kafka) as (here, _door):
         here.put(service.sql("q", engine, MANY[engine], result={"deliver": "chunks", "format": "arrow"}))
         await asyncio.sleep(killed_after_s)
         await here.replicas[0].kill()
@@ -144,12 +129,12 @@ async def test_chunks_of_arrow_that_are_written_again_after_a_crash_are_the_same
 
 async def test_rows_over_the_limits_are_left_out_and_counted() -> None:
     """The limits are those of rows in other formats; the bytes are those in the event."""
-    async with started() as (here, _door):
+    async with rows_service.started(kafka=CHUNKS) as (here, _door):
         here.put(service.sql("few", "presto", MANY["presto"], result={"format": "arrow", "max_rows": 3}))
         here.put(service.sql("short", "spark", MANY["spark"], result={"format": "arrow", "max_bytes": 5000}))
         here.put(service.sql("none", "hive", MANY["hive"], result={"format": "arrow", "max_bytes": 0}))
         await here.until_ended(["few", "short", "none"], 600)
-        found = {name: last(here, name)["result"] for name in ("few", "short", "none")}
+        found = {name: here.last(name)["result"] for name in ("few", "short", "none")}
         assert all(one["truncated"] and one["statements"][0]["row_count"] == 9000 for one in found.values())
         streams = {name: one["statements"][0]["arrow"] for name, one in found.items()}
         rows = {
@@ -164,21 +149,24 @@ async def test_rows_over_the_limits_are_left_out_and_counted() -> None:
 async def test_arrow_that_cannot_come_is_rejected_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the library is not installed, and where the setting forbids it; other formats come as ever."""
     found = importlib.util.find_spec
-    async with started(results={"path": "obs://lake/results", "arrow": False}) as (here, _door):
+    async with rows_service.started(results={"path": "obs://lake/results", "arrow": False}) as (here, _door):
         here.put(service.sql("no", "presto", FEW["presto"], result={"format": "arrow"}))
         await here.until_ended(["no"], 300)
-        assert (last(here, "no")["state"], last(here, "no")["reason"]["code"]) == ("rejected", "format_not_allowed")
-        assert "results.arrow" in last(here, "no")["reason"]["message"]
+        assert (here.last("no")["state"], here.last("no")["reason"]["code"]) == (
+            "rejected",
+            "format_not_allowed",
+        )
+        assert "results.arrow" in here.last("no")["reason"]["message"]
         assert here.mrs.effects() == []
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else found(name))
-    async with started() as (here, _door):
+    async with rows_service.started(kafka=CHUNKS) as (here, _door):
         for deliver in ("inline", "chunks", "location"):
             here.put(service.sql(deliver, "spark", FEW["spark"], result={"deliver": deliver, "format": "arrow"}))
         await here.until_ended(["inline", "chunks", "location"], 300)
-        reasons = [last(here, name)["reason"] for name in ("inline", "chunks", "location")]
+        reasons = [here.last(name)["reason"] for name in ("inline", "chunks", "location")]
         assert {one["code"] for one in reasons} == {"format_not_allowed"}
         assert all("mrs-relay[arrow] is not installed" in one["message"] for one in reasons)
         assert here.mrs.effects() == []
         here.put(service.sql("text", "spark", FEW["spark"], result={"format": "csv"}))
         await here.until_ended(["text"], 300)
-        assert last(here, "text")["result"]["statements"][0]["row_count"] == 3
+        assert here.last("text")["result"]["statements"][0]["row_count"] == 3

@@ -131,6 +131,23 @@ async def test_log_is_shown_without_the_requests_own_values_and_without_secrets(
         )
 
 
+async def test_log_of_a_v11_job_is_where_the_settings_say_and_not_in_its_job_log() -> None:
+    """What lies below `job_log`, a path that several jobs may share, is not documented: nothing is read there."""
+    log = "2026-12-01 00:00:00,000 ERROR [main] java.io.IOException: No space left on device\n"
+    async with started(leaves_logs=False) as (here, door):
+        fields = {"job_log": "s3a://lake/logs/mine/"}
+        here.put(service.old_job("r-1", name="will-fail", fields=fields))
+        async with asyncio.timeout(60):
+            while "submitted" not in here.states("r-1"):
+                await asyncio.sleep(0.5)
+        here.mrs._obs.new_file(f"{LOGS}/mine/stderr").write_text("java.lang.OutOfMemoryError\n", encoding="utf-8")
+        here.mrs._obs.new_file(path_of(here, "r-1")).write_text(log, encoding="utf-8")
+        await here.until_ended(["r-1"], 300)
+        why = reason(here, "r-1")
+        assert (why["class"], why["cause"], why["log_location"]) == ("job_failed", "disk", path_of(here, "r-1"))
+        assert set(door.opened) == {path_of(here, "r-1")}
+
+
 async def test_retry_on_a_cause_runs_again_when_the_log_shows_it() -> None:
     """Preempted once, then it succeeds; another cause is no reason to run it again."""
     retry = {"attempts": 3, "backoff_s": 5, "on": ["preempted"]}

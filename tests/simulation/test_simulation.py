@@ -29,6 +29,7 @@ def test_whatever_goes_wrong_every_request_ends_in_one_job_and_a_story_without_g
     done = simulate("1", str(SEEDS))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{SEEDS} seeds" in done.stdout
+    assert "results in chunks of arrow" in done.stdout
 
 
 def test_a_seed_decides_all_that_happens() -> None:

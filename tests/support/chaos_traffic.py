@@ -114,17 +114,25 @@ class Sender:
         if self.chance.random() < 0.1:
             self.count["requests for rows"] += 1
             engine = self.chance.choice(("hive", "spark"))
-            return service.sql(request_id, engine, f"select '{request_id}' as id", cluster=cluster, result={})
+            form = self._format()
+            return service.sql(request_id, engine, f"select '{request_id}' as id", cluster=cluster, result=form)
         if self.chance.random() < 0.1:
             self.count["requests for rows in chunks"] += 1
             engine = self.chance.choice(("presto", "hive", "spark"))
             rows = self.chunked[request_id] = [f"{request_id}-{number}-{'x' * 200}" for number in range(_ROWS)]
             statement = " union all ".join(f"select '{row}' as id" for row in rows)
-            return service.sql(request_id, engine, statement, cluster=cluster, result={"deliver": "chunks"})
+            result = {"deliver": "chunks", **self._format()}
+            return service.sql(request_id, engine, statement, cluster=cluster, result=result)
         if self.chance.random() < 0.1:
             self.count["requests that fail for a cause"] += 1
             return self._failing(request_id, cluster)
         return service.job(request_id, cluster=cluster, priority=self.chance.randint(0, 9))
+
+    def _format(self) -> dict[str, str]:
+        if self.chance.random() < 0.5:
+            return {}
+        self.count["requests for rows as Arrow"] += 1
+        return {"format": "arrow"}
 
     def _failing(self, request_id: str, cluster: str) -> bytes:
         """A job that fails for a cause, at first or always, and is tried again if it was preempted."""
@@ -300,5 +308,5 @@ def results_of(name: str) -> str:
 
 def _rows(data: Mapping[str, Any]) -> list[Any] | None:
     """The first column of an event's rows; None: it has none."""
-    found = [rows["rows"] for rows in (data.get("result") or {}).get("statements", ())]
-    return [next(iter(row.values() if isinstance(row, dict) else row)) for rows in found for row in rows] or None
+    statements = (data.get("result") or {}).get("statements", ())
+    return [row[0] for shown in statements for row in chunk_history.rows_of_statement(shown)] or None

@@ -53,6 +53,7 @@ async def _of_obs(site: chaos_sites.Site, count: Counter[str]) -> list[str]:
     reader, sender = site.reader, site.sender
     stored = await reader.chunks()
     count["events with chunks"] += len(reader.named)
+    count["events with chunks of Arrow"] += sum(one.chunks.get("format") == "arrow" for one in reader.named)
     count["chunks stored"] += len(stored)
     count["chunks stored again"] += len(stored) - len({one.chunk_id for one in stored})
     events, _ = history.once(reader.events)

@@ -7,6 +7,7 @@ written again, by the same relay or its successor, has the same identity and the
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
@@ -117,9 +118,37 @@ def _faults_of(event: Named, own: Sequence[Chunk], rows: Sequence[str]) -> Itera
     elif late := [one.number for one in found if min(_written_ms(own, one)) > event.at_ms]:
         yield f"chunks {late} were stored after the event that names them"
 
-    read = list(csv.reader(io.StringIO(whole.decode(errors="replace"))))[bool(said.get("header")) :]
+    if said.get("format") == "arrow":
+        read = [row for one in found for row in rows_of_arrow(one.value)]
+        if len({_columns(one.value) for one in found}) > 1:
+            yield "its chunks do not have the same columns"
+    else:
+        read = list(csv.reader(io.StringIO(whole.decode(errors="replace"))))[bool(said.get("header")) :]
     if [row[:1] for row in read] != [[value] for value in rows] or len(read) != said["row_count"]:
         yield f"its chunks have {len(read)} rows from {read[:1]} on, expected {len(rows)}; said: {said['row_count']}"
+
+
+def rows_of_arrow(stream: bytes) -> list[list[Any]]:
+    """Return the rows of an Arrow IPC stream."""
+    columns = [column.to_pylist() for column in _table(stream).columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def rows_of_statement(shown: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the rows that an event has of a statement, as lists or as Arrow."""
+    if "arrow" in shown:
+        return rows_of_arrow(base64.b64decode(shown["arrow"]))
+    return [list(row.values()) if isinstance(row, dict) else row for row in shown["rows"]]
+
+
+def _columns(stream: bytes) -> str:
+    return str(_table(stream).schema)
+
+
+def _table(stream: bytes) -> Any:
+    import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - only where rows come as Arrow
+
+    return pa.ipc.open_stream(stream).read_all()
 
 
 def _is_within(one: Chunk, said: Mapping[str, Any]) -> bool:

@@ -179,6 +179,10 @@ class ServiceHarness:
         topic = topic or self.chosen.kafka.topics.events
         return [history.seen(record.headers, record.value or b"") for record in self.broker.committed(topic)]
 
+    def last(self, request_id: str) -> Any:
+        """The data of a request's last event."""
+        return [event.data for event in self.events() if event.request_id == request_id][-1]
+
     def states(self, request_id: str) -> list[str]:
         """The event states of one request, in order."""
         return [event.state for event in self.events() if event.request_id == request_id]

@@ -51,6 +51,7 @@ class Extras:
         rows_away_s: part of the requests want rows, and for so long OBS does not give them out; None: neither.
         formats: every second replica writes the former format of the ledger.
         chunks: some of the rows are wanted in chunks.
+        arrow: half of the rows are wanted as Arrow.
         logs: part of the requests are for jobs that fail, and their logs say why, as far as OBS gives them out.
     """
 
@@ -73,6 +74,7 @@ class Extras:
     formats: bool = False
     rows_away_s: float | None = None
     chunks: bool = False
+    arrow: bool = False
     logs: bool = False
 
     @property
@@ -116,7 +118,8 @@ def draw(seed: int) -> Extras:
         formats=often(0.5),
         rows_away_s=chance.choice((0.0, 100.0, 400.0)) if often(0.4) else None,
     )
-    return replace(drawn, chunks=drawn.rows_away_s is not None and often(0.8), logs=often(0.5))
+    rows = drawn.rows_away_s is not None
+    return replace(drawn, chunks=rows and often(0.8), logs=often(0.5), arrow=rows and often(0.7))
 
 
 def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,11 +191,12 @@ def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str)
 def select(chance: random.Random, extras: Extras, request_id: str, place: str) -> bytes:
     """A statement whose row is wanted in the event, or its rows in chunks; Spark and Hive write them to a folder."""
     engine = ("presto", "spark", "hive")[zlib.crc32(request_id.encode()) % 3]
+    wanted = {"format": "arrow"} if extras.arrow and chance.random() < 0.5 else {}
     if not extras.chunks or chance.random() < 0.3:
-        return service.sql(request_id, engine, f"select '{place}{request_id}' as one", result={})
+        return service.sql(request_id, engine, f"select '{place}{request_id}' as one", result=wanted)
     values = (f"{place}{request_id}-{number:02}-{'x' * 100}" for number in range(chance.choice((1, 3, 30))))
     statement = " union all ".join(f"select '{value}' as one" for value in values)
-    return service.sql(request_id, engine, statement, result={"deliver": "chunks"})
+    return service.sql(request_id, engine, statement, result={"deliver": "chunks", **wanted})
 
 
 def failing(chance: random.Random, request_id: str, place: str, **more: str) -> bytes:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from tests.support import history, objects, simulation_logs
+from tests.support import chunk_history, history, objects, simulation_logs
 
 from mrs_emulator.core import core
 from mrs_emulator.obs import errors as obs_errors
@@ -155,7 +155,7 @@ def faults(events: Iterable[history.Seen], bodies: dict[str, tuple[int, bytes]])
         came[event.request_id] += event.state == "result"
         for shown in result.get("statements", ()) if event.request_id in bodies else ():
             wanted = _wanted(bodies[event.request_id][1])
-            rows = [list(row.values()) if isinstance(row, dict) else row for row in shown["rows"]]
+            rows = chunk_history.rows_of_statement(shown)
             found += [f"{event.request_id}: rows {rows}, expected {wanted}"] * (rows != [[wanted]])
     found += [
         f"{one}: {times} events of late rows after {announced[one]} announcements"

@@ -27,6 +27,7 @@ from tests.support import (
     simulation_loop,
     simulation_machine,
     simulation_objects,
+    simulation_rows,
     simulation_stage,
     simulation_troubles,
     simulation_verdict,
@@ -338,6 +339,8 @@ class Simulation:
             if one.fleet.objects is not None and self.extras.logs:
                 ends = {job_id: end for stage in one.stages for job_id, end in stage.ends().items()}
                 found += one.fleet.objects.logs.faults(calm_s, self.chosen.causes.within_s or 0.0, ends)
+        for stage in self.stages:
+            found += [fault async for fault in simulation_rows.faults(stage, self.troubles)]
         stored = [one.chunk_id for stage in self.stages for one in stage.chunks()]
         self.troubles["chunks stored"] += len(stored)
         self.troubles["chunks stored again"] += len(stored) - len(set(stored))

@@ -162,20 +162,30 @@ class Stage:
             for one in self.hub.committed(self.topics.results)
         ]
 
+    def chunked_rows(self) -> dict[str, list[str]]:
+        """Request -> its rows, of those that want them in chunks."""
+        return {name: _values(body) for name, (_, body) in self.bodies.items() if b'"chunks"' in body}
+
+    def results(self) -> Iterator[tuple[history.Seen, int]]:
+        """Yield the events that name chunks, or say that there are none, with the time of their record."""
+        wanted = self.chunked_rows()
+        for record in self.hub.committed(self.topics.events):
+            event = history.seen(record.headers, record.value or b"")
+            is_first = event.state == "result" or not event.data.get("repeated")
+            if event.request_id in wanted and event.state in {"succeeded", "result"} and is_first:
+                yield event, record.timestamp_ms
+
     def wrong_chunks(self) -> Iterator[str]:
         """What is wrong with the chunks that events name, and successes whose chunks no event names."""
         if not self.extras.chunks:
             return
-        rows = {name: _values(body) for name, (_, body) in self.bodies.items() if b'"chunks"' in body}
+        rows = self.chunked_rows()
         named: list[chunk_history.Named] = []
         last: dict[str, dict[str, Any]] = {}
-        for record in self.hub.committed(self.topics.events):
-            event = history.seen(record.headers, record.value or b"")
-            is_first = event.state == "result" or not event.data.get("repeated")
-            if event.request_id in rows and event.state in {"succeeded", "result"} and is_first:
-                last[event.request_id] = event.data.get("result") or {}
-                if (found := chunk_history.named(event.request_id, record.timestamp_ms, event.data)) is not None:
-                    named.append(found)
+        for event, at_ms in self.results():
+            last[event.request_id] = event.data.get("result") or {}
+            if (found := chunk_history.named(event.request_id, at_ms, event.data)) is not None:
+                named.append(found)
         yield from chunk_history.faults(named, self.chunks(), rows)
         for request_id, result in last.items():
             if "chunks" not in result and not (self.extras.rows_away_s and "unavailable" in result):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 import pytest
 from tests.support import cause_history, chunk_history, history, service, simulation_logs
 
@@ -89,6 +92,38 @@ def test_rows_that_are_not_those_of_the_statement_are_found() -> None:
     assert any(
         "3 rows from [['a']] on, expected 1" in one for one in chunk_history.faults([said()], THREE, {"r": ["x"]})
     )
+
+
+def stream(*rows: str | int, name: str = "id") -> bytes:
+    """An Arrow IPC stream of one column."""
+    batch = pa.record_batch([pa.array(rows)], names=[name])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    found: bytes = sink.getvalue().to_pybytes()
+    return found
+
+
+def of_arrow(*values: bytes, row_count: int = 3) -> list[str]:
+    of_all = digest("".join(digest(value) for value in values).encode())
+    named = said(0, len(values), count=len(values), row_count=row_count, digest=of_all, format="arrow")
+    named = replace(named, chunks={**named.chunks, "size_bytes": sum(map(len, values))})
+    return wrong(named, *(stored(at + 1, at, value) for at, value in enumerate(values)))
+
+
+def test_rows_in_chunks_of_arrow_are_judged_by_their_streams() -> None:
+    """Rows that are missing or others, another number, and columns that change from chunk to chunk."""
+    assert of_arrow(stream("a", "b"), stream("c")) == []
+    assert any("3 rows from [['x']]" in one for one in of_arrow(stream("x", "b"), stream("c")))
+    assert any("expected 3; said: 4" in one for one in of_arrow(stream("a", "b"), stream("c"), row_count=4))
+    assert any("same columns" in one for one in of_arrow(stream("a", "b"), stream("c", name="n")))
+
+
+def test_rows_of_an_event_are_read_in_each_format() -> None:
+    """Lists, objects, and Arrow."""
+    shown = base64.b64encode(stream("a", "b")).decode()
+    for statement in ({"rows": [["a"], ["b"]]}, {"rows": [{"id": "a"}, {"id": "b"}]}, {"rows": [], "arrow": shown}):
+        assert chunk_history.rows_of_statement(statement) == [["a"], ["b"]]
 
 
 def ended(state: str, reason: Mapping[str, Any], attempt: int = 1) -> history.Seen:

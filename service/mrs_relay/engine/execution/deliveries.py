@@ -164,17 +164,14 @@ class Deliveries:
         text_of_rows = json_text.JsonText(has_names=row_folders.has_names(folder))
         async with contextlib.aclosing(self._pieces_of(folder, parts)) as pieces:
             async for piece in pieces:
-                yield text_of_rows.end_object() if piece is None else text_of_rows.add(piece)
+                yield text_of_rows.add(piece)
 
     async def _kinds_of(self, folder: paths.Place, parts: list[transport.Listed]) -> tuple[column_types.Kind, ...]:
         """Read the rows of a folder for the types of their columns."""
         seen = json_types.JsonTypes()
         async with contextlib.aclosing(self._pieces_of(folder, parts)) as pieces:
             async for piece in pieces:
-                if piece is None:
-                    seen.end_object()
-                else:
-                    seen.add(piece)
+                seen.add(piece)
         return seen.types.kinds
 
     async def _pieces_of(
@@ -208,7 +205,7 @@ class Deliveries:
         for part in parts:
             if part.size:
                 await objects.read(paths.Place(folder.bucket, part.key), rows.add)
-                rows.end_object()
+                rows.add(None)
         as_arrow = arrow_stream.Rows(has_header=has_names, kinds=rows.types.kinds)
         return await self._shown(job, delivery, rows.end(), as_arrow)
 

@@ -42,20 +42,18 @@ class JsonRows:
         self._texts: list[str] = []
         self.types = column_types.ColumnTypes()
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | None) -> None:
         """
-        Take the next piece of an object.
+        Take the next piece of an object; None: the object ends.
 
         Raises:
             ObsRefused: a row cannot be read.
         """
         for line in self._whole.add(piece):
-            self._take(line)
-
-    def end_object(self) -> None:
-        """Take the end of an object, whose last row may end without a line break; raises like `add`."""
-        for line in self._whole.end_object():
-            self._take(line)
+            if line is None or self._rows_left <= 0:
+                self._cut()
+            else:
+                self._keep(line)
 
     def end(self) -> events.Result:
         """Return what was kept, when all objects have been taken."""
@@ -66,12 +64,6 @@ class JsonRows:
             csv="".join(self._texts) if self._as_text else None,
         )
         return events.Result(statements=[shown], truncated=self._is_cut)
-
-    def _take(self, line: bytes | None) -> None:
-        if line is None or self._rows_left <= 0:
-            self._cut()
-        else:
-            self._keep(line)
 
     def _cut(self) -> None:
         """Keep no further row."""

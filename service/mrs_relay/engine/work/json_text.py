@@ -28,18 +28,14 @@ class JsonText:
         self._whole = whole_lines.WholeLines(LONGEST)
         self._lines = json_lines.JsonLines()
 
-    def add(self, piece: bytes) -> bytes:
+    def add(self, piece: bytes | None) -> bytes:
         """
-        Take the next piece of an object; return the text of the rows that are whole.
+        Take the next piece of an object, None: the object ends; return the text of the rows that are whole.
 
         Raises:
             ObsRefused: a row cannot be read.
         """
         return "".join(map(self._text, self._whole.add(piece))).encode()
-
-    def end_object(self) -> bytes:
-        """Take the end of an object, whose last row may end without a line break; as `add`."""
-        return "".join(map(self._text, self._whole.end_object())).encode()
 
     def _text(self, line: bytes | None) -> str:
         number = self._whole.count

@@ -11,7 +11,7 @@ from mrs_relay.engine.work import column_types, json_lines, json_text, whole_lin
 
 class JsonTypes:
     """
-    The types of one folder; `add` and `end_object` as those of `json_text.JsonText`.
+    The types of one folder; `add` takes what that of `json_text.JsonText` takes.
 
     Attributes:
         types: of the columns, as far as they have been seen.
@@ -22,21 +22,13 @@ class JsonTypes:
         self._whole = whole_lines.WholeLines(json_text.LONGEST)
         self._lines = json_lines.JsonLines()
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | None) -> None:
         """
-        Take the next piece of an object.
+        Take the next piece of an object; None: the object ends.
 
         Raises:
             ObsRefused: a row cannot be read.
         """
         for line in self._whole.add(piece):
-            self._take(line)
-
-    def end_object(self) -> None:
-        """Take the end of an object, whose last row may end without a line break; raises like `add`."""
-        for line in self._whole.end_object():
-            self._take(line)
-
-    def _take(self, line: bytes | None) -> None:
-        row = self._lines.read(json_text.whole(line, self._whole.count), self._whole.count)
-        self.types.add(self._lines.values(row))
+            row = self._lines.read(json_text.whole(line, self._whole.count), self._whole.count)
+            self.types.add(self._lines.values(row))

@@ -23,16 +23,20 @@ class WholeLines:
         self._held: list[bytes] = []
         self._held_bytes = 0
 
-    def add(self, piece: bytes) -> Iterator[bytes | None]:
-        """Take the next piece of an object; yields the lines that are whole now, None for one that is too long."""
-        *whole, rest = piece.split(b"\n")
+    def add(self, piece: bytes | None) -> Iterator[bytes | None]:
+        """
+        Take the next piece of an object; yields the lines that are whole now, None for one that is too long.
+
+        Args:
+            piece: None: the object ends, and so does its last line, with a line break or without.
+        """
+        *whole, rest = (b"", b"") if piece is None else piece.split(b"\n")
         for part in whole:
             self._hold(part)
-            yield from self.end_object()
+            yield from self._whole()
         self._hold(rest)
 
-    def end_object(self) -> Iterator[bytes | None]:
-        """Yield the last line of an object, which may end without a line break."""
+    def _whole(self) -> Iterator[bytes | None]:
         if not self._held:
             return
         line = None if self._held_bytes > self.longest else b"".join(self._held).rstrip()

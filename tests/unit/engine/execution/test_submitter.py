@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 import pytest
-import structlog
-from tests.unit.engine import mrs_fakes, samples, scheduling_fakes
+from tests.unit.engine import mrs_fakes, scheduling_fakes, submitting
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -18,7 +17,6 @@ from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.work import batch_v2, kinds
-from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import permission
 from mrs_relay.mrs.models import jobs as job_models
 
@@ -43,40 +41,17 @@ def _mrs(*script: Sequence[Sight] | errors.MrsError | str) -> mrs_fakes.Mrs:
     return mrs_fakes.Mrs({"": [*script]}, _reply)
 
 
-def _submitter(mrs: mrs_fakes.Mrs | _Hanging | _Duplicate | _Rows) -> submitter.Submitter:
-    settings = engine_settings.EngineSettings()
-    return submitter.Submitter(
-        cast("clients.Client", mrs), scheduling_fakes.open_scheduler().pauses, settings, clock.LoopClock()
-    )
-
-
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    found: list[Any] = []
-
-    async def noted() -> None:
-        found.append(await work)
-
-    scheduling_fakes.run_virtually(noted())
-    return found[0]
-
-
-def _job(name: str) -> jobs.Job:
-    job = samples.JOBS[name]
-    assert job is not None
-    return job
-
-
-_DOUBTFUL = _job("doubtful")
+_DOUBTFUL = submitting.job("doubtful")
 _NAME = _DOUBTFUL.mrs_name
 
 
 def test_what_is_no_longer_ours_is_not_sent() -> None:
     """The last question before the call: a replica that may not act any more does not call MRS."""
     mrs = _mrs("j-1")
-    one = _submitter(mrs)
-    assert _run(one.submit(_job("submitting"), lambda: False)) == facts.SubmissionNotApplied()
+    one = submitting.made(mrs)
+    assert submitting.run(one.submit(submitting.job("submitting"), lambda: False)) == facts.SubmissionNotApplied()
     assert mrs.asked == []
-    assert _run(one.submit(_job("submitting"), lambda: True)) == facts.SubmissionAccepted("j-1")
+    assert submitting.run(one.submit(submitting.job("submitting"), lambda: True)) == facts.SubmissionAccepted("j-1")
     assert [one.name for one in mrs.asked] == ["CreateExecuteJob"]
 
 
@@ -97,12 +72,12 @@ def test_what_is_no_longer_ours_when_it_has_its_connection_is_not_written() -> N
     async def play() -> facts.Fact:
         scheduler = scheduling_fakes.open_scheduler()
         one = submitter.Submitter(mrs.client, scheduler.pauses, engine_settings.EngineSettings(), clock.LoopClock())
-        fact = await one.submit(_job("submitting"), lambda: answers.pop(0))
+        fact = await one.submit(submitting.job("submitting"), lambda: answers.pop(0))
         assert not scheduler.pauses.is_unreachable
         scheduler.close()
         return fact
 
-    assert _run(play()) == facts.SubmissionNotApplied()
+    assert submitting.run(play()) == facts.SubmissionNotApplied()
     assert (mrs.asked, answers) == ([], [])
 
 
@@ -119,7 +94,7 @@ def test_what_is_no_longer_ours_when_it_has_its_connection_is_not_written() -> N
 def test_a_submission_is_sent_once_whatever_comes_back(error: errors.MrsError, outcome: type[facts.Fact]) -> None:
     """No answer leads to a second call from here; what is certain is said as a fact."""
     mrs = _mrs(error, "j-1")
-    assert isinstance(_run(_submitter(mrs).submit(_job("submitting"), lambda: True)), outcome)
+    assert isinstance(submitting.run(submitting.made(mrs).submit(submitting.job("submitting"), lambda: True)), outcome)
     assert len(mrs.asked) == 1
 
 
@@ -134,9 +109,9 @@ def _paused_s(error: errors.MrsError, bursts: int = 1) -> tuple[float, float]:
         )
         for number in range(bursts):
             await asyncio.sleep(number)
-            await asyncio.gather(*(one.submit(_job("submitting"), lambda: True) for _ in range(64)))
+            await asyncio.gather(*(one.submit(submitting.job("submitting"), lambda: True) for _ in range(64)))
         now_s = asyncio.get_running_loop().time()
-        job = _job("submitting")
+        job = submitting.job("submitting")
         place = scheduler._admission.cluster(kinds.place(job))
         found.extend((place.breaker.until_s - now_s, scheduler.pauses.paused_until_s - now_s))
         scheduler.close()
@@ -174,10 +149,10 @@ def test_an_answer_pauses_what_it_is_evidence_against(error: errors.MrsError, pl
 def test_only_the_very_name_counts() -> None:
     """How MRS matches names is not documented: what only looks like ours is another job."""
     others = [("j-7", f"{_NAME}x", "RUNNING", 1), ("j-8", f"x{_NAME}", "RUNNING", 2), ("j-9", "nightly", "RUNNING", 3)]
-    found = _run(_submitter(_mrs([*others, ("j-1", _NAME, "RUNNING", 4)])).look_up(_DOUBTFUL))
+    found = submitting.run(submitting.made(_mrs([*others, ("j-1", _NAME, "RUNNING", 4)])).look_up(_DOUBTFUL))
     assert isinstance(found, facts.SubmissionFound)
     assert (found.seen.job_id, found.duplicates) == ("j-1", ())
-    assert _run(_submitter(_mrs(others)).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
+    assert submitting.run(submitting.made(_mrs(others)).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
 
 
 @pytest.mark.parametrize(
@@ -193,7 +168,7 @@ def test_only_the_very_name_counts() -> None:
 def test_of_two_the_one_that_got_furthest_is_kept(states: tuple[str, str], kept: str) -> None:
     """Of equals the older one, whatever the order of the list; the other one is named as a duplicate."""
     sights = [("younger", _NAME, states[1], 2000), ("older", _NAME, states[0], 1000)]
-    found = _run(_submitter(_mrs(sights)).look_up(_DOUBTFUL))
+    found = submitting.run(submitting.made(_mrs(sights)).look_up(_DOUBTFUL))
     other = "older" if kept == "younger" else "younger"
     assert (found.seen.job_id, found.duplicates) == (kept, (other,))
 
@@ -205,7 +180,7 @@ def test_a_look_up_waits_as_long_as_mrs_asks_for() -> None:
         errors.MrsUntouched("no connection"),
         [("j-1", _NAME, "RUNNING", 1)],
     )
-    found = _run(_submitter(mrs).look_up(_DOUBTFUL))
+    found = submitting.run(submitting.made(mrs).look_up(_DOUBTFUL))
     assert isinstance(found, facts.SubmissionFound)
     assert mrs.times[:2] == [0, 100]
     assert 100 <= mrs.times[2] <= 102
@@ -214,7 +189,7 @@ def test_a_look_up_waits_as_long_as_mrs_asks_for() -> None:
 def test_a_look_up_ends_only_after_settling_and_the_whole_window() -> None:
     """At once, when everything has arrived, and then until the window is over."""
     mrs = _mrs([])
-    assert _run(_submitter(mrs).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
+    assert submitting.run(submitting.made(mrs).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
     assert mrs.times == [0, 45, 55, 65, 75, 85, 95, 105]
 
 
@@ -234,7 +209,7 @@ class _Hanging:
 def test_look_ups_that_hang_are_bounded_and_keep_no_other_cluster_waiting() -> None:
     """A hundred jobs in doubt on a cluster that does not answer take no more connections than may be."""
     mrs = _Hanging()
-    one = _submitter(mrs)
+    one = submitting.made(mrs)
     hanging, other = (msgspec.structs.replace(_DOUBTFUL, cluster=cluster) for cluster in ("hangs", "works"))
 
     async def look() -> None:
@@ -255,7 +230,7 @@ def test_looking_again_comes_later_and_names_all() -> None:
     """One look after settling and window have passed once more."""
     mrs = _mrs([("j-1", _NAME, "FINISHED", 1), ("j-2", _NAME, "RUNNING", 2), ("j-3", "other", "RUNNING", 3)])
     due = jobs.SecondLook(1, samples.NOW_MS + 105_000)
-    assert _run(_submitter(mrs).look_again(_DOUBTFUL, due)) == facts.DuplicatesChecked(1, ("j-1", "j-2"))
+    assert submitting.run(submitting.made(mrs).look_again(_DOUBTFUL, due)) == facts.DuplicatesChecked(1, ("j-1", "j-2"))
     assert mrs.times == [105]
 
 
@@ -264,7 +239,9 @@ def test_looking_again_for_an_earlier_attempt_uses_its_name() -> None:
     mrs = _mrs([("j-1", _NAME, "RUNNING", 1)])
     later = msgspec.structs.replace(_DOUBTFUL, attempt=2)
     assert later.mrs_name != _NAME
-    assert _run(_submitter(mrs).look_again(later, jobs.SecondLook(1, 0))) == facts.DuplicatesChecked(1, ("j-1",))
+    assert submitting.run(submitting.made(mrs).look_again(later, jobs.SecondLook(1, 0))) == facts.DuplicatesChecked(
+        1, ("j-1",)
+    )
 
 
 def test_looking_again_names_those_that_ended_badly() -> None:
@@ -276,9 +253,9 @@ def test_looking_again_names_those_that_ended_badly() -> None:
         async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:  # noqa: ARG002 - all jobs have its name
             return several
 
-    one = _submitter(_mrs([]))
+    one = submitting.made(_mrs([]))
     one._calls = {"batch_v2": _Listed(cast("Any", None), engine_settings.EngineSettings())}
-    looked = _run(one.look_again(_DOUBTFUL, jobs.SecondLook(1, 0)))
+    looked = submitting.run(one.look_again(_DOUBTFUL, jobs.SecondLook(1, 0)))
     assert looked == facts.DuplicatesChecked(1, ("j-0", "j-1", "j-2"), ("j-0", "j-1"))
 
 
@@ -325,7 +302,10 @@ def test_a_duplicate_is_asked_to_stop_until_mrs_shows_that_it_has_ended(
     shown: str | errors.MrsError, stopped: errors.MrsError | None, *, is_over: bool
 ) -> None:
     """A wish that MRS took, or refused for whatever reason, is no end."""
-    assert _run(_submitter(_Duplicate(shown, stopped)).stop_duplicate(_job("running"), "j-2")) is is_over
+    assert (
+        submitting.run(submitting.made(_Duplicate(shown, stopped)).stop_duplicate(submitting.job("running"), "j-2"))
+        is is_over
+    )
 
 
 @pytest.mark.parametrize(
@@ -343,7 +323,7 @@ def test_a_duplicate_whose_cluster_refuses_is_over_only_if_the_cluster_is_gone(
     """As with look-ups: the cluster itself is asked, or a duplicate on a terminated one would be stopped for ever."""
     mrs = _Duplicate(refusal, None)
     mrs.cluster = cluster
-    assert _run(_submitter(mrs).stop_duplicate(_job("running"), "j-2")) is is_over
+    assert submitting.run(submitting.made(mrs).stop_duplicate(submitting.job("running"), "j-2")) is is_over
     assert mrs.asked == ["ShowSingleJobExe", "ShowClusterDetails"]
 
 
@@ -351,91 +331,5 @@ def test_a_duplicate_whose_cluster_refuses_is_over_only_if_the_cluster_is_gone(
 def test_a_duplicate_that_has_ended_is_left_alone(shown: str) -> None:
     """Nothing is written for it."""
     mrs = _Duplicate(shown, None)
-    assert _run(_submitter(mrs).stop_duplicate(_job("running"), "j-2")) is True
+    assert submitting.run(submitting.made(mrs).stop_duplicate(submitting.job("running"), "j-2")) is True
     assert mrs.asked == ["ShowSingleJobExe"]
-
-
-class _Rows:
-    """Answers reads of a result with what is in its script, then with the last of it again."""
-
-    def __init__(self, *script: errors.MrsError | float | str) -> None:
-        self.script = list(script)
-        self.times: list[float] = []
-
-    async def call(self, _operation: Any, **_: object) -> Any:
-        self.times.append(asyncio.get_running_loop().time())
-        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if isinstance(answer, float):
-            await asyncio.sleep(answer)
-        if isinstance(answer, errors.MrsError):
-            raise answer
-        return SimpleNamespace(statements=[[{"n": answer}]])
-
-
-_UNREADABLE = errors.MrsUntouched("the SQL result could not be read", status=500, code="0182")
-
-
-def _collected(mrs: _Rows, **changes: Any) -> tuple[str | None, float, list[Any]]:
-    """Why there are no rows, when that was known, and what was logged."""
-
-    async def collect() -> tuple[str | None, float]:
-        job = msgspec.structs.replace(_job("collecting"), **changes)
-        fact = await _submitter(mrs).collect(job)
-        return fact.result.unavailable, asyncio.get_running_loop().time()
-
-    with structlog.testing.capture_logs() as logs:
-        why, at_s = _run(collect())
-    return why, at_s, [entry for entry in logs if entry["event"] == "result_not_read"]
-
-
-def test_a_result_that_mrs_cannot_read_is_reported_at_once() -> None:
-    """MRS answers 0182 as often as it is asked for a result over its own limit: twice is enough, each try is logged."""
-    mrs = _Rows(_UNREADABLE)
-    why, at_s, logged = _collected(mrs)
-    assert why is not None
-    assert "over its own limit" in why
-    assert "0182" in why
-    assert at_s <= 2
-    assert [entry["code"] for entry in logged] == ["0182", "0182"]
-    assert len(mrs.times) == 2
-
-
-def test_a_result_that_once_could_not_be_read_is_reported() -> None:
-    """The second answer counts."""
-    why, at_s, logged = _collected(_Rows(_UNREADABLE, "1"))
-    assert (why, len(logged)) == (None, 1)
-    assert at_s <= 1
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        errors.MrsUntouched("no connection"),
-        errors.MrsBusy("the job is running", code="0183"),
-        errors.MrsThrottled("429", retry_after_s=20.0),
-        errors.MrsThrottled("429", retry_after_s=900.0),
-        100.0,
-    ],
-)
-def test_a_success_is_reported_within_a_minute(trouble: errors.MrsError | float) -> None:
-    """Whatever keeps the rows, also a read without an answer: the job has succeeded, and what is missing is said."""
-    why, at_s, logged = _collected(_Rows(trouble))
-    assert why
-    assert at_s <= 45
-    assert logged
-
-
-def test_the_time_for_a_result_continues_for_the_next_owner() -> None:
-    """It counts from when the success was seen; a result is asked for once in any case."""
-    now_ms = clock.LoopClock().now_ms
-    mrs = _Rows(errors.MrsUntouched("no connection"))
-
-    async def collect(left_ms: int) -> float:
-        job = msgspec.structs.replace(_job("collecting"), run_deadline_ms=now_ms() + left_ms)
-        await _submitter(mrs).collect(job)
-        return asyncio.get_running_loop().time()
-
-    assert _run(collect(20_000)) <= 20
-    mrs.times.clear()
-    assert _run(collect(-3_600_000)) <= 5
-    assert mrs.times

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -102,8 +103,8 @@ def test_rows_of_a_folder_are_the_same_as_csv_and_as_arrow(
         for at in range(0, len(part), step):
             made += text.add(part[at : at + step])
             seen.add(part[at : at + step])
-        made += text.end_object()
-        seen.end_object()
+        made += text.add(None)
+        seen.add(None)
     found, count = cut(made, 7, 3000, has_header=has_names, kinds=seen.types.kinds)
     assert count == len(rows)
     table = read(found)
@@ -185,6 +186,27 @@ def test_event_has_types_where_they_are_known() -> None:
     assert rows_of(table) == [[1, 0.5, True, ""], [None, 2.0, None, None]]
     assert (result.truncated, result.statements[0].row_count) == (True, 3)
     assert [one.name for one in result.statements[0].columns] == ["n", "x", "b", "t"]
+
+
+_LOADING = """
+import pathlib, sys
+from mrs_relay.engine.work import arrow_stream
+
+def seen(event, given):
+    if event == "import" and str(given[1]).endswith(".so"):
+        print(given[0], str(given[1]) in pathlib.Path("/proc/self/maps").read_text())
+
+sys.addaudithook(seen)
+arrow_stream.load()
+"""
+
+
+def test_libraries_are_in_memory_before_they_are_imported() -> None:
+    """An import maps and links them under the interpreter's lock, which stops the event loop."""
+    done = subprocess.run([sys.executable, "-c", _LOADING], capture_output=True, text=True, check=True)
+    are_mapped = dict(line.split() for line in done.stdout.splitlines())
+    wanted = ("numpy._core._multiarray_umath", "pyarrow.lib", "pyarrow._csv")
+    assert {name: are_mapped.get(name) for name in wanted} == dict.fromkeys(wanted, "True")
 
 
 def test_replica_without_the_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

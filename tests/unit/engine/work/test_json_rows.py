@@ -26,7 +26,7 @@ def read(parts: Sequence[bytes], size: int = 5, **changes: Any) -> events.Result
     for part in parts:
         for start in range(0, len(part), size):
             rows.add(part[start : start + size])
-        rows.end_object()
+        rows.add(None)
     return rows.end()
 
 
@@ -112,7 +112,7 @@ def test_row_that_cannot_be_kept_takes_no_memory() -> None:
         rows.add(b"x" * 10_000)
     assert sum(map(len, rows._whole._held)) < 20_000
     rows.add(b'\n{"a":1}\n{"a":2}')
-    rows.end_object()
+    rows.add(None)
     result = rows.end()
     assert (result.statements[0].row_count, result.statements[0].rows, result.truncated) == (3, [], True)
 

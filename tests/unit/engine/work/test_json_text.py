@@ -23,7 +23,7 @@ def text(objects: list[bytes], size: int, *, has_names: bool) -> bytes:
     for one in objects:
         for begin in range(0, len(one), size):
             found += made.add(one[begin : begin + size])
-        found += made.end_object()
+        found += made.add(None)
     return found
 
 

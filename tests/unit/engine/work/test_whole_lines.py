@@ -19,7 +19,7 @@ def test_lines_are_whole_and_counted_whatever_the_pieces_are(objects: list[bytes
         for begin in range(0, len(text), step):
             found += lines.add(text[begin : begin + step])
             assert sum(map(len, lines._held)) <= max(longest, step)
-        found += lines.end_object()
+        found += lines.add(None)
     wanted = [line for text in objects for line in text.split(b"\n") if line.strip()]
     assert found == [line.strip() if len(line.lstrip()) <= longest else None for line in wanted]
     assert lines.count == len(wanted)
