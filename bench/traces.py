@@ -136,8 +136,10 @@ class Stopwatch:
         setattr(owner, name, timed)
 
 
-def within(count: int, rounds: int, ratios: list[float], url: str, headers: status.Headers) -> Iterator[dict[str, float]]:
-    """The CPU time of what makes and sends spans, and its part of the relay's, for each share: medians of the rounds."""
+def within(
+    count: int, rounds: int, ratios: list[float], url: str, headers: status.Headers
+) -> Iterator[dict[str, float]]:
+    """CPU time of what makes and sends spans, and its part of the relay's, for each share: medians of the rounds."""
     watch = Stopwatch()
     for owner, name in (
         (tenant_traces.TenantTraces, "started"),

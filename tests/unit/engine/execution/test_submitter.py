@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from tests.unit.engine import mrs_fakes, scheduling_fakes, submitting
+from tests.unit.engine import mrs_fakes, samples, scheduling_fakes, submitting
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -230,7 +230,8 @@ def test_looking_again_comes_later_and_names_all() -> None:
     """One look after settling and window have passed once more."""
     mrs = _mrs([("j-1", _NAME, "FINISHED", 1), ("j-2", _NAME, "RUNNING", 2), ("j-3", "other", "RUNNING", 3)])
     due = jobs.SecondLook(1, samples.NOW_MS + 105_000)
-    assert submitting.run(submitting.made(mrs).look_again(_DOUBTFUL, due)) == facts.DuplicatesChecked(1, ("j-1", "j-2"))
+    looked = submitting.run(submitting.made(mrs).look_again(_DOUBTFUL, due))
+    assert looked == facts.DuplicatesChecked(1, ("j-1", "j-2"))
     assert mrs.times == [105]
 
 
