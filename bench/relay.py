@@ -50,7 +50,8 @@ def of_loop(place: Place, prefix: str, script: str, *flags: str) -> float:
 def of_relay(place: Place, prefix: str, profile: str | None) -> float:
     """Requests a second of the relay, through to `submitted`."""
     asyncio.run(_prepare(place, prefix))
-    with stage.relay(place.bootstrap, prefix, place.address, profile=profile):
+    program = ("-m", "mrs_relay") if profile is None else ("-m", "cProfile", "-o", profile, "-m", "mrs_relay")
+    with stage.relay(place.bootstrap, prefix, place.address, program=program):
         asyncio.run(stage.until(place.bootstrap, f"{prefix}.events", 2 * place.count, timeout_s=_LONGEST_S))
         return _rate(place, prefix)
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -145,9 +145,9 @@ def relay(
     prefix: str,
     address: str,
     *,
-    profile: str | None = None,
     web_port: int = 0,
     more: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "mrs_relay"),
 ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
     """One replica as a process; `web_port` 0 leaves its HTTP server out, `more` are further settings."""
     settings = {
@@ -172,7 +172,7 @@ def relay(
         **(more or {}),
     }
     environment = {**os.environ, **{f"MRS_RELAY_{name}": value for name, value in settings.items()}}
-    command = [sys.executable, *(["-m", "cProfile", "-o", profile] if profile else []), "-m", "mrs_relay", "serve"]
+    command = [sys.executable, *program, "serve"]
     return process_of(command, environment)
 
 

@@ -22,12 +22,12 @@ class TracesSettings(described.Described):
     Needs the extra `mrs-relay[traces]`. While it does not answer, spans are dropped and requests are not affected.
     """
 
-    ratio: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.02
+    ratio: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.01
     """
     Share of the requests without a `traceparent` that are traced. Where a request brings one, its producer decides: a
     sampled trace is always continued, one that is not sampled never.
 
-    Default 0.02, which keeps the cost small; 1 traces every request, at two and a half times the CPU time of one that
+    Default 0.01, which keeps the cost small; 1 traces every request, at two and a half times the CPU time of one that
     is not traced.
     """
 
