@@ -177,7 +177,7 @@ class ServiceHarness:
     def events(self, topic: str | None = None) -> list[history.Seen]:
         """All committed events, partition by partition."""
         topic = topic or self.chosen.kafka.topics.events
-        return [history.seen(record.headers, record.value or b"") for record in self.broker.committed(topic)]
+        return [history.seen_before(record.headers, record.value or b"") for record in self.broker.committed(topic)]
 
     def states(self, request_id: str) -> list[str]:
         """The event states of one request, in order."""
