@@ -10,7 +10,6 @@ It shares no code with the service: events and ledger are plain headers and JSON
 
 from __future__ import annotations
 
-import functools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,12 +70,6 @@ def seen(headers: Iterable[tuple[str, bytes]], value: bytes) -> Seen:
         event_id=attributes["ce_id"],
         data=data,
     )
-
-
-@functools.lru_cache(maxsize=1 << 14)
-def seen_before(headers: tuple[tuple[str, bytes], ...], value: bytes) -> Seen:
-    """Read an event record once, however often a test that waits looks at all of them."""
-    return seen(headers, value)
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-from typing import Final
+from typing import TypeAlias
 
 import pytest
 from tools.oracles import lists, page, playing
@@ -22,7 +22,7 @@ LEAST_MISTAKES = 80
 UNKNOWN = ("Invalid function", "not registered", "[UNRESOLVED_ROUTINE]", "ParseException", "mismatched input")
 
 
-_Tables: Final = dict[str, dict[statement.Dialect, playing.Played]]
+_Tables: TypeAlias = dict[str, dict[statement.Dialect, playing.Played]]
 
 
 @pytest.fixture(scope="module")
