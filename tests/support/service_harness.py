@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from mrs_relay import wiring
 from mrs_relay.common import clock
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import tracing
-from mrs_relay.kafka import supervisor
+from mrs_relay.kafka import records, supervisor
 from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
@@ -136,6 +137,11 @@ class ServiceHarness:
     observing: tracing.Tracing = tracing.OFF
     objects: objects.ObjectDoor | None = None
 
+    # Read once, however often a test that waits looks at all events.
+    _seen: Callable[[records.Headers, bytes], history.Seen] = field(
+        default_factory=lambda: functools.lru_cache(maxsize=None)(history.seen)
+    )
+
     async def start_replica(self, door: Wire | None = None) -> Replica:
         """Start one more replica, on a wire of its own, and return at once."""
         door = door or Wire(self.mrs)
@@ -177,7 +183,7 @@ class ServiceHarness:
     def events(self, topic: str | None = None) -> list[history.Seen]:
         """All committed events, partition by partition."""
         topic = topic or self.chosen.kafka.topics.events
-        return [history.seen(record.headers, record.value or b"") for record in self.broker.committed(topic)]
+        return [self._seen(record.headers, record.value or b"") for record in self.broker.committed(topic)]
 
     def last(self, request_id: str) -> Any:
         """The data of a request's last event."""

@@ -6,7 +6,9 @@ Values, types and errors were recorded from the engines themselves (`make oracle
 
 from __future__ import annotations
 
+import asyncio
 import pathlib
+from typing import TypeAlias
 
 import pytest
 from tools.oracles import lists, page, playing
@@ -20,16 +22,25 @@ LEAST_MISTAKES = 80
 UNKNOWN = ("Invalid function", "not registered", "[UNRESOLVED_ROUTINE]", "ParseException", "mismatched input")
 
 
-async def test_no_expression_has_a_wrong_value() -> None:
+_Tables: TypeAlias = dict[str, dict[statement.Dialect, playing.Played]]
+
+
+@pytest.fixture(scope="module")
+def tables() -> _Tables:
+    """All tables as the emulator plays them, once for the tests that look at the outcome."""
+    return asyncio.run(playing.all_tables())
+
+
+def test_no_expression_has_a_wrong_value(tables: _Tables) -> None:
     """Each is right or refused in one voice, and the page of what is played says so."""
-    found = {engine: await playing.play(engine) for engine in playing.ENGINES}
+    found = tables[lists.EXPRESSIONS]
     assert {engine: one.wrong for engine, one in found.items() if one.wrong} == {}
     assert {engine: len(one.right) for engine, one in found.items() if len(one.right) < LEAST_RIGHT[engine]} == {}
 
 
-async def test_mistakes_are_answered_in_the_engine_s_words() -> None:
+def test_mistakes_are_answered_in_the_engine_s_words(tables: _Tables) -> None:
     """Each has the engine's text with its code and its place, or is refused in one voice; the page lists them."""
-    found = {engine: await playing.mistakes(engine) for engine in playing.ENGINES}
+    found = tables[lists.MISTAKES]
     assert {engine: one.wrong for engine, one in found.items() if one.wrong} == {}
     assert {engine: len(one.right) for engine, one in found.items() if len(one.right) < LEAST_MISTAKES} == {}
 
@@ -44,9 +55,9 @@ def test_recordings_are_of_the_lists(engine: statement.Dialect) -> None:
     assert [row["statement"] for row in mistakes if row["error"] is None] == []
 
 
-async def test_page_lists_what_is_played() -> None:
+def test_page_lists_what_is_played(tables: _Tables) -> None:
     """It is made from the same tables."""
-    assert page.text(await playing.all_tables()) == PAGE.read_text(encoding="utf-8"), "run make oracles-page"
+    assert page.text(tables) == PAGE.read_text(encoding="utf-8"), "run make oracles-page"
 
 
 @pytest.mark.parametrize(

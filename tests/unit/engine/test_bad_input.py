@@ -204,7 +204,7 @@ _headers = st.lists(
 ).map(tuple)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(_members.map(malformed.as_json) | st.binary(max_size=60), _headers, st.none() | st.binary(max_size=9))
 def test_any_message_that_hypothesis_thinks_of_has_an_end(
     value: bytes, headers: tuple[tuple[str, bytes | None], ...], key: bytes | None

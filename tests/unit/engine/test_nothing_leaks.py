@@ -137,7 +137,7 @@ def _check(life: _Life, logs: Any) -> None:
 
 
 @pytest.mark.parametrize("topics", [_TOPICS, _STRUCTURED], ids=["binary", "structured"])
-@settings(max_examples=40)  # an example has dozens of lives
+@settings(max_examples=20)  # an example has dozens of lives
 @given(_secrets)
 def test_life_of_a_request_tells_nothing_of_what_it_asks_for(topics: Any, secret: str) -> None:
     """From accepted to every end, with MRS quoting the request in its errors, and answered again afterwards."""
@@ -156,6 +156,7 @@ def test_life_of_a_request_tells_nothing_of_what_it_asks_for(topics: Any, secret
                 _check(life, logs)
 
 
+@settings(max_examples=30)  # an example has some 200 lives
 @given(_no_names)
 def test_rejections_tell_nothing_of_what_was_sent(secret: str) -> None:
     """

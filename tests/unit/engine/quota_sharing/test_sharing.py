@@ -37,7 +37,7 @@ async def _under_load(rates: list[float], seed: int) -> tuple[float, int]:
         return fleet.used(_WARM_UP_S, _WARM_UP_S + 4 * 61), fleet.most_in_a_minute()
 
 
-@settings(max_examples=12, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=8, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(st.lists(st.sampled_from([0.0, 0.02, 0.2, _BUSY]), min_size=0, max_size=7), st.integers(0, 1 << 16))
 def test_the_budget_is_used_wherever_the_work_is(others: list[float], seed: int) -> None:
     """One to eight replicas, any distribution of work: about 95 % are used at least, and never more than the limit."""
@@ -65,7 +65,7 @@ async def _in_trouble(seed: int) -> int:
         return fleet.most_in_a_minute()
 
 
-@settings(max_examples=15, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=10, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(st.integers(0, 1 << 32))
 def test_no_minute_sees_more_than_the_limit_whatever_fails(seed: int) -> None:
     """Lost and late notes, clocks apart, replicas that come, go and stand still, and coordinators that move."""
