@@ -20,9 +20,9 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from bench import stage
+from bench import stage, stopwatch
 
 from mrs_relay import settings as all_settings
 from mrs_relay import wiring
@@ -80,20 +80,6 @@ def settings(topic: str | None) -> all_settings.Settings:
     return all_settings.Settings(**given)  # type: ignore[arg-type]  # pydantic makes the groups
 
 
-def timed(owner: Any, name: str, spent_s: list[float]) -> None:  # noqa: ANN401 - a module or a class
-    """Have the CPU time of each call of a function noted."""
-    original = getattr(owner, name)
-
-    def noting(*given: Any) -> Any:  # noqa: ANN401 - as the function has it
-        started_s = time.thread_time()
-        try:
-            return original(*given)
-        finally:
-            spent_s.append(time.thread_time() - started_s)
-
-    setattr(owner, name, noting)
-
-
 async def cpu_us(
     count: int, topic: str | None, observing: tracing.Tracing = tracing.OFF, headers: Headers = lambda _number: ()
 ) -> float:
@@ -123,10 +109,9 @@ async def cpu_us(
 
 def measure(count: int, rounds: int) -> dict[str, float]:
     """All figures: the ratio is the median of the rounds, each of which compares two runs next to each other."""
-    compared_s: list[float] = []
-    published_s: list[float] = []
-    timed(status_publisher.StatusPublisher, "_compare", compared_s)
-    timed(status_publisher.StatusPublisher, "_publish", published_s)  # their number
+    compared, published = stopwatch.CallTimes(), stopwatch.CallTimes()
+    compared.watch(status_publisher.StatusPublisher, "_compare")
+    published.watch(status_publisher.StatusPublisher, "_publish")  # their number
     asyncio.run(cpu_us(count // 4, TOPIC))  # the first run imports and warms up
     pairs = []
     for number in range(rounds):
@@ -138,7 +123,7 @@ def measure(count: int, rounds: int) -> dict[str, float]:
         "with_us": round(statistics.median(one for one, _ in pairs), 1),
         "without_us": round(statistics.median(one for _, one in pairs), 1),
         "ratio": round(statistics.median(one / other for one, other in pairs), 4),
-        "share": round(sum(compared_s) / len(published_s) / status_publisher.EVERY_S, 4),
+        "share": round(sum(compared.spent_s) / len(published.spent_s) / status_publisher.EVERY_S, 4),
     }
 
 

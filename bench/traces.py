@@ -28,12 +28,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from bench import stage, status
+from bench import stage, status, stopwatch
 from tests.support import brokers
 
 from mrs_relay.common import logs
@@ -114,38 +113,9 @@ def measure(count: int, rounds: int, ratio: float, url: str, headers: status.Hea
     }
 
 
-class Stopwatch:
-    """
-    Adds up the CPU time of functions, in all threads; of nested ones the outermost counts.
-
-    Attributes:
-        spent_s: in all.
-    """
-
-    def __init__(self) -> None:
-        self.spent_s = 0.0
-        self._thread = threading.local()
-
-    def watch(self, owner: type, name: str) -> None:
-        """Have each call of a method timed."""
-        original = getattr(owner, name)
-
-        def timed(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function has it
-            if getattr(self._thread, "is_timed", False):
-                return original(*given, **named)
-            self._thread.is_timed, started_s = True, time.thread_time()
-            try:
-                return original(*given, **named)
-            finally:
-                self.spent_s += time.thread_time() - started_s
-                self._thread.is_timed = False
-
-        setattr(owner, name, timed)
-
-
-def watched() -> Stopwatch:
+def watched() -> stopwatch.CallTimes:
     """Have all functions timed that make spans, and the one that sends them."""
-    watch = Stopwatch()
+    watch = stopwatch.CallTimes()
     for owner, name in (
         (tenant_traces.TenantTraces, "started"),
         (tenant_traces.TenantTraces, "committed"),
@@ -168,9 +138,9 @@ def within(
     for ratio in ratios:
         found = []
         for _ in range(rounds):
-            watch.spent_s = 0.0
+            watch.spent_s.clear()
             whole_us = asyncio.run(one_us(count, url, ratio, headers))
-            found.append((watch.spent_s / count * 1e6, whole_us))
+            found.append((sum(watch.spent_s) / count * 1e6, whole_us))
         yield _part(ratio, found)
 
 
@@ -189,7 +159,7 @@ def served() -> None:
     try:
         runpy.run_module("mrs_relay", run_name="__main__", alter_sys=True)
     finally:
-        found = {"spans_s": watch.spent_s, "whole_s": time.process_time() - begun_s[0]}
+        found = {"spans_s": sum(watch.spent_s), "whole_s": time.process_time() - begun_s[0]}
         pathlib.Path(os.environ["WATCHED"]).write_text(json.dumps(found), encoding="utf-8")
 
 
