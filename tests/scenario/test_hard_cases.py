@@ -231,7 +231,7 @@ async def test_a_job_that_arrives_after_its_cancel_was_reported_is_stopped_and_r
     """
     Longer on its way than is promised for: `cancelled` came too early, so the job is stopped once it shows.
 
-    The ledger says that MRS is to be looked at again, so whoever owns the partition then does it.
+    The ledger says that MRS is to be looked at again, so the next owner does it, too.
     """
     chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30

@@ -1,8 +1,11 @@
 """
-Stop jobs on MRS: a job that is cancelled or out of time, and duplicates of a job.
+Stop jobs on MRS: a job that is cancelled or out of time, and duplicates of a job, for which MRS is looked at again.
 
 MRS may lose, refuse or ignore a stop, so each call is repeated until the job has ended. The executor starts and ends
 these tasks; a tracker observes the end of a cancelled job.
+
+A request that was late beyond all patience may take effect when the look-up of its submission is over. The second look
+that finds it is due as the ledger says, under the owner that the partition has by then; `decide.duplicates` decides.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 
 from mrs_relay.common import tasks
-from mrs_relay.engine import alarms, log_context, second_looks
+from mrs_relay.engine import alarms, log_context
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.kafka import lease as leases
@@ -35,8 +38,8 @@ class JobStopper:
         self._lease = lease
         self._context = context
         self._task_supervisor = task_supervisor
-        self._second_looks = second_looks.SecondLooks(lease, context, task_supervisor)
         self._duplicates: set[str] = set()
+        self._looks: set[tuple[jobs.LedgerKey, jobs.SecondLook]] = set()
 
     def stop(self, job: jobs.Job) -> asyncio.Task[None]:
         """Start to stop a job; the caller cancels the task when the job has ended."""
@@ -58,7 +61,7 @@ class JobStopper:
 
         What is still to be looked for is looked for when it is due.
         """
-        self._second_looks.start(key, job)
+        self._look_again(key, job)
         for job_id in job.duplicates:
             if job_id not in self._duplicates:
                 self._duplicates.add(job_id)
@@ -72,6 +75,22 @@ class JobStopper:
             await asyncio.sleep(self._context.settings.kill_again_s)
         self._duplicates.discard(job_id)
         self._lease.inbox.put(contexts.FactNotice(key, facts.DuplicatesStopped((job_id,))))
+
+    def _look_again(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        for look in job.second_looks:
+            if (key, look) not in self._looks:
+                self._looks.add((key, look))
+                name = f"look again {job.id} {look.attempt}"
+                self._task_supervisor.start(self._look(key, job, look), name=name, context=log_context.about(job))
+
+    async def _look(self, key: jobs.LedgerKey, job: jobs.Job, look: jobs.SecondLook) -> None:
+        try:
+            found = await self._context.submitter.look_again(job, look)
+        except Exception as error:  # noqa: BLE001 - the first look has settled the job
+            self._note(job, "look_again", error)
+            found = facts.DuplicatesChecked(look.attempt, ())
+        self._looks.discard((key, look))
+        self._lease.inbox.put(contexts.FactNotice(key, found))
 
     async def _is_duplicate_stopped(self, job: jobs.Job, job_id: str) -> bool:
         try:

@@ -95,14 +95,14 @@ class Recorder:
             }
         )
 
-    def wanted(self, traceparent: str | None) -> trace.SpanContext | None:
+    def wanted(self, traceparent: str) -> trace.SpanContext | None:
         """
         Return the span that a `traceparent` names, if the spans of its trace are to be recorded.
 
         Who began the trace has decided that: the producer, or `TenantTraces.started` by the share.
         """
         # The flag comes first, as it is all that most requests need.
-        return None if traceparent is None or not identity.is_sampled(traceparent) else identity.read(traceparent)
+        return identity.read(traceparent) if identity.is_sampled(traceparent) else None
 
     def record(self, span: Finished) -> None:
         """Queue a span; drops it if too many wait. It never raises: what a span is about has happened."""
