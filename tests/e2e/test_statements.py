@@ -86,8 +86,9 @@ async def test_statements_of_the_documentation_come_back_as_rows_of_every_engine
 ) -> None:
     """Four hundred for each: the engine's own value, the same from all where they agree, and no event is missing."""
     obs_port = ports.free_port()
-    # Fast jobs, many at a time: the messages are what is played here, not the waiting.
-    with service.emulator(tmp_path, "--obs-port", str(obs_port), "--slots", "0", "--speed", "50") as mrs:
+    # Fast jobs, many at a time: the messages are what is played here, not the waiting. No more than fit into the
+    # emulator's queue of statements, which refuses the rest.
+    with service.emulator(tmp_path, "--obs-port", str(obs_port), "--slots", "400", "--speed", "50") as mrs:
         more = {
             "RESULTS__PATH": "obs://lake/results",
             "OBS__ENDPOINT": f"http://127.0.0.1:{obs_port}",
