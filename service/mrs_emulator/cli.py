@@ -208,7 +208,7 @@ def greeting(
     own_secret: bool,
     obs_url: str | None = None,
 ) -> console.Group:
-    """What it serves and how to use it; a secret key of the user's own is not shown."""
+    """Return what it serves and how to use it; a secret key of the user's own is not shown."""
     facts = table.Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=False)
     for _ in range(2):
         facts.add_column(no_wrap=True, overflow="ellipsis")

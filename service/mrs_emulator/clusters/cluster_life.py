@@ -102,17 +102,17 @@ class Life:
     segments: tuple[Segment, ...]
 
     def at(self, now_ms: int) -> Segment:
-        """The segment of a moment; before the first it is the first."""
+        """Return the segment of a moment; before the first it is the first."""
         index = bisect.bisect_right(self.segments, now_ms, key=lambda one: one.begin_ms)
         return self.segments[max(index - 1, 0)]
 
     def planned(self, now_ms: int, ahead: Sequence[Segment]) -> Life:
-        """This life with another future; segments far in the past are forgotten."""
+        """Return this life with another future; segments far in the past are forgotten."""
         begun = [one for one in self.segments if one.begin_ms <= now_ms][-_PAST_KEPT:]
         return replace(self, segments=(*begun, *ahead))
 
     def first(self, state: State, since_ms: int) -> int | None:
-        """First moment at or after `since_ms` in which the cluster is in a state, as far as it is known."""
+        """Return first moment at or after `since_ms` in which the cluster is in a state, as far as it is known."""
         if self.at(since_ms).state == state:
             return since_ms
         return next((one.begin_ms for one in self.segments if one.begin_ms > since_ms and one.state == state), None)
@@ -127,12 +127,12 @@ _PAST_KEPT = 32
 
 
 def count(groups: Sequence[Group], *roles: str) -> int:
-    """How many nodes the groups of some roles have; of all without roles."""
+    """Return how many nodes the groups of some roles have; of all without roles."""
     return sum(len(one.hosts) for one in groups if not roles or one.role in roles)
 
 
 def next_host(groups: Sequence[Group], life: Life | None = None) -> int:
-    """A host number that none of the groups, and no segment of the life, has used."""
+    """Return a host number that none of the groups, and no segment of the life, has used."""
     used = [number for one in groups for number in one.hosts]
     if life is not None:
         used += [number for segment in life.segments for one in segment.groups for number in one.hosts]

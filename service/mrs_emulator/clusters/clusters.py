@@ -63,7 +63,7 @@ class Clusters:
         self._jobs = running
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operations; no limit is documented for V1.1."""
+        """Return the operations; no limit is documented for V1.1."""
         one = f"{_CLUSTERS}/{{cluster_id}}"
         return (
             routes.Route("ListClusters", "GET", _INFOS, self.list_page),
@@ -73,7 +73,7 @@ class Clusters:
         )
 
     async def list_page(self, call: routes.Call) -> wire.Reply:
-        """ListClusters: a page of clusters; past the end it is empty."""
+        """Answer ListClusters: a page of clusters; past the end it is empty."""
         query = dict(call.request.pairs())
         wanted_state = checks.one_of(query, "clusterState", _STATES)
         matches = [one for one in self._world.clusters.values() if _matches(one, query, wanted_state, call.now_ms)]
@@ -82,12 +82,12 @@ class Clusters:
         return wire.as_json(_OK, {"clusterTotal": len(matches), "clusters": page})
 
     async def show(self, call: routes.Call) -> wire.Reply:
-        """ShowClusterDetails: one cluster."""
+        """Answer ShowClusterDetails: one cluster."""
         cluster = self._world.cluster(call.path["cluster_id"])
         return wire.as_json(_OK, {"cluster": self._members(cluster, call.now_ms)})
 
     async def delete(self, call: routes.Call) -> wire.Reply:
-        """DeleteCluster: begin to delete a cluster."""
+        """Answer DeleteCluster: begin to delete a cluster."""
         cluster = self._world.cluster(call.path["cluster_id"])
         record, now_ms = cluster.record, call.now_ms
         before = cluster.at(now_ms)
@@ -105,7 +105,7 @@ class Clusters:
         return wire.Reply(self._rules.delete_status)
 
     async def list_hosts(self, call: routes.Call) -> wire.Reply:
-        """ListHosts: a page of a cluster's hosts."""
+        """Answer ListHosts: a page of a cluster's hosts."""
         cluster = self._world.cluster(call.path["cluster_id"])
         found = hosts.listed(cluster, call.now_ms)
         page = _page(found, dict(call.request.pairs()))
@@ -168,7 +168,7 @@ def _matches(cluster: state.ClusterState, query: Mapping[str, str], wanted_state
 
 
 def _nodes(record: records.Cluster, seen: cluster_life.Segment) -> dict[str, Any]:
-    """The members that describe nodes and their groups."""
+    """Return the members that describe nodes and their groups."""
     tasks = [one for one in seen.groups if one.role == "task"]
     members: dict[str, Any] = {
         "masterNodeNum": str(cluster_life.count(seen.groups, "master")),

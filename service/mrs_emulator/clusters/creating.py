@@ -45,7 +45,7 @@ class Creating:
         self._flows = coming
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operations; no limit is documented for V1.1."""
+        """Return the operations; no limit is documented for V1.1."""
         return (
             routes.Route("CreateCluster", "POST", "/v2/{project_id}/clusters", self.create, 60),
             routes.Route("RunJobFlow", "POST", "/v2/{project_id}/run-job-flow", self.run_flow, 60),
@@ -53,19 +53,19 @@ class Creating:
         )
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateCluster: order a cluster; a prepaid one gets an order id, too."""
+        """Answer CreateCluster: order a cluster; a prepaid one gets an order id, too."""
         wanted = orders_v2.read(fields.Fields(call.body()), self._rules, with_steps=False)
         cluster_id = self._enter(wanted, call)
         order = {"order_id": self._ids.request_id()} if wanted.prepaid else {}
         return wire.as_json(_OK, {"cluster_id": cluster_id, **order})
 
     async def run_flow(self, call: routes.Call) -> wire.Reply:
-        """RunJobFlow: order a cluster and the steps that shall run on it."""
+        """Answer RunJobFlow: order a cluster and the steps that shall run on it."""
         wanted = orders_v2.read(fields.Fields(call.body()), self._rules, with_steps=True)
         return wire.as_json(_OK, {"cluster_id": self._enter(wanted, call)})
 
     async def create_v11(self, call: routes.Call) -> wire.Reply:
-        """CreateCluster of V1.1: order a cluster, and perhaps a job."""
+        """Answer CreateCluster of V1.1: order a cluster, and perhaps a job."""
         wanted = orders_v11.read(fields.Fields(call.body()), self._rules)
         return wire.as_json(_OK, {"cluster_id": self._enter(wanted, call), "result": True, "msg": ""})
 

@@ -103,7 +103,7 @@ class Flows:
         return flow
 
     def _ended_ms(self, cluster: state.ClusterState, flow: records.Flow, now_ms: int) -> int | None:
-        """When the last job of a flow ended, or None when one has not; deleted jobs do not count."""
+        """Return when the last job of a flow ended, or None when one has not; deleted jobs do not count."""
         last_ms = _began(cluster.record.life, now_ms) or now_ms
         for job_id in flow.job_ids or ():
             job = cluster.index.get(job_id)
@@ -133,6 +133,6 @@ class Flows:
 
 
 def _began(lived: cluster_life.Life, now_ms: int) -> int | None:
-    """When a cluster first ran, if it has."""
+    """Return when a cluster first ran, if it has."""
     first = next((one.begin_ms for one in lived.segments if one.state == "running"), None)
     return first if first is not None and first <= now_ms else None

@@ -32,12 +32,12 @@ _SIZE = re.compile(r"\.(?P<times>\d*)(?P<word>xlarge|large)(?:\.(?P<ratio>\d+))?
 
 
 def vm_id(cluster_id: str, number: int) -> str:
-    """Id of the VM behind a host."""
+    """Return the id of the VM behind a host."""
     return str(uuid.uuid5(_SPACE, f"{cluster_id}/{number}"))
 
 
 def listed(cluster: state.ClusterState, now_ms: int) -> list[dict[str, Any]]:
-    """The hosts as ListHosts shows them, in the order of their groups."""
+    """Return the hosts as ListHosts shows them, in the order of their groups."""
     segment = cluster.at(now_ms)
     if segment.state in _HOSTLESS:
         return []
@@ -49,7 +49,7 @@ def listed(cluster: state.ClusterState, now_ms: int) -> list[dict[str, Any]]:
 
 
 def address(number: int) -> str:
-    """IP address of a host."""
+    """Return IP address of a host."""
     return f"192.168.{number // 200}.{10 + number % 200}"
 
 
@@ -78,7 +78,7 @@ def _members(cluster: state.ClusterState, group: cluster_life.Group, number: int
 
 
 def _short_name(group: cluster_life.Group, place: int, vm: uuid.UUID) -> str:
-    """What follows the cluster's id in a host's name; a CUSTOM group's hosts are named after their group."""
+    """Return what follows the cluster's id in a host's name; a CUSTOM group's hosts are named after their group."""
     letters = "".join(_LETTERS[byte % len(_LETTERS)] for byte in vm.bytes[:5])
     if group.name.startswith(_OWN_GROUP):
         return f"{group.name}{letters[:4]}"
@@ -87,14 +87,14 @@ def _short_name(group: cluster_life.Group, place: int, vm: uuid.UUID) -> str:
 
 
 def _type(kind: int, group: cluster_life.Group) -> str:
-    """The type of a host; a MIXED cluster tells analysis from streaming. Source: the vendor's Terraform provider."""
+    """Return the type of a host; MIXED tells analysis from streaming. Source: the vendor's Terraform provider."""
     if kind == _MIXED and group.name in _MIXED_TYPES:
         return _MIXED_TYPES[group.name]
     return _TYPES[group.role]
 
 
 def _power(flavor: str) -> tuple[int, int]:
-    """Cores and MB of memory, read from a flavor's name such as c6.4xlarge.4.linux.mrs: 16 cores, 4 GB each."""
+    """Return cores and MB of memory, read from a flavor's name such as c6.4xlarge.4.linux.mrs: 16 cores, 4 GB each."""
     found = _SIZE.search(flavor)
     if found is None:
         return 4, 16_384

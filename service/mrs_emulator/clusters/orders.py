@@ -61,7 +61,7 @@ class Order:
     delete_after: bool = False
 
     def groups(self) -> tuple[cluster_life.Group, ...]:
-        """The node groups with hosts."""
+        """Return the node groups with hosts."""
         found = []
         first = 0
         for one in self.nodes:
@@ -127,7 +127,7 @@ def password(body: fields.Fields, name: str) -> None:
 
 def scripts(body: fields.Fields) -> tuple[Mapping[str, Any], ...]:
     """
-    The bootstrap scripts.
+    Return the bootstrap scripts.
 
     Raises:
         Refusal: 12000002.

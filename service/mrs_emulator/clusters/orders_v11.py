@@ -36,7 +36,7 @@ _DISTCP = 5
 
 def read(body: fields.Fields, rules: orders.Rules) -> orders.Order:
     """
-    The order in a body.
+    Return the order in a body.
 
     Raises:
         Refusal: 12000002 and the code that belongs to the member.
@@ -87,7 +87,7 @@ def read(body: fields.Fields, rules: orders.Rules) -> orders.Order:
 
 def job(one: fields.Fields, rules: orders.Rules) -> tuple[checks.Submission, bool]:
     """
-    The job of an `add_jobs` element, and whether the cluster goes with it.
+    Return the job of an `add_jobs` element, and whether the cluster goes with it.
 
     Raises:
         Refusal: 12000002; 12000054 for a type that cannot come with a cluster; otherwise as for submit-job.
@@ -125,7 +125,7 @@ def _components(body: fields.Fields) -> tuple[str, ...]:
 
 
 def _groups(body: fields.Fields, version: str, kind: int) -> tuple[orders.Nodes, ...]:
-    """Either node_groups, or the flat members of older clients."""
+    """Return either node_groups, or the flat members of older clients."""
     found = _listed(body) if body.array("node_groups") else _flat(body, kind)
     masters = sum(one.number for one in found if one.name.startswith("master"))
     if masters not in {1, 2}:
@@ -188,13 +188,13 @@ def _flat(body: fields.Fields, kind: int) -> tuple[orders.Nodes, ...]:
 
 
 def _role_disks(body: fields.Fields, prefix: str) -> cluster_life.Disks:
-    """The disks of a role; the older pair volume_type and volume_size wins when it is there."""
+    """Return the disks of a role; the older pair volume_type and volume_size wins when it is there."""
     return disks(body, "" if body.has("volume_type") else prefix)
 
 
 def disks(one: fields.Fields, prefix: str = "data_") -> cluster_life.Disks:
     """
-    The data disks in the members that begin with a prefix.
+    Return the data disks in the members that begin with a prefix.
 
     Raises:
         Refusal: 12000002.

@@ -51,7 +51,7 @@ _PREPAID_MAX = {"month": 9, "year": 3}
 
 def read(body: fields.Fields, rules: orders.Rules, *, with_steps: bool) -> orders.Order:
     """
-    The order in a body.
+    Return the order in a body.
 
     Args:
         body: the body.
@@ -134,7 +134,7 @@ def _steps(body: fields.Fields, rules: orders.Rules) -> tuple[tuple[checks.Submi
 
 
 def _jobs(body: fields.Fields, rules: orders.Rules) -> tuple[tuple[checks.Submission, ...], bool]:
-    """The job of CreateCluster's add_jobs, which older versions take."""
+    """Return the job of CreateCluster's add_jobs, which older versions take."""
     for one in body.objects("add_jobs", most=1):
         wanted, delete_after = orders_v11.job(one, rules)
         return (wanted,), delete_after

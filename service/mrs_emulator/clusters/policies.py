@@ -52,7 +52,7 @@ METRICS = frozenset(_STORM + _YARN)
 
 def read(policy: fields.Fields) -> Mapping[str, Any]:
     """
-    A policy as it was sent, once it is found to be right.
+    Return a policy as it was sent, once it is found to be right.
 
     Raises:
         Refusal: 12000002, names the member.

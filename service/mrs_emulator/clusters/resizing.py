@@ -45,12 +45,12 @@ class Resizing:
         self._stages = acts
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operation; no limit is documented for V1.1."""
+        """Return the operation; no limit is documented for V1.1."""
         path = "/v1.1/{project_id}/cluster_infos/{cluster_id}"
         return (routes.Route("UpdateClusterScaling", "PUT", path, self.resize),)
 
     async def resize(self, call: routes.Call) -> wire.Reply:
-        """UpdateClusterScaling: begin to add or remove nodes."""
+        """Answer UpdateClusterScaling: begin to add or remove nodes."""
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = _read(fields.Fields(call.body()))
         self._check_state(cluster, call.now_ms)
@@ -76,7 +76,7 @@ class Resizing:
     def _resized(
         self, cluster: state.ClusterState, groups: tuple[cluster_life.Group, ...], wanted: _Wanted
     ) -> tuple[cluster_life.Group, ...]:
-        """The groups after the resize."""
+        """Return the groups after the resize."""
         found = _group(groups, wanted.group)
         tasks = wanted.group.startswith("task")
         if wanted.task_nodes is not None and tasks and cluster_life.count(groups, "task"):
@@ -119,7 +119,7 @@ def _read(body: fields.Fields) -> _Wanted:
 
 def _group(groups: tuple[cluster_life.Group, ...], name: str) -> cluster_life.Group | None:
     """
-    The group that a name means: its own, or the first of its role for the two general names.
+    Return the group that a name means: its own, or the first of its role for the two general names.
 
     Raises:
         Refusal: 12000002, no cluster has a group of this name.
@@ -135,7 +135,7 @@ def _group(groups: tuple[cluster_life.Group, ...], name: str) -> cluster_life.Gr
 
 
 def _task_group_name(asked: str, groups: tuple[cluster_life.Group, ...]) -> str:
-    """The name of a cluster's first Task group: the one asked for, or the sister of its Core group."""
+    """Return the name of a cluster's first Task group: the one asked for, or the sister of its Core group."""
     if asked != "task_node_default_group":
         return asked
     core = next((one.name for one in groups if one.role == "core"), "core_node_analysis_group")

@@ -27,12 +27,12 @@ class ScalingPolicies:
         self._world = world
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operation; no limit is documented for V1.1."""
+        """Return the operation; no limit is documented for V1.1."""
         path = "/v1.1/{project_id}/autoscaling-policy/{cluster_id}"
         return (routes.Route("CreateScalingPolicy", "POST", path, self.create),)
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateScalingPolicy: set a policy."""
+        """Answer CreateScalingPolicy: set a policy."""
         cluster = self._world.cluster(call.path["cluster_id"])
         body = fields.Fields(call.body())
         body.need("node_group", "auto_scaling_policy")

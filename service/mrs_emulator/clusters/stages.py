@@ -115,7 +115,7 @@ class Stages:
         self, now_ms: int, cluster: tuple[str, str], tags: Mapping[str, str], groups: tuple[cluster_life.Group, ...]
     ) -> cluster_life.Life:
         """
-        The life of a cluster that is ordered now.
+        Return the life of a cluster that is ordered now.
 
         Args:
             now_ms: now, in milliseconds since the epoch.
@@ -139,7 +139,7 @@ class Stages:
     def resize(
         self, begin_ms: int, before: cluster_life.Segment, groups: tuple[cluster_life.Group, ...], play: Play
     ) -> list[cluster_life.Segment]:
-        """The segments of a resize that ends with these groups, if it succeeds."""
+        """Return the segments of a resize that ends with these groups, if it succeeds."""
         outwards = cluster_life.count(groups) > cluster_life.count(before.groups)
         state: cluster_life.State = "scaling-out" if outwards else "scaling-in"
         steps = self._words.scale_out if outwards else self._words.scale_in
@@ -156,7 +156,7 @@ class Stages:
         return segments
 
     def deletion(self, begin_ms: int, before: cluster_life.Segment, play: Play) -> list[cluster_life.Segment]:
-        """The segments of a delete; stageDesc stays as it was, which the examples show."""
+        """Return the segments of a delete; stageDesc stays as it was, which the examples show."""
         segments = [cluster_life.Segment(begin_ms, "terminating", before.groups, before.stage)]
         end_ms = begin_ms + play.lasts_ms
         if play.outcome == "succeeded":
@@ -166,11 +166,11 @@ class Stages:
         return segments
 
     def begin_ms(self, now_ms: int) -> int:
-        """When clusterState begins to show an operation that is accepted now."""
+        """Return when clusterState begins to show an operation that is accepted now."""
         return now_ms + round(self._rules.late_state_s * 1000 / self._pace.speed)
 
     def play(self, kind: Kind, cluster_id: str, tags: Mapping[str, str], *, name: str = "") -> Play:
-        """How an operation on a cluster with these tags will go; the name counts for the creation only."""
+        """Return how an operation on a cluster with these tags will go; the name counts for the creation only."""
         words = {word.lower() for word in _WORD.split(name)} if kind == "create" else set()
         asked = tags.get(f"emulator.{kind}")
         outcome: Outcome = next((end for word, end in _PLAYS if word in words), "succeeded")
@@ -196,7 +196,7 @@ def _spread(
     groups: tuple[cluster_life.Group, ...],
     scale: str = "",
 ) -> list[cluster_life.Segment]:
-    """The steps, each of the same length."""
+    """Return the steps, each of the same length."""
     return [
         cluster_life.Segment(begin_ms + play.lasts_ms * number // len(steps), state, groups, step, scale)
         for number, step in enumerate(steps)

@@ -23,7 +23,7 @@ _STRICT = re.compile(r"[A-Za-z0-9_-]*")
 
 def read(tag: fields.Fields, rules: settings.ClusterRules) -> tuple[str, str]:
     """
-    Key and value of a tag that shall be added.
+    Return key and value of a tag that shall be added.
 
     Raises:
         Refusal: 12000002, a member is missing or no string; 12005002, the tag breaks the rules.
@@ -41,7 +41,7 @@ def read(tag: fields.Fields, rules: settings.ClusterRules) -> tuple[str, str]:
 
 def read_any(tag: fields.Fields) -> tuple[str, str]:
     """
-    Key and value of a tag that shall be removed: its characters are not checked, its lengths are.
+    Return key and value of a tag that shall be removed: its characters are not checked, its lengths are.
 
     Raises:
         Refusal: 12000002, a member is no string; 12005002, empty key or too long.
@@ -56,7 +56,7 @@ def read_any(tag: fields.Fields) -> tuple[str, str]:
 
 def read_new(tags: Sequence[fields.Fields], rules: settings.ClusterRules) -> dict[str, str]:
     """
-    The tags of a cluster that is being created.
+    Return the tags of a cluster that is being created.
 
     Raises:
         Refusal: 12005001 or 12005002, or 12000002 when a key comes twice.
@@ -70,7 +70,7 @@ def read_new(tags: Sequence[fields.Fields], rules: settings.ClusterRules) -> dic
 
 def joined(before: Mapping[str, str], added: Mapping[str, str], rules: settings.ClusterRules) -> dict[str, str]:
     """
-    Tags after some were added, or overwritten.
+    Return tags after some were added, or overwritten.
 
     Raises:
         Refusal: 12005001, too many.
@@ -89,7 +89,7 @@ class Wanted:
     values: tuple[str, ...]
 
     def carried_by(self, tags: Mapping[str, str]) -> bool:
-        """Whether a cluster with these tags has it."""
+        """Return whether a cluster with these tags has it."""
         return self.key in tags and (not self.values or tags[self.key] in self.values)
 
 
@@ -103,7 +103,7 @@ class Query:
     none: tuple[Wanted, ...] = ()
 
     def matches(self, tags: Mapping[str, str]) -> bool:
-        """Whether a cluster with these tags is meant."""
+        """Return whether a cluster with these tags is meant."""
         return (
             all(one.carried_by(tags) for one in self.every)
             and (not self.some or any(one.carried_by(tags) for one in self.some))
@@ -114,7 +114,7 @@ class Query:
 
 def query(body: fields.Fields, rules: settings.ClusterRules) -> Query:
     """
-    The tag part of a ListClustersByTags body.
+    Return the tag part of a ListClustersByTags body.
 
     Raises:
         Refusal: 12000002.
@@ -128,7 +128,7 @@ def query(body: fields.Fields, rules: settings.ClusterRules) -> Query:
 
 
 def from_list_filter(text: str) -> Query:
-    """The query in the `tags` parameter of ListClusters: `k1*v1,k2` (k2 with an empty value), all of them."""
+    """Return the query in the `tags` parameter of ListClusters: `k1*v1,k2` (k2 with an empty value), all of them."""
     pairs = [one.partition("*") for one in text.split(",") if one]
     return Query(tuple(Wanted(key, (value,)) for key, _, value in pairs))
 

@@ -36,7 +36,7 @@ class Tags:
 
     def operations(self) -> Iterable[routes.Route]:
         """
-        The operations; no limit is documented.
+        Return the operations; no limit is documented.
 
         The batch path is one operation for MRS and two for its SDK; it bears the name of the first here.
         """
@@ -50,7 +50,7 @@ class Tags:
         )
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateClusterTag: add a tag, or overwrite its value."""
+        """Answer CreateClusterTag: add a tag, or overwrite its value."""
         cluster = self._world.cluster(call.path["cluster_id"])
         body = fields.Fields(call.body())
         body.need("tag")
@@ -59,7 +59,7 @@ class Tags:
         return wire.Reply(_DONE)
 
     async def delete(self, call: routes.Call) -> wire.Reply:
-        """DeleteClusterTag: remove a tag that is there."""
+        """Answer DeleteClusterTag: remove a tag that is there."""
         cluster = self._world.cluster(call.path["cluster_id"])
         if call.path["key"] not in cluster.record.tags:
             raise refusals.no_such_tag()
@@ -67,7 +67,7 @@ class Tags:
         return wire.Reply(_DONE)
 
     async def batch(self, call: routes.Call) -> wire.Reply:
-        """BatchCreateClusterTags and BatchDeleteClusterTags: the body's action decides."""
+        """Answer BatchCreateClusterTags and BatchDeleteClusterTags: the body's action decides."""
         cluster = self._world.cluster(call.path["cluster_id"])
         body = fields.Fields(call.body())
         body.need("action", "tags")
@@ -81,12 +81,12 @@ class Tags:
         return wire.Reply(_DONE)
 
     async def list_one(self, call: routes.Call) -> wire.Reply:
-        """ListClusterTags: the tags of one cluster."""
+        """Answer ListClusterTags: the tags of one cluster."""
         cluster = self._world.cluster(call.path["cluster_id"])
         return wire.as_json(_OK, {"tags": _plain(cluster.record.tags)})
 
     async def list_all(self, call: routes.Call) -> wire.Reply:
-        """ListAllTags: every key in use, with its values."""
+        """Answer ListAllTags: every key in use, with its values."""
         found: dict[str, dict[str, None]] = {}
         for one in self._present(call.now_ms):
             for key, value in one.record.tags.items():
@@ -94,7 +94,7 @@ class Tags:
         return wire.as_json(_OK, {"tags": [{"key": key, "values": list(values)} for key, values in found.items()]})
 
     async def find(self, call: routes.Call) -> wire.Reply:
-        """ListClustersByTags: filter or count clusters by tags and name; newest first."""
+        """Answer ListClustersByTags: filter or count clusters by tags and name; newest first."""
         body = fields.Fields(call.body())
         body.need("action")
         action = body.one_of("action", ("filter", "count"))
@@ -138,5 +138,5 @@ def _names(body: fields.Fields) -> list[str]:
 
 
 def _named(cluster: state.ClusterState, names: list[str]) -> bool:
-    """Whether a name contains all parts; an empty part means an exact match, so it matches no cluster."""
+    """Return whether a name contains all parts; an empty part means an exact match, so it matches no cluster."""
     return all(part and part.lower() in cluster.record.name.lower() for part in names)

@@ -28,13 +28,13 @@ class AdjustableClock:
         self._stopped_ms: int | None = None
 
     def now_ms(self) -> int:
-        """Wall time in milliseconds since the epoch, UTC, as the emulator believes it."""
+        """Return wall time in milliseconds since the epoch, UTC, as the emulator believes it."""
         if self._stopped_ms is not None:
             return self._stopped_ms
         return self._straight.now_ms() + self._ahead_ms
 
     def monotonic_s(self) -> float:
-        """Seconds on the other clock, which nothing bends: quotas and waits continue."""
+        """Return seconds on the other clock, which nothing bends: quotas and waits continue."""
         return self._straight.monotonic_s()
 
     @property

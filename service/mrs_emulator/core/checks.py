@@ -39,7 +39,7 @@ class Submission:
 
 def submission(body: Mapping[str, Any], quirks: settings.Quirks) -> Submission:
     """
-    The job in a submit body.
+    Return the job in a submit body.
 
     Raises:
         Refusal: 12000002; or 0165 when a SQL job has no statement.
@@ -90,7 +90,7 @@ def _check_characters(wanted: Submission) -> None:
 
 def whole_number(query: Mapping[str, str], name: str, *, least: int) -> int | None:
     """
-    A query parameter that holds an integer, or None when it is absent or empty.
+    Return a query parameter that holds an integer, or None when it is absent or empty.
 
     Raises:
         Refusal: 12000002, it is no integer or below `least`.
@@ -109,7 +109,7 @@ def whole_number(query: Mapping[str, str], name: str, *, least: int) -> int | No
 
 def one_of(query: Mapping[str, str], name: str, allowed: frozenset[str]) -> str | None:
     """
-    A query parameter with a fixed set of values, or None when it is absent or empty.
+    Return a query parameter with a fixed set of values, or None when it is absent or empty.
 
     Raises:
         Refusal: 12000002, it has another value.
@@ -122,7 +122,7 @@ def one_of(query: Mapping[str, str], name: str, allowed: frozenset[str]) -> str 
 
 def matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str]) -> str | None:
     """
-    A query parameter with a pattern, or None when it is absent or empty.
+    Return a query parameter with a pattern, or None when it is absent or empty.
 
     Raises:
         Refusal: 12000002, it does not match.

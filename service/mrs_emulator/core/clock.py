@@ -11,19 +11,19 @@ class Clock(Protocol):
     """Two readings of one clock."""
 
     def now_ms(self) -> int:
-        """Wall time in milliseconds since the epoch, UTC."""
+        """Return wall time in milliseconds since the epoch, UTC."""
 
     def monotonic_s(self) -> float:
-        """Seconds on a clock that never goes back; only differences mean something."""
+        """Return seconds on a clock that never goes back; only differences mean something."""
 
 
 class SystemClock:
     """The machine's clock."""
 
     def now_ms(self) -> int:
-        """Wall time in milliseconds since the epoch, UTC."""
+        """Return wall time in milliseconds since the epoch, UTC."""
         return time.time_ns() // 1_000_000
 
     def monotonic_s(self) -> float:
-        """Seconds on the event loop's clock (needs a running loop)."""
+        """Return seconds on the event loop's clock (needs a running loop)."""
         return asyncio.get_running_loop().time()

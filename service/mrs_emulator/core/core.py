@@ -145,11 +145,11 @@ class Emulator:
         return frozenset(route.operation for route in self._table.routes)
 
     def effects(self) -> list[state.Effect]:
-        """Jobs and statements really created, oldest first."""
+        """Return jobs and statements really created, oldest first."""
         return self._world.effects()
 
     def object_trouble(self, operation: str, place: str) -> faults.Trouble:
-        """What happens to a call of OBS at bucket/key; deeds on the clock are done now."""
+        """Return what happens to a call of OBS at bucket/key; deeds on the clock are done now."""
         if not self._faults:
             return faults.NO_TROUBLE
         aim = faults.Aim(f"OBS.{operation}", None, place)
@@ -173,11 +173,11 @@ class Emulator:
             self._jobs.page_path = job_page.path
 
     def now_ms(self) -> int:
-        """The emulator's time, in milliseconds since the epoch."""
+        """Return the emulator's time, in milliseconds since the epoch."""
         return self._clock.now_ms()
 
     def calls(self) -> dict[str, dict[str, int]]:
-        """How often each operation was called since the start, by HTTP status; those of OBS begin with `OBS.`."""
+        """Count the calls of each operation since the start, by HTTP status; those of OBS begin with `OBS.`."""
         return self._recent.calls()
 
     def note_object_call(self, verb: str, operation: str, status: int, took_s: float) -> None:
@@ -217,7 +217,7 @@ class Emulator:
         return reply if reply.dropped else reply.with_header("X-Request-Id", request_id)
 
     def _own(self, request: wire.Request) -> wire.Reply | None:
-        """The reply on the emulator's own paths: the page and the admin API."""
+        """Return the reply on the emulator's own paths: the page and the admin API."""
         if not self._settings.admin:
             return None
         if request.path == "/" and request.verb == "GET" and "text/html" in request.headers.get("accept", ""):
@@ -232,7 +232,7 @@ class Emulator:
             return refusal.reply("", older=False)
 
     def refuse(self, refusal: refusals.Refusal) -> wire.Reply:
-        """The reply to a request that never gets as far as `handle`."""
+        """Return the reply to a request that never gets as far as `handle`."""
         request_id = self._ids.request_id()
         return refusal.reply(request_id, older=False).with_header("X-Request-Id", request_id)
 

@@ -28,7 +28,7 @@ class FaultEffects:
         self._clock = clock
 
     def before(self, deeds: Sequence[faults.Fault], aim: faults.Aim) -> None:
-        """What is done before MRS sees the call: everything but deeds on a job that does not exist yet."""
+        """Return what is done before MRS sees the call: everything but deeds on a job that does not exist yet."""
         for deed in deeds:
             match deed.action:
                 case faults.Action.VANISH_CLUSTER:
@@ -45,7 +45,7 @@ class FaultEffects:
                     pass
 
     def after(self, deeds: Sequence[faults.Fault], aim: faults.Aim, reply: wire.Reply) -> None:
-        """What is done to the job that the call has submitted."""
+        """Return what is done to the job that the call has submitted."""
         if not aim.submits or reply.status >= _FAILED:
             return
         for deed in deeds:
@@ -67,7 +67,7 @@ class FaultEffects:
 
 
 def _submitted(reply: wire.Reply) -> str | None:
-    """Id of the job in the reply to a submission of V2 or V1.1."""
+    """Return the id of the job in the reply to a submission of V2 or V1.1."""
     value = msgspec.json.decode(reply.body)
     inner = value.get("job_submit_result") or value.get("job_execution") or value
     found = inner.get("job_id") if "job_submit_result" in value else inner.get("id")

@@ -28,7 +28,7 @@ class FaultMatcher:
         self._older = older
 
     def at(self, route: routes.Route, path: Mapping[str, str], request: wire.Request) -> faults.Aim:
-        """The names by which a fault can match this call."""
+        """Return the names by which a fault can match this call."""
         query = dict(request.pairs())
         body = {} if route.verb == "GET" else _object(request.body)
         cluster_id = path.get("cluster_id") or body.get("cluster_id") or query.get("cluster_id")
@@ -44,7 +44,7 @@ class FaultMatcher:
         return faults.Aim(route.operation, known, name, job_id, route.operation in _SUBMITS)
 
     def _job(self, cluster_id: str | None, job_id: str) -> tuple[str | None, str]:
-        """Cluster and name of a job; V1.1 does not name the cluster, so all are looked through."""
+        """Return cluster and name of a job; V1.1 does not name the cluster, so all are looked through."""
         for one in self._world.clusters.values():
             job = one.index.get(job_id) if cluster_id in {None, one.record.cluster_id} else None
             if job is not None:

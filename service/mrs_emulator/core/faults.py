@@ -101,7 +101,7 @@ class Fault(pydantic.BaseModel):
     """Further headers of those, such as Retry-After."""
 
     def reply(self, request_id: str) -> wire.Reply:
-        """The reply that `status` and `status_after` give."""
+        """Return the reply that `status` and `status_after` give."""
         if self.body is None:
             reply = refusals.scripted(self.status).reply(request_id, older=False)
         elif isinstance(self.body, str):
@@ -148,7 +148,7 @@ class Trouble:
         return ", ".join(["latency", *found] if self.delay_s else found)
 
     def before(self, request_id: str) -> wire.Reply | None:
-        """The reply instead of the call, which then has no effect; None lets the call through."""
+        """Return the reply instead of the call, which then has no effect; None lets the call through."""
         match self.fault:
             case Fault(action=Action.DROP_BEFORE):
                 return wire.DROPPED
@@ -160,7 +160,7 @@ class Trouble:
                 return None
 
     def after(self, reply: wire.Reply, request_id: str) -> wire.Reply:
-        """What becomes of the reply to a call that was let through."""
+        """Return what becomes of the reply to a call that was let through."""
         match self.fault:
             case Fault(action=Action.DROP_AFTER):
                 return wire.DROPPED
@@ -226,12 +226,12 @@ class Faults:
         self._standing.clear()
 
     def listed(self) -> list[dict[str, Any]]:
-        """The faults in force, each with the number of calls it has matched."""
+        """Return the faults in force, each with the number of calls it has matched."""
         return [{**one.fault.model_dump(mode="json"), "matched": one.matched} for one in self._standing]
 
     def read(self, orders: object) -> list[Fault]:
         """
-        Orders from parsed JSON or TOML: a list of them, one, or a table with the key `faults`.
+        Return orders from parsed JSON or TOML: a list of them, one, or a table with the key `faults`.
 
         Raises:
             ValueError: which order is wrong, and why.
@@ -265,7 +265,7 @@ class Faults:
 
     def meet(self, aim: Aim) -> Trouble:
         """
-        What happens to this call.
+        Return what happens to this call.
 
         Every fault that matches counts the call. Delays add up, all deeds are done; of the others the first decides.
         """
@@ -282,5 +282,5 @@ _ORDERS = pydantic.TypeAdapter(list[Fault])
 
 
 def as_bytes(body: object) -> bytes:
-    """A JSON value as it is sent."""
+    """Return a JSON value as it is sent."""
     return wire.as_json(200, body).body

@@ -27,15 +27,15 @@ class Fields:
         self._path = path
 
     def path(self, name: str) -> str:
-        """Where a member is in the body."""
+        """Return where a member is in the body."""
         return f"{self._path}.{name}" if self._path else name
 
     def has(self, name: str) -> bool:
-        """Whether a member is there and is neither null nor an empty string."""
+        """Return whether a member is there and is neither null nor an empty string."""
         return self._value.get(name) not in (None, "")
 
     def any(self, name: str) -> Any:  # noqa: ANN401 - any JSON
-        """A member as it came, or None."""
+        """Return a member as it came, or None."""
         return self._value.get(name)
 
     def need(self, *names: str) -> None:
@@ -51,7 +51,7 @@ class Fields:
 
     def text(self, name: str, default: str = "", *, pattern: re.Pattern[str] | None = None, most: int = 0) -> str:
         """
-        A string.
+        Return a string.
 
         Args:
             name: of the member.
@@ -71,7 +71,7 @@ class Fields:
         return value
 
     def number(self, name: str, default: int = 0, *, least: int | None = None, most: int | None = None) -> int:
-        """An integer, also as a string."""
+        """Return an integer, also as a string."""
         value = self._value.get(name)
         if value is None or value == "":
             return default
@@ -84,7 +84,7 @@ class Fields:
         return number
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """A boolean, also as a string."""
+        """Return a boolean, also as a string."""
         value = self._value.get(name)
         if value is None or value == "":
             return default
@@ -95,14 +95,14 @@ class Fields:
         return value
 
     def one_of(self, name: str, allowed: Collection[str], default: str = "") -> str:
-        """One of some words."""
+        """Return one of some words."""
         value = self.text(name) or default
         if value not in allowed and value != default:
             raise refusals.invalid(f"{self.path(name)} must be one of {', '.join(allowed)}")
         return value
 
     def object(self, name: str) -> Fields:
-        """An object; one without members when it is missing."""
+        """Return an object; one without members when it is missing."""
         value = self._value.get(name)
         if value is None:
             return Fields({}, self.path(name))
@@ -111,7 +111,7 @@ class Fields:
         return Fields(value, self.path(name))
 
     def objects(self, name: str, *, most: int | None = None) -> list[Fields]:
-        """An array of objects; an empty one when it is missing."""
+        """Return an array of objects; an empty one when it is missing."""
         items = self.array(name)
         if most is not None and len(items) > most:
             raise refusals.invalid(f"{self.path(name)} must not have more than {most} elements")
@@ -123,14 +123,14 @@ class Fields:
         return found
 
     def texts(self, name: str) -> list[str]:
-        """An array of strings; an empty one when it is missing."""
+        """Return an array of strings; an empty one when it is missing."""
         items = self.array(name)
         if not all(isinstance(one, str) for one in items):
             raise refusals.invalid(f"{self.path(name)} must be an array of strings")
         return items
 
     def array(self, name: str) -> list[Any]:
-        """An array; an empty one when it is missing."""
+        """Return an array; an empty one when it is missing."""
         value = self._value.get(name)
         if value is None:
             return []
@@ -139,7 +139,7 @@ class Fields:
         return value
 
     def raw(self) -> Mapping[str, Any]:
-        """The object as it came."""
+        """Return the object as it came."""
         return self._value
 
 

@@ -30,25 +30,25 @@ class Ids:
             self._suffix = "".join(self._random.choices(string.ascii_lowercase + string.digits, k=5))
 
     def uuid(self) -> str:
-        """A random UUID (version 4) in lower case with hyphens; job ids have this shape."""
+        """Return a random UUID (version 4) in lower case with hyphens; job ids have this shape."""
         bits = self._random.getrandbits(128)
         digits = f"{(bits & ~(0xF000 << 64) & ~(0xC000 << 48)) | (0x4000 << 64) | (0x8000 << 48):032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def request_id(self) -> str:
-        """32 lower-case hex digits, as in X-Request-Id."""
+        """Return 32 lower-case hex digits, as in X-Request-Id."""
         return f"{self._random.getrandbits(128):032x}"
 
     def opaque(self, length: int) -> str:
-        """Letters and digits without meaning: keys and tokens that the emulator gives out."""
+        """Return letters and digits without meaning: keys and tokens that the emulator gives out."""
         return "".join(self._random.choices(string.ascii_letters + string.digits, k=length))
 
     def statement_id(self, now_ms: int) -> str:
-        """A Presto query id such as 20261123_073000_00012_ab3de."""
+        """Return a Presto query id such as 20261123_073000_00012_ab3de."""
         moment = dt.datetime.fromtimestamp(now_ms / 1000, tz=dt.UTC)
         return f"{moment:%Y%m%d_%H%M%S}_{next(self._statements):05d}_{self._suffix}"
 
 
 def derived(kind: str, name: str) -> str:
-    """The id of a named thing (an account, a user): 32 lower-case hex digits, the same at every start."""
+    """Return the id of a named thing (an account, a user): 32 lower-case hex digits, the same at every start."""
     return hashlib.sha256(f"{kind}/{name}".encode()).hexdigest()[:32]

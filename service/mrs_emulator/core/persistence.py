@@ -66,7 +66,7 @@ class Row:
 
     def read(self, kind: type[_T]) -> _T:
         """
-        The value as the type it had.
+        Return the value as the type it had.
 
         Raises:
             CannotStart: the row does not have this type.
@@ -121,7 +121,7 @@ class StateFile:
         self._file: sqlite3.Connection | None = None
 
     def table(self, name: str, restore: Restore) -> Table:
-        """A table under a name of its own; `restore` gets its rows when the file is opened."""
+        """Return a table under a name of its own; `restore` gets its rows when the file is opened."""
         if name in self._restores:
             raise ValueError(f"there is a table {name} already")
         self._restores[name] = restore
@@ -184,7 +184,7 @@ class StateFile:
         return starts
 
     def _forget_defaults(self, rows: Mapping[str, list[Row]]) -> None:
-        """Of what was put before the file was read, only that counts which the file does not have."""
+        """Drop what was put before the file was read, unless the file lacks it."""
         kept = {(shelf, row.key) for shelf in rows for row in rows[shelf]} if self._changes else set()
         self._changes = {place: value for place, value in self._changes.items() if place not in kept}
 

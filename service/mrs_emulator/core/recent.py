@@ -51,14 +51,14 @@ class Recent:
         self._calls[entry.operation, entry.status] += 1
 
     def calls(self) -> dict[str, dict[str, int]]:
-        """How often each operation was called since the start, by HTTP status."""
+        """Return how often each operation was called since the start, by HTTP status."""
         found: dict[str, dict[str, int]] = {}
         for (operation, status), number in sorted(self._calls.items()):
             found.setdefault(operation or "unknown", {})[str(status)] = number
         return found
 
     def listed(self, most: int) -> list[dict[str, Any]]:
-        """The newest ones, newest first."""
+        """Return the newest ones, newest first."""
         found = list(self._entries)[-most:]
         return [
             {

@@ -71,7 +71,7 @@ class Cluster:
 
 
 def configured(one: settings.Cluster, now_ms: int) -> Cluster:
-    """The record of a cluster from the settings, which exists from `now_ms` on."""
+    """Return the record of a cluster from the settings, which exists from `now_ms` on."""
     size = "emulated.4xlarge.4.linux.bigdata"
     groups = (
         cluster_life.Group("master_node_default_group", size, (0, 1)),

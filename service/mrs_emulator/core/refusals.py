@@ -63,24 +63,24 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the client
         self.older_status = older_status
 
     def reply(self, request_id: str, *, older: bool) -> wire.Reply:
-        """The reply that carries this refusal; `older` chooses the status of older versions."""
+        """Return the reply that carries this refusal; `older` chooses the status of older versions."""
         status = self.older_status if older and self.older_status is not None else self.status
         return wire.as_json(status, {**self.payload, "request_id": request_id} if self.gateway else self.payload)
 
 
 def business(code: str, **facts: object) -> Refusal:
-    """A four-digit code of the job operations: 400 today, 500 in older versions."""
+    """Refuse with a four-digit code of the job operations: 400 today, 500 in older versions."""
     message = _TEXTS[code].format(**facts)
     return Refusal(400, {"error_code": code, "error_msg": message}, older_status=500)
 
 
 def invalid(what: str) -> Refusal:
-    """12000002: a parameter is missing or wrong; `what` says which and why."""
+    """Refuse with 12000002: a parameter is missing or wrong; `what` says which and why."""
     return Refusal(400, {"error_code": "12000002", "error_msg": f"The parameter is invalid: {what}."})
 
 
 def unknown_cluster() -> Refusal:
-    """12000003, in the camelCase keys that clients have seen for it."""
+    """Refuse with 12000003, in the camelCase keys that clients have seen for it."""
     return Refusal(400, {"errorCode": "12000003", "errorMsg": "The cluster does not exist."})
 
 
@@ -105,94 +105,94 @@ _CLUSTER_TEXTS: Mapping[str, str] = {
 
 
 def of_cluster(code: str, **facts: object) -> Refusal:
-    """A code of the cluster operations; 400 for all of them."""
+    """Refuse with a code of the cluster operations; 400 for all of them."""
     return Refusal(400, {"error_code": code, "error_msg": _CLUSTER_TEXTS[code].format(**facts)})
 
 
 def too_many_tags(most: int) -> Refusal:
-    """12005001: a cluster would have more tags than it may."""
+    """Refuse with 12005001: a cluster would have more tags than it may."""
     return Refusal(400, {"error_code": "12005001", "error_msg": f"A cluster can have at most {most} tags."})
 
 
 def illegal_tag(why: str) -> Refusal:
-    """12005002: a tag breaks the rules."""
+    """Refuse with 12005002: a tag breaks the rules."""
     return Refusal(400, {"error_code": "12005002", "error_msg": f"The tag is illegal: {why}."})
 
 
 def no_such_tag() -> Refusal:
-    """12005003: the cluster has no tag with this key; the one 404 of MRS."""
+    """Refuse with 12005003: the cluster has no tag with this key; the one 404 of MRS."""
     return Refusal(404, {"error_code": "12005003", "error_msg": "The tag key does not exist."})
 
 
 def wrong_project() -> Refusal:
-    """12000107: the path names a project that is not this one."""
+    """Refuse with 12000107: the path names a project that is not this one."""
     return Refusal(400, {"error_code": "12000107", "error_msg": "The project ID is invalid."})
 
 
 def sql_impossible(why: str) -> Refusal:
-    """MRS.0011: a SQL request that the cluster cannot take; the key is `message`, unlike everywhere else."""
+    """Refuse with MRS.0011: the cluster cannot take a SQL request; the key is `message`, unlike everywhere else."""
     return Refusal(400, {"error_code": "MRS.0011", "message": why}, older_status=500)
 
 
 def cancel_failed() -> Refusal:
-    """The one failure of CancelSql; it has no error code at all."""
+    """Refuse with the one failure of CancelSql; it has no error code at all."""
     return Refusal(400, {"status": "FAILED", "message": "Cancel sql error"}, older_status=500)
 
 
 def internal() -> Refusal:
-    """12000004: the emulator itself failed; its log says more."""
+    """Refuse with 12000004: the emulator itself failed; its log says more."""
     return Refusal(500, {"error_code": "12000004", "error_msg": "Internal server error."})
 
 
 def gateway(status: int, code: str, message: str) -> Refusal:
-    """Any refusal by the gateway, before MRS sees the request."""
+    """Refuse as the gateway does, before MRS sees the request."""
     return Refusal(status, {"error_msg": message, "error_code": code}, gateway=True)
 
 
 def no_such_api() -> Refusal:
-    """APIGW.0101: no operation has this verb and path."""
+    """Refuse with APIGW.0101: no operation has this verb and path."""
     return gateway(404, "APIGW.0101", "The API does not exist or has not been published in the environment")
 
 
 def not_authentic(why: str) -> Refusal:
-    """APIGW.0301: signature, key or token is wrong; `why` is one of the documented endings."""
+    """Refuse with APIGW.0301: signature, key or token is wrong; `why` is one of the documented endings."""
     return gateway(401, "APIGW.0301", f"Incorrect IAM authentication information: {why}")
 
 
 def skewed(signed_at: str, now: str) -> Refusal:
-    """APIGW.0303: X-Sdk-Date is more than 15 minutes away from the gateway's clock."""
+    """Refuse with APIGW.0303: X-Sdk-Date is more than 15 minutes away from the gateway's clock."""
     detail = f"signature expired, signature time:{signed_at},server time:{now}"
     return gateway(401, "APIGW.0303", f"Incorrect app authentication information: {detail}")
 
 
 def not_allowed() -> Refusal:
-    """APIGW.0302: the caller is known, and may not call MRS."""
+    """Refuse with APIGW.0302: the caller is known, and may not call MRS."""
     return gateway(403, "APIGW.0302", "The IAM user is not allowed to access the API")
 
 
 def token_to_renew() -> Refusal:
-    """APIGW.0307: the token is dead; the other answer to that is APIGW.0301."""
+    """Refuse with APIGW.0307: the token is dead; the other answer to that is APIGW.0301."""
     return gateway(401, "APIGW.0307", "The token must be updated")
 
 
 def foreign_project() -> Refusal:
-    """APIGW.0310: X-Project-Id names a project that is not available."""
+    """Refuse with APIGW.0310: X-Project-Id names a project that is not available."""
     return gateway(403, "APIGW.0310", "The project is unavailable")
 
 
 def too_large() -> Refusal:
-    """APIGW.0201: the body of a signed request is over 12 MB."""
+    """Refuse with APIGW.0201: the body of a signed request is over 12 MB."""
     return gateway(413, "APIGW.0201", "Request entity too large")
 
 
 def throttled(per_minute: int) -> Refusal:
-    """APIGW.0308: the calls of this minute are used up; the request was not executed."""
+    """Refuse with APIGW.0308: the calls of this minute are used up; the request was not executed."""
     limit = f"policy user over ratelimit,limit:{per_minute},time:1 minute"
     return gateway(429, "APIGW.0308", f"The throttling threshold has been reached: {limit}")
 
 
 def scripted(status: int) -> Refusal:
-    """What the gateway would say with this status; used by faults that name no body."""
+    """Return what the gateway would say with this status; used by faults that name no body."""
     if status == 429:  # noqa: PLR2004 - the HTTP status itself
         return throttled(60)
     code, message = _GATEWAY_TEXTS.get(status, ("APIGW.0601", "Scripted failure"))

@@ -38,7 +38,7 @@ class Call:
 
     def body(self) -> dict[str, Any]:
         """
-        The JSON object in the body.
+        Return the JSON object in the body.
 
         Raises:
             Refusal: 12000002, the body is no JSON object.
@@ -84,7 +84,7 @@ class _Pattern:
     route: Route
 
     def read(self, segments: list[str]) -> dict[str, str] | None:
-        """Values of the parameters, or None when a fixed segment differs."""
+        """Return values of the parameters, or None when a fixed segment differs."""
         values = []
         for wanted, found in zip(self.segments, segments, strict=True):
             if wanted is None:
@@ -113,7 +113,7 @@ class Table:
 
     def match(self, verb: str, path: str) -> tuple[Route, dict[str, str]]:
         """
-        The route of a request and the values of its path parameters.
+        Return the route of a request and the values of its path parameters.
 
         Raises:
             Refusal: APIGW.0101, no operation has this verb and path.

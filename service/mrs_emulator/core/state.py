@@ -38,7 +38,7 @@ class ClusterState:
         return self.record.created_ms
 
     def at(self, now_ms: int) -> cluster_life.Segment:
-        """What queries see of it at a moment."""
+        """Return what queries see of it at a moment."""
         return self.record.life.at(now_ms)
 
     def state(self, now_ms: int) -> cluster_life.State:
@@ -46,15 +46,15 @@ class ClusterState:
         return self.record.life.at(now_ms).state
 
     def busy(self, now_ms: int) -> bool:
-        """Whether an operation was accepted that does not show yet, or has not ended."""
+        """Return whether an operation was accepted that does not show yet, or has not ended."""
         return self.record.life.end.begin_ms > now_ms
 
     def takes_jobs(self, now_ms: int) -> bool:
-        """Whether jobs and statements can be submitted at a moment."""
+        """Return whether jobs and statements can be submitted at a moment."""
         return self.state(now_ms) in cluster_life.TAKES_JOBS
 
     def has(self, *names: str) -> bool:
-        """Whether any of the named components is installed."""
+        """Return whether any of the named components is installed."""
         return any(name in self.record.components for name in names)
 
 
@@ -122,7 +122,7 @@ class World:
 
     def cluster(self, cluster_id: str) -> ClusterState:
         """
-        The cluster with this id.
+        Return the cluster with this id.
 
         Raises:
             Refusal: 12000003, there is none.
@@ -167,7 +167,7 @@ class World:
         self._effects.append(effect)
 
     def effects(self, *, start: int = 0, count: int | None = None) -> list[Effect]:
-        """What was created, oldest first, from number `start`."""
+        """Return what was created, oldest first, from number `start`."""
         return list(islice(self._effects, start, None if count is None else start + count))
 
     def _made(self, record: records.Cluster) -> ClusterState:

@@ -67,11 +67,11 @@ class Reply:
     cut_to: int | None = None
 
     def with_header(self, name: str, value: str) -> Reply:
-        """The same reply with one more header."""
+        """Return the same reply with one more header."""
         return replace(self, headers={**self.headers, name: value})
 
     def json(self) -> Any:  # noqa: ANN401 - JSON has any shape
-        """The body as parsed JSON."""
+        """Return the body as parsed JSON."""
         return msgspec.json.decode(self.body)
 
 
@@ -82,5 +82,5 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def as_json(status: int, payload: object) -> Reply:
-    """A reply with a JSON body; decimals become exact JSON numbers."""
+    """Return a reply with a JSON body; decimals become exact JSON numbers."""
     return Reply(status, _encoder.encode(payload))

@@ -73,7 +73,7 @@ class Admin:
 
     def answer(self, request: wire.Request, now_ms: int) -> wire.Reply:
         """
-        The reply to a request under the prefix.
+        Return the reply to a request under the prefix.
 
         Raises:
             Refusal: 404 for an unknown path, 400 for a wrong parameter or order, 403 and 415 as `_check_writer` says.
@@ -208,7 +208,7 @@ def _check_writer(request: wire.Request) -> None:
 
 
 def _is_address(host: str) -> bool:
-    """Whether a Host header names this machine by address; a name could be made to point here (DNS rebinding)."""
+    """Return whether a Host header is this machine's address; a name could be made to point here (DNS rebinding)."""
     try:
         name = urllib.parse.urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or bool(ipaddress.ip_address(name))

@@ -23,12 +23,12 @@ _HIDDEN = frozenset({"arguments", "properties", "tracking_url"})
 
 
 def path(cluster_id: str, job_id: str) -> str:
-    """Where the page of a job is."""
+    """Return where the page of a job is."""
     return f"{PREFIX}{cluster_id}/{job_id}"
 
 
 def reply(job: life.Job, yarn_start_ms: int, now_ms: int) -> wire.Reply:
-    """The page at one moment."""
+    """Return the page at one moment."""
     seen = job_json.render(job, yarn_start_ms, now_ms, numbers_as_strings=False)
     facts = {name: _text(name, value) for name, value in seen.items() if name not in _HIDDEN}
     if job.error and job.ended(now_ms):

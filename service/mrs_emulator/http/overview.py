@@ -42,7 +42,7 @@ class Overview:
         self._clock = clock
 
     def members(self, now_ms: int) -> dict[str, Any]:
-        """The whole of it at one moment."""
+        """Return the whole of it at one moment."""
         return {
             "now_ms": now_ms,
             "clock": {"stopped": self._clock.stopped, "ahead_s": self._clock.ahead_ms / 1000},
@@ -55,11 +55,11 @@ class Overview:
         }
 
     def calls(self) -> dict[str, Any]:
-        """Which operations were called since the start, how often, and with which HTTP status."""
+        """Return which operations were called since the start, how often, and with which HTTP status."""
         return {"calls": self._requests.calls()}
 
     def _jobs(self, now_ms: int) -> list[dict[str, Any]]:
-        """The newest jobs of all clusters, newest first."""
+        """Return the newest jobs of all clusters, newest first."""
         newest = []
         for one in self._world.clusters.values():
             numbers = one.index.arrived(one.index.span(None, None), newest_first=True)

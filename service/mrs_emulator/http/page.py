@@ -13,7 +13,7 @@ from mrs_emulator.core import wire
 
 @functools.cache
 def reply() -> wire.Reply:
-    """The page with its policy; read once."""
+    """Return the page with its policy; read once."""
     text = importlib.resources.files(__package__ or "").joinpath("page.html").read_text(encoding="utf-8")
     policy = "; ".join(
         (
@@ -37,7 +37,7 @@ def reply() -> wire.Reply:
 
 
 def _hash(text: str, tag: str) -> str:
-    """The source expression that allows the one inline element with this tag."""
+    """Return the source expression that allows the one inline element with this tag."""
     found = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
     content = found[1] if found else ""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

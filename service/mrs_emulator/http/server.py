@@ -164,6 +164,6 @@ def _request(
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    """A request that may have a body as large as a signed one may be."""
+    """Return a request that may have a body as large as a signed one may be."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=signature.BODY_MAX_BYTES)

@@ -95,7 +95,7 @@ class Accounts:
         self._keys = {one.access_key: _permanent(one, chosen.iam.domain) for one in chosen.credentials}
 
     def user(self, name: str, password: str, domain: str) -> settings.IamUser | None:
-        """The user with this name, account and password."""
+        """Return the user with this name, account and password."""
         for one in self._iam.users:
             if one.name == name and domain in {one.domain, ids.derived("domain", one.domain)}:
                 known = one.password.get_secret_value()
@@ -103,14 +103,14 @@ class Accounts:
         return None
 
     def agency(self, name: str, domain: str) -> settings.Agency | None:
-        """The agency with this name in an account, given by name or id."""
+        """Return the agency with this name in an account, given by name or id."""
         for one in self._iam.agencies:
             if one.name == name and domain in {one.domain, ids.derived("domain", one.domain)}:
                 return one
         return None
 
     def project(self, *, domain: str, project_id: str | None, name: str | None) -> settings.Project | None:
-        """A project of an account, by id or else by name."""
+        """Return a project of an account, by id or else by name."""
         for one in self.projects:
             found = one.project_id == project_id if project_id else one.name == name
             if found and one.domain == domain:
@@ -118,7 +118,7 @@ class Accounts:
         return None
 
     def issue_token(self, caller: Caller, home: str, now_ms: int) -> tuple[str, Token]:
-        """A new token; older ones stay good."""
+        """Return a new token; older ones stay good."""
         if len(self._tokens) >= _SWEEP_AT:
             self._tokens = {text: one for text, one in self._tokens.items() if one.expires_ms > now_ms}
         text = f"MII{self._ids.opaque(_TOKEN_LENGTH)}"
@@ -127,7 +127,7 @@ class Accounts:
         return text, token
 
     def issue_key(self, caller: Caller, duration_s: int, now_ms: int) -> Key:
-        """A new temporary key with its security token."""
+        """Return a new temporary key with its security token."""
         if len(self._keys) >= _SWEEP_AT:
             self._keys = {
                 access: one for access, one in self._keys.items() if one.expires_ms is None or one.expires_ms > now_ms
@@ -138,11 +138,11 @@ class Accounts:
         return key
 
     def token(self, text: str) -> Token | None:
-        """The token with this text, dead or alive."""
+        """Return the token with this text, dead or alive."""
         return self._tokens.get(text)
 
     def key(self, access: str) -> Key | None:
-        """The key with this AK, dead or alive."""
+        """Return the key with this AK, dead or alive."""
         return self._keys.get(access)
 
 
@@ -152,6 +152,6 @@ def _permanent(one: settings.Credential, domain: str) -> Key:
 
 
 def moment(epoch_ms: int) -> str:
-    """A moment as IAM prints it: UTC, with microseconds."""
+    """Return a moment as IAM prints it: UTC, with microseconds."""
     seen = dt.datetime.fromtimestamp(epoch_ms / 1000, tz=dt.UTC)
     return f"{seen:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}000Z"

@@ -45,7 +45,7 @@ class Iam:
         self._project_id = chosen.project_id
 
     def operations(self) -> Iterable[routes.Route]:
-        """The calls; they check by themselves who calls, and no limit is documented."""
+        """Return the calls; they check by themselves who calls, and no limit is documented."""
         calls: Mapping[tuple[str, str, str], routes.Handler] = {
             ("KeystoneCreateToken", "POST", "/v3/auth/tokens"): self.create_token,
             ("KeystoneListProjects", "GET", "/v3/projects"): self.list_projects,
@@ -74,7 +74,7 @@ class Iam:
         return answer
 
     async def create_token(self, call: routes.Call) -> wire.Reply:
-        """KeystoneCreateToken: by password, or by agency with the token of a user whom it trusts."""
+        """Answer KeystoneCreateToken: by password, or by agency with the token of a user whom it trusts."""
         auth = _member(_body(call), "auth")
         identity = _member(auth, "identity")
         methods = identity.get("methods")
@@ -93,7 +93,7 @@ class Iam:
         return wire.as_json(_CREATED, {"token": members}).with_header("X-Subject-Token", text)
 
     async def create_key(self, call: routes.Call) -> wire.Reply:
-        """CreateTemporaryAccessKey: from a token, or from an agency; a signed call needs no token."""
+        """Answer CreateTemporaryAccessKey: from a token, or from an agency; a signed call needs no token."""
         identity = _member(_member(_body(call), "auth"), "identity")
         methods = identity.get("methods")
         if methods == ["token"]:
@@ -119,7 +119,7 @@ class Iam:
         return wire.as_json(_CREATED, {"credential": credential})
 
     async def list_projects(self, call: routes.Call) -> wire.Reply:
-        """KeystoneListProjects: the projects of the caller's account, filtered, paged if asked for."""
+        """Answer KeystoneListProjects: the projects of the caller's account, filtered, paged if asked for."""
         caller = self._caller(call)
         query = dict(call.request.pairs())
         domain_id = ids.derived("domain", caller.domain)
@@ -141,27 +141,27 @@ class Iam:
         return wire.as_json(_OK, {"projects": found[(number - 1) * size : number * size], "links": links})
 
     async def list_domains(self, call: routes.Call) -> wire.Reply:
-        """KeystoneListAuthDomains: the caller's account."""
+        """Answer KeystoneListAuthDomains: the caller's account."""
         domain = _domain(self._caller(call).domain)
         members = {**domain, "enabled": True, "description": ""}
         return wire.as_json(_OK, {"domains": [members], "links": {"self": f"{_base(call.request)}/v3/auth/domains"}})
 
     async def show_catalog(self, call: routes.Call) -> wire.Reply:
-        """KeystoneShowCatalog: where the services are, as a token says it, too."""
+        """Answer KeystoneShowCatalog: where the services are, as a token says it, too."""
         self._caller(call)
         links = {"self": f"{_base(call.request)}/v3/auth/catalog", "next": None, "previous": None}
         return wire.as_json(_OK, {"catalog": self._catalog(call.request), "links": links})
 
     async def list_versions(self, call: routes.Call) -> wire.Reply:
-        """KeystoneListVersions: the one version of IAM, for anybody; 300 as documented."""
+        """Answer KeystoneListVersions: the one version of IAM, for anybody; 300 as documented."""
         return wire.as_json(_MULTIPLE_CHOICES, {"versions": {"values": [_version(call.request)]}})
 
     async def show_version(self, call: routes.Call) -> wire.Reply:
-        """KeystoneShowVersion: version 3 of IAM, for anybody."""
+        """Answer KeystoneShowVersion: version 3 of IAM, for anybody."""
         return wire.as_json(_OK, {"version": _version(call.request)})
 
     def _caller(self, call: routes.Call, token: object = None) -> accounts.Caller:
-        """Who calls: by a token in the body, else by headers."""
+        """Return who calls: by a token in the body, else by headers."""
         if isinstance(token, str) and token:
             return self._gate.bearer(token, call.now_ms)
         return self._gate.caller(call.request, call.now_ms)
@@ -177,7 +177,7 @@ class Iam:
         return accounts.Caller(found.name, found.domain), found.domain
 
     def _by_agency(self, order: Mapping[str, Any], call: routes.Call) -> tuple[accounts.Caller, str]:
-        """The role that a user of the delegated account assumes: that account's user, the other's projects."""
+        """Return the role that a user of the delegated account assumes: that account's user, the other's projects."""
         name = order.get("agency_name")
         domain = order.get("domain_id") or order.get("domain_name")
         if not (isinstance(name, str) and isinstance(domain, str) and domain):
@@ -191,7 +191,7 @@ class Iam:
         return accounts.Caller(user.user, agency.domain), user.domain
 
     def _scoped(self, caller: accounts.Caller, scope: object) -> accounts.Caller:
-        """The caller with the scope asked for; a project wins over a domain, nothing at all means the domain."""
+        """Return the caller with the scope asked for; a project wins over a domain, nothing at all means the domain."""
         wanted = scope.get("project") if isinstance(scope, dict) else None
         if wanted is not None:
             if not isinstance(wanted, dict) or not (wanted.get("id") or wanted.get("name")):
@@ -258,7 +258,7 @@ class Iam:
 
 
 def refused(status: int, message: str) -> refusals.Refusal:
-    """A refusal in IAM's own shape."""
+    """Return a refusal in IAM's own shape."""
     return refusals.Refusal(
         status, {"error": {"code": status, "message": message, "title": _TITLES.get(status, "Error")}}
     )
@@ -308,7 +308,7 @@ def _project(one: settings.Project) -> dict[str, Any]:
 
 
 def _version(request: wire.Request) -> dict[str, Any]:
-    """Version 3 of IAM. Source: IAM API reference, pages iam_15_0002 and iam_15_0003 (2025)."""
+    """Return version 3 of IAM. Source: IAM API reference, pages iam_15_0002 and iam_15_0003 (2025)."""
     return {
         "id": "v3.6",
         "status": "stable",
@@ -319,5 +319,5 @@ def _version(request: wire.Request) -> dict[str, Any]:
 
 
 def _base(request: wire.Request) -> str:
-    """Where the client reached the emulator."""
+    """Return where the client reached the emulator."""
     return f"http://{request.headers.get('host', '127.0.0.1')}"

@@ -45,7 +45,7 @@ class Claim:
 
 
 def read_claim(authorization: str) -> Claim | None:
-    """The parts of an Authorization header, or None when it has another form."""
+    """Return the parts of an Authorization header, or None when it has another form."""
     match = _AUTHORIZATION.fullmatch(authorization.strip())
     if match is None:
         return None
@@ -57,19 +57,19 @@ def _encoded(text: str) -> str:
 
 
 def canonical_uri(path: str) -> str:
-    """The path decoded, encoded again segment by segment, and ended with a slash."""
+    """Return the path decoded, encoded again segment by segment, and ended with a slash."""
     if _PLAIN_PATH.fullmatch(path) is None:
         path = "/".join(_encoded(segment) for segment in urllib.parse.unquote(path).split("/"))
     return path if path.endswith("/") else f"{path}/"
 
 
 def canonical_query(pairs: Sequence[tuple[str, str]]) -> str:
-    """The parameters sorted by name, then value, each encoded."""
+    """Return the parameters sorted by name, then value, each encoded."""
     return "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in sorted(pairs))
 
 
 def canonical_request(request: wire.Request, signed_headers: Sequence[str]) -> str:
-    """The text whose hash is signed; a signed header that the request lacks counts as empty."""
+    """Return the text whose hash is signed; a signed header that the request lacks counts as empty."""
     headers = request.headers
     names = sorted(signed_headers)
     block = "".join(f"{name}:{headers.get(name, '').strip()}\n" for name in names)
@@ -81,12 +81,12 @@ def canonical_request(request: wire.Request, signed_headers: Sequence[str]) -> s
 
 
 def string_to_sign(sdk_date: str, canonical: str) -> str:
-    """Algorithm, date and the hash of the canonical request, a line each."""
+    """Return algorithm, date and the hash of the canonical request, a line each."""
     return f"{ALGORITHM}\n{sdk_date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
 def signature(secret_key: str, to_sign: str) -> str:
-    """HMAC-SHA256 of the string to sign under the secret key, in lower-case hex."""
+    """Return HMAC-SHA256 of the string to sign under the secret key, in lower-case hex."""
     return hmac.new(secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
 
 
@@ -136,7 +136,7 @@ class Gate:
 
     def caller(self, request: wire.Request, now_ms: int) -> accounts.Caller:
         """
-        Who makes a call, whatever it may reach.
+        Return who makes a call, whatever it may reach.
 
         Raises:
             Refusal: APIGW.0301, 0303 or 0307.
@@ -152,7 +152,7 @@ class Gate:
 
     def bearer(self, text: str, now_ms: int) -> accounts.Caller:
         """
-        Whose token this is.
+        Return whose token this is.
 
         Raises:
             Refusal: APIGW.0301 for an unknown token; that or APIGW.0307 for a dead one, as the settings say.

@@ -42,7 +42,7 @@ class DriverLogs:
                 self.watch(cluster_id, cluster.index.at(number).job_id)
 
     def due(self, now_ms: int) -> Mapping[str, str]:
-        """The texts to write now, by obs:// path; each is handed out once."""
+        """Return the texts to write now, by obs:// path; each is handed out once."""
         found: dict[str, str] = {}
         for cluster_id, job in list(self._ended(now_ms)):
             del self._waiting[cluster_id, job.job_id]
@@ -65,7 +65,7 @@ def _stdout(job: life.Job) -> str:
 
 
 def _stderr(job: life.Job) -> str:
-    """Lines of a driver: it begins, it ends, and why it failed; arguments and SQL text are no part of it."""
+    """Return lines of a driver: it begins, it ends, and why it failed; arguments and SQL text are no part of it."""
     ending = job.ending
     if ending is None:
         return ""

@@ -48,7 +48,7 @@ class _Bucket:
         self._listed = None
 
     def numbers(self) -> list[int]:
-        """The numbers in order of arrival; not to be changed."""
+        """Return the numbers in order of arrival; not to be changed."""
         if self._listed is None:
             if not self._sorted:
                 self._numbers = dict.fromkeys(sorted(self._numbers))
@@ -86,7 +86,7 @@ class JobIndex:
         return len(self._jobs)
 
     def next_number(self) -> int:
-        """The number that the next job must bear."""
+        """Return the number that the next job must bear."""
         return len(self._order)
 
     def arrival_ms(self, now_ms: int) -> int:
@@ -139,15 +139,15 @@ class JobIndex:
             self._drop(job_id)
 
     def get(self, job_id: str) -> life.Job | None:
-        """The job with this id."""
+        """Return the job with this id."""
         return self._jobs.get(job_id)
 
     def at(self, number: int) -> life.Job:
-        """The job with this number; it must exist."""
+        """Return the job with this number; it must exist."""
         return self._jobs[str(self._order[number])]
 
     def named(self, name: str) -> list[life.Job]:
-        """The jobs with exactly this name, in order of arrival."""
+        """Return the jobs with exactly this name, in order of arrival."""
         found = self._by_name.get(name, {})
         return [self._jobs[job_id] for job_id in ([found] if isinstance(found, str) else found)]
 
@@ -164,28 +164,28 @@ class JobIndex:
                 self._place(changed, now_ms)
 
     def unfinished(self, now_ms: int) -> int:
-        """How many jobs have not ended by `now_ms`."""
+        """Return how many jobs have not ended by `now_ms`."""
         self.settle(now_ms)
         return sum(len(bucket) for (state, _), bucket in self._buckets.items() if state not in _ENDED)
 
     def open_jobs(self, now_ms: int) -> list[life.Job]:
-        """The jobs that have not ended by `now_ms`."""
+        """Return the jobs that have not ended by `now_ms`."""
         numbers = self.staged(lambda state, _: state not in _ENDED, now_ms, (0, len(self._order)))
         return [self.at(number) for number in numbers]
 
     def span(self, begin_ms: int | None, end_ms: int | None) -> tuple[int, int]:
-        """First number and the one after the last of jobs that arrived between two times, both included."""
+        """Return first number and the one after the last of jobs that arrived between two times, both included."""
         start = 0 if begin_ms is None else bisect.bisect_left(self._arrivals, begin_ms)
         stop = len(self._arrivals) if end_ms is None else bisect.bisect_right(self._arrivals, end_ms)
         return start, max(start, stop)
 
     def count(self, span: tuple[int, int]) -> int:
-        """How many jobs a span has."""
+        """Return how many jobs a span has."""
         holes = bisect.bisect_left(self._holes, span[1]) - bisect.bisect_left(self._holes, span[0])
         return span[1] - span[0] - holes
 
     def arrived(self, span: tuple[int, int], *, newest_first: bool, skip: int = 0) -> Iterator[int]:
-        """Numbers of the jobs of a span but for the first so many, in order of arrival."""
+        """Return numbers of the jobs of a span but for the first so many, in order of arrival."""
         start, stop = span
         if self.count(span) == stop - start:  # nothing was deleted here, so places are known
             start, stop, skip = (start, max(start, stop - skip), 0) if newest_first else (start + skip, stop, 0)
@@ -194,7 +194,7 @@ class JobIndex:
         return islice((number for number in numbers if order[number] is not None), skip, None)
 
     def staged(self, wanted: Callable[[str, str], bool], now_ms: int, span: tuple[int, int]) -> Sequence[int]:
-        """Numbers of the jobs of a span whose job_state and job_result at `now_ms` are wanted, in order of arrival."""
+        """Return numbers of the span's jobs whose job_state and job_result at `now_ms` are wanted, as they arrived."""
         self.settle(now_ms)
         parts = [
             _within(bucket.numbers(), span)
@@ -204,7 +204,7 @@ class JobIndex:
         return parts[0] if len(parts) == 1 else sorted(chain.from_iterable(parts))
 
     def _name(self, job: life.Job) -> None:
-        """Most names belong to one job, and cost no dictionary of their own."""
+        """Index a job by its name; most names belong to one job, and cost no dictionary of their own."""
         namesakes = self._by_name.get(job.name)
         if namesakes is None:
             self._by_name[job.name] = job.job_id
@@ -231,6 +231,6 @@ class JobIndex:
 
 
 def _within(numbers: list[int], span: tuple[int, int]) -> Sequence[int]:
-    """The part of sorted numbers that lies in a span; all of them are not copied."""
+    """Return the part of sorted numbers that lies in a span; all of them are not copied."""
     start, stop = bisect.bisect_left(numbers, span[0]), bisect.bisect_left(numbers, span[1])
     return numbers if stop - start == len(numbers) else numbers[start:stop]

@@ -13,12 +13,12 @@ from mrs_emulator.jobs import life
 
 
 def java_list(items: Iterable[str]) -> str:
-    """The rendering `[a, b, c]`; not JSON, and not reversible when an item contains a comma and a space."""
+    """Return the rendering `[a, b, c]`; not JSON, and not reversible when an item contains a comma and a space."""
     return f"[{', '.join(items)}]"
 
 
 def java_map(items: Mapping[str, str]) -> str:
-    """The rendering `{k=v, k2=v2}`."""
+    """Return the rendering `{k=v, k2=v2}`."""
     return f"{{{', '.join(f'{key}={value}' for key, value in items.items())}}}"
 
 
@@ -26,7 +26,7 @@ def render(
     job: life.Job, yarn_start_ms: int, now_ms: int, *, numbers_as_strings: bool, page: str = ""
 ) -> dict[str, Any]:
     """
-    The JSON members of a job at one moment.
+    Return the JSON members of a job at one moment.
 
     Args:
         job: the job.
@@ -62,5 +62,5 @@ def render(
 
 
 def as_strings(members: Mapping[str, Any]) -> dict[str, Any]:
-    """The members with their numbers printed as strings."""
+    """Return the members with their numbers printed as strings."""
     return {name: str(value) if isinstance(value, int | float) else value for name, value in members.items()}

@@ -53,7 +53,7 @@ class Jobs:
         self.page_path: Callable[[str, str], str] | None = None
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operations and their documented calls per minute."""
+        """Return the operations and their documented calls per minute."""
         one = f"{_BASE}/{{job_execution_id}}"
         return (
             routes.Route("CreateExecuteJob", "POST", _BASE, self.create, 60),
@@ -65,7 +65,7 @@ class Jobs:
         )
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateExecuteJob: enter a job and start it."""
+        """Answer CreateExecuteJob: enter a job and start it."""
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = checks.submission(call.body(), self._quirks)
         seen = cluster.state(call.now_ms)
@@ -125,12 +125,12 @@ class Jobs:
                     cluster.index.replace(replace(job, ending=ending, error="the emulator was restarted"))
 
     async def show(self, call: routes.Call) -> wire.Reply:
-        """ShowSingleJobExe: one job as it is now."""
+        """Answer ShowSingleJobExe: one job as it is now."""
         cluster, job = self._find(call)
         return wire.as_json(self._quirks.job_status, {"job_detail": self._json(call, cluster, job)})
 
     async def list_page(self, call: routes.Call) -> wire.Reply:
-        """ShowJobExeListNew: a page of jobs."""
+        """Answer ShowJobExeListNew: a page of jobs."""
         cluster = self._world.cluster(call.path["cluster_id"])
         query = listing.read(dict(call.request.pairs()), self._quirks)
         total, jobs = listing.page(cluster.index, query, call.now_ms, self._quirks)
@@ -141,7 +141,7 @@ class Jobs:
         return wire.as_json(self._quirks.job_status, found)
 
     async def stop(self, call: routes.Call) -> wire.Reply:
-        """StopJob: kill a job soon; it may still end by itself before."""
+        """Answer StopJob: kill a job soon; it may still end by itself before."""
         cluster, job = self._find(call)
         if job.ended(call.now_ms):
             if self._quirks.stop_of_ended_refused:
@@ -153,7 +153,7 @@ class Jobs:
         return wire.Reply(self._quirks.job_status)
 
     async def delete(self, call: routes.Call) -> wire.Reply:
-        """BatchDeleteJobs: forget ended jobs, all of those named or none."""
+        """Answer BatchDeleteJobs: forget ended jobs, all of those named or none."""
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = call.body().get("job_id_list")
         if not isinstance(wanted, list) or not wanted or not all(isinstance(one, str) for one in wanted):
@@ -169,7 +169,7 @@ class Jobs:
         return wire.Reply(self._quirks.job_status)
 
     async def results(self, call: routes.Call) -> wire.Reply:
-        """ShowSqlResultWithJob: the rows of each statement of an ended Spark SQL job."""
+        """Answer ShowSqlResultWithJob: the rows of each statement of an ended Spark SQL job."""
         _, job = self._find(call)
         if job.job_type not in _WITH_RESULTS:
             raise refusals.business("0179")

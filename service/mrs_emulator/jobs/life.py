@@ -75,7 +75,7 @@ class Job:
     queue: str = "default"
 
     def ended(self, now_ms: int) -> bool:
-        """Whether the job is over at `now_ms`."""
+        """Return whether the job is over at `now_ms`."""
         return self.ending is not None and self.ending.at_ms <= now_ms
 
 
@@ -106,7 +106,7 @@ class Stage:
 
 
 def state_of(job: Job, now_ms: int) -> str:
-    """job_state at `now_ms`."""
+    """Return job_state at `now_ms`."""
     ending = job.ending
     if ending is not None and ending.at_ms <= now_ms:
         return ending.state
@@ -119,7 +119,7 @@ def state_of(job: Job, now_ms: int) -> str:
 
 
 def next_change_ms(job: Job, now_ms: int) -> int | None:
-    """The first moment after `now_ms` at which the job's state changes, or None when it is not known to change."""
+    """Return the first moment after `now_ms` at which the job's state changes, or None when none is known."""
     ending = job.ending
     if ending is not None and ending.at_ms <= now_ms:
         return None
@@ -131,13 +131,13 @@ def next_change_ms(job: Job, now_ms: int) -> int | None:
 
 
 def result_of(job: Job, now_ms: int) -> str:
-    """job_result at `now_ms`."""
+    """Return job_result at `now_ms`."""
     ending = job.ending
     return ending.result if ending is not None and ending.at_ms <= now_ms else UNDEFINED
 
 
 def stage(job: Job, now_ms: int) -> Stage:
-    """What a query at `now_ms` sees of the job."""
+    """Return what a query at `now_ms` sees of the job."""
     timetable = job.timetable
     ending = job.ending if job.ended(now_ms) else None
     seen_ms = ending.at_ms if ending else now_ms
@@ -157,7 +157,7 @@ def stage(job: Job, now_ms: int) -> Stage:
 
 
 def _progress(timetable: Timetable, now_ms: int) -> int:
-    """Percent of the expected duration, never 100 before the end; unknown durations creep up to 90."""
+    """Return percent of the expected duration, never 100 before the end; unknown durations creep up to 90."""
     ran_ms = now_ms - timetable.running_ms
     if ran_ms <= 0:
         return 0
@@ -168,6 +168,6 @@ def _progress(timetable: Timetable, now_ms: int) -> int:
 
 
 def flipped(ending: Ending) -> Ending:
-    """The ending with the opposite result; the state stays, and a kill stays a kill."""
+    """Return the ending with the opposite result; the state stays, and a kill stays a kill."""
     opposite = {"SUCCEEDED": "FAILED", "FAILED": "SUCCEEDED"}.get(ending.result, ending.result)
     return Ending(ending.at_ms, ending.state, opposite)

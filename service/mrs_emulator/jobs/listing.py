@@ -51,7 +51,7 @@ class Filters:
         return any(one is not None for one in (self.job_name, self.job_id, self.user, self.job_type, self.queue))
 
     def stage_matches(self, state: str, result: str) -> bool:
-        """Whether a job in this state with this result matches."""
+        """Return whether a job in this state with this result matches."""
         return self.job_state in {None, state} and self.job_result in {None, result}
 
 
@@ -67,7 +67,7 @@ class Query:
 
 def read(query: Mapping[str, str], quirks: settings.Quirks) -> Query:
     """
-    A list query from its parameters, all of them texts.
+    Return a list query from its parameters, all of them texts.
 
     Raises:
         Refusal: 12000002, names the parameter.
@@ -93,7 +93,7 @@ def read(query: Mapping[str, str], quirks: settings.Quirks) -> Query:
 
 def page(records: job_index.JobIndex, query: Query, now_ms: int, quirks: settings.Quirks) -> tuple[int, list[life.Job]]:
     """
-    How many jobs match, and those on the page asked for.
+    Return how many jobs match, and those on the page asked for.
 
     Only filters on what the client sent look at single jobs; times and states are found by index.
     """
@@ -126,7 +126,7 @@ def _page_by_record(
 def _candidates(
     records: job_index.JobIndex, query: Query, now_ms: int, quirks: settings.Quirks, span: tuple[int, int]
 ) -> list[life.Job]:
-    """The jobs among which all matches are, newest first."""
+    """Return the jobs among which all matches are, newest first."""
     filters = query.filters
     if filters.job_id is not None:
         job = records.get(filters.job_id)

@@ -85,13 +85,13 @@ class Plan:
 
 
 def counts_earlier(wanted: checks.Submission) -> bool:
-    """Whether the life of a job depends on how many like it there were."""
+    """Return whether the life of a job depends on how many like it there were."""
     return f"{_PREFIX}cause_times" in wanted.properties
 
 
 def plan(wanted: checks.Submission, pace: settings.Pace, now_ms: int, earlier: int = 0) -> Plan:
     """
-    The life of a job submitted at `now_ms` (milliseconds since the epoch).
+    Return the life of a job submitted at `now_ms` (milliseconds since the epoch).
 
     Args:
         wanted: the submission.
@@ -121,7 +121,7 @@ def plan(wanted: checks.Submission, pace: settings.Pace, now_ms: int, earlier: i
 
 def refused(wanted: checks.Submission) -> bool:
     """
-    Whether the submission itself shall report state FAILED, and no job comes to be.
+    Return whether the submission itself shall report state FAILED, and no job comes to be.
 
     Raises:
         Refusal: 12000002, an `emulator.` property or argument has a wrong value.
@@ -132,7 +132,7 @@ def refused(wanted: checks.Submission) -> bool:
 
 
 def _times(orders: dict[str, str]) -> float:
-    """How many jobs like this one fail for its cause."""
+    """Return how many jobs like this one fail for its cause."""
     text = orders.get("cause_times")
     if text is None or "cause" not in orders:
         return float("inf")
@@ -146,7 +146,7 @@ def _ms(seconds: float, pace: settings.Pace) -> int:
 
 
 def _orders(wanted: checks.Submission) -> dict[str, str]:
-    """What the job's own arguments and properties say about its life; properties win."""
+    """Return what the job's own arguments and properties say about its life; properties win."""
     orders: dict[str, str] = {}
     for one in wanted.arguments:
         if one.startswith(_PREFIX) and "=" in one:
@@ -207,7 +207,7 @@ def _ending(outcome: Outcome, job_type: str, at_ms: int) -> life.Ending | None:
 
 def failure(job_type: str, at_ms: int) -> life.Ending:
     """
-    How a job of this type shows that it failed.
+    Return how a job of this type shows that it failed.
 
     Source: FINISHED with FAILED was recorded from the real service for Spark; for Hive and Flink the documents leave
     it open, and FAILED with FAILED gives clients the other documented spelling to read.

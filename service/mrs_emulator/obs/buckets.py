@@ -16,7 +16,7 @@ _XML = {"Content-Type": markup.CONTENT_TYPE}
 
 
 def moment(epoch_ms: int) -> str:
-    """A moment as OBS prints it."""
+    """Return a moment as OBS prints it."""
     seen = dt.datetime.fromtimestamp(epoch_ms / 1000, tz=dt.UTC)
     return f"{seen:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}Z"
 
@@ -35,7 +35,7 @@ class Buckets:
         self._region = region
 
     def all(self, admitted: access.Admitted) -> wire.Reply:
-        """ListBuckets."""
+        """Answer ListBuckets."""
         found = [
             (
                 "Bucket",
@@ -47,24 +47,24 @@ class Buckets:
         return wire.Reply(200, _XML, body)
 
     def head(self, request: wire.Request, admitted: access.Admitted) -> wire.Reply:
-        """HeadBucket."""
+        """Answer HeadBucket."""
         self._objects.bucket(request.bucket)
         location = "x-amz-bucket-region" if admitted.prefix == "x-amz-" else "x-obs-bucket-location"
         return wire.Reply(200, {location: self._region, "x-obs-api": "3.0"})
 
     def create(self, request: wire.Request) -> wire.Reply:
-        """CreateBucket; its location says nothing here."""
+        """Answer CreateBucket; its location says nothing here."""
         heads.kept(request)
         self._objects.create_bucket(request.bucket)
         return wire.Reply(200, {"Location": f"/{request.bucket}"})
 
     def delete(self, request: wire.Request) -> wire.Reply:
-        """DeleteBucket."""
+        """Answer DeleteBucket."""
         self._objects.delete_bucket(request.bucket)
         return wire.Reply(204)
 
     def location(self, request: wire.Request, admitted: access.Admitted) -> wire.Reply:
-        """GetBucketLocation; of S3's clients some read the root's text, and OBS's own an element in it."""
+        """Answer GetBucketLocation; of S3's clients some read the root's text, and OBS's own an element in it."""
         self._objects.bucket(request.bucket)
         if admitted.prefix == "x-obs-":
             return wire.Reply(200, _XML, markup.document("Location", self._region))
@@ -72,12 +72,12 @@ class Buckets:
         return wire.Reply(200, _XML, markup.document("LocationConstraint", both))
 
     def versioning(self, request: wire.Request) -> wire.Reply:
-        """GetBucketVersioning: it was never turned on."""
+        """Answer GetBucketVersioning: it was never turned on."""
         self._objects.bucket(request.bucket)
         return wire.Reply(200, _XML, markup.document("VersioningConfiguration", []))
 
     def contents(self, request: wire.Request, admitted: access.Admitted) -> wire.Reply:
-        """ListObjects, of the first and the second version."""
+        """Answer ListObjects, of the first and the second version."""
         query = dict(request.query)
         second = query.get("list-type") == "2"
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
@@ -103,7 +103,7 @@ class Buckets:
         return wire.Reply(200, _XML, markup.document("ListBucketResult", elements))
 
     def delete_many(self, request: wire.Request, body: wire.Body) -> wire.Reply:
-        """DeleteObjects: all that are named; each is answered for itself."""
+        """Answer DeleteObjects: all that are named; each is answered for itself."""
         self._objects.bucket(request.bucket)
         heads.check_digest(request, body)
         root = markup.read(body.read(_XML_MAX_BYTES), "Delete")

@@ -63,5 +63,5 @@ class ObsError(Exception):
 
 
 def not_played(what: str) -> ObsError:
-    """A refusal of what OBS has and the emulator has not."""
+    """Return a refusal of what OBS has and the emulator has not."""
     return ObsError("NotImplemented", f"not played: {what}; use what the emulator's page on OBS lists")

@@ -38,7 +38,7 @@ _ANSWERS = {
 
 def kept(request: wire.Request) -> dict[str, str]:
     """
-    The headers that are kept with an object.
+    Return the headers that are kept with an object.
 
     Raises:
         ObsError: NotImplemented for what is not played; InvalidArgument, there is too much of it.
@@ -64,7 +64,7 @@ def kept(request: wire.Request) -> dict[str, str]:
 
 def shown(found: store.Found, request: wire.Request, prefix: str) -> dict[str, str]:
     """
-    The headers of a reply that shows an object; a request may choose some of them.
+    Return the headers of a reply that shows an object; a request may choose some of them.
 
     Raises:
         ObsError: InvalidArgument, it chooses what no header can be.
@@ -85,7 +85,7 @@ def shown(found: store.Found, request: wire.Request, prefix: str) -> dict[str, s
 
 def stretch(asked: str, size: int) -> tuple[int, int] | None:
     """
-    First byte and length of the range that is asked for, or None for the whole.
+    Return first byte and length of the range that is asked for, or None for the whole.
 
     Raises:
         ObsError: InvalidRange, it begins behind the end.
@@ -143,7 +143,7 @@ def check_digest(request: wire.Request, body: wire.Body) -> None:
 
 def copy_source(text: str) -> tuple[str, str]:
     """
-    Bucket and key of a copy's source.
+    Return bucket and key of a copy's source.
 
     Raises:
         ObsError: InvalidArgument.

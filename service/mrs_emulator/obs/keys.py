@@ -28,22 +28,22 @@ _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 
 
 def may_be_created(bucket: str) -> bool:
-    """Whether a bucket may have this name, by OBS's rules."""
+    """Return whether a bucket may have this name, by OBS's rules."""
     return _BUCKET.match(bucket) is not None and _ADDRESS.fullmatch(bucket) is None
 
 
 def is_folder(bucket: str) -> bool:
-    """Whether a bucket of this name can exist: it is a plain name of a folder, that `sql/obs.py` knows, too."""
+    """Return whether a bucket of this name can exist: it is a plain name of a folder, that `sql/obs.py` knows, too."""
     return _FOLDER.match(bucket) is not None
 
 
 def parts(key: str) -> list[str]:
-    """The names of the folders and of the file in which a key lies; each is a plain name, whatever the key is."""
+    """Return the names of the folders and the file of a key; each is a plain name, whatever the key is."""
     return [piece for segment in key.split("/") for piece in _pieces(_escaped(segment))]
 
 
 def key(names: list[str]) -> str | None:
-    """The key that lies in these folders and this file; None when no key does."""
+    """Return the key that lies in these folders and this file; None when no key does."""
     if names and names[-1] == SELF:
         names = names[:-1]
     joined = "/".join(names).replace(f"{_CUT}/", "")

@@ -40,10 +40,10 @@ class Owner(Protocol):
         """OBS without a socket."""
 
     def now_ms(self) -> int:
-        """The time, in milliseconds since the epoch."""
+        """Return the time, in milliseconds since the epoch."""
 
     def object_trouble(self, operation: str, place: str) -> faults.Trouble:
-        """What happens to a call at bucket/key."""
+        """Return what happens to a call at bucket/key."""
 
     async def settle_objects(self) -> None:
         """Write what jobs have left in OBS until now."""

@@ -17,18 +17,18 @@ _NOT_OF_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def document(name: str, content: str | Iterable[Element]) -> bytes:
-    """A whole document, of text or elements; an element without a name is text between others."""
+    """Return a whole document, of text or elements; an element without a name is text between others."""
     return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n{_element(name, content)}'.encode()
 
 
 def of_url(text: str, *, url: bool) -> str:
-    """A key or prefix, percent-encoded where the client asked for encoding-type=url."""
+    """Return a key or prefix, percent-encoded where the client asked for encoding-type=url."""
     return urllib.parse.quote(text, safe="/") if url else text
 
 
 def read(body: bytes, name: str) -> ET.Element:
     """
-    The root of a document that a client sent.
+    Return the root of a document that a client sent.
 
     Raises:
         ObsError: MalformedXML, it is none, declares a type of its own, or has another root.

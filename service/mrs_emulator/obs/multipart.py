@@ -26,13 +26,13 @@ class Multipart:
         self._uploads = uploads.Uploads(objects)
 
     def begin(self, request: wire.Request, now_ms: int) -> wire.Reply:
-        """InitiateMultipartUpload."""
+        """Answer InitiateMultipartUpload."""
         begun = self._uploads.begin(request.bucket, request.key, heads.kept(request), now_ms)
         elements = [("Bucket", begun.bucket), ("Key", begun.key), ("UploadId", begun.upload_id)]
         return wire.Reply(200, _XML, markup.document("InitiateMultipartUploadResult", elements))
 
     def put(self, request: wire.Request, body: wire.Body, now_ms: int) -> wire.Reply:
-        """UploadPart; UploadPartCopy where a header names a source."""
+        """Answer UploadPart; UploadPartCopy where a header names a source."""
         source = request.header("copy-source")
         if source is not None:
             return self._copy(request, source, now_ms)
@@ -59,7 +59,7 @@ class Multipart:
         return wire.Reply(200, _XML, markup.document("CopyPartResult", elements))
 
     def parts(self, request: wire.Request) -> wire.Reply:
-        """ListParts, in pages."""
+        """Answer ListParts, in pages."""
         upload = self._upload(request)
         most = min(_number(request, "max-parts", 1000), 1000)
         marker = _number(request, "part-number-marker", 0)
@@ -86,7 +86,7 @@ class Multipart:
         return wire.Reply(200, _XML, markup.document("ListPartsResult", elements))
 
     def under_way(self, request: wire.Request) -> wire.Reply:
-        """ListMultipartUploads; all on one page."""
+        """Answer ListMultipartUploads; all on one page."""
         prefix = request.parameter("prefix") or ""
         found = [one for one in self._uploads.under_way(request.bucket) if one.key.startswith(prefix)]
         elements: list[markup.Element] = [("Bucket", request.bucket), ("Prefix", prefix), ("IsTruncated", False)]
@@ -96,7 +96,7 @@ class Multipart:
         return wire.Reply(200, _XML, markup.document("ListMultipartUploadsResult", elements))
 
     def complete(self, request: wire.Request, body: wire.Body) -> wire.Reply:
-        """CompleteMultipartUpload."""
+        """Answer CompleteMultipartUpload."""
         upload = self._upload(request)
         root = markup.read(body.read(_XML_MAX_BYTES), "CompleteMultipartUpload")
         try:
@@ -116,7 +116,7 @@ class Multipart:
         return wire.Reply(200, _XML, markup.document("CompleteMultipartUploadResult", elements))
 
     def abort(self, request: wire.Request) -> wire.Reply:
-        """AbortMultipartUpload."""
+        """Answer AbortMultipartUpload."""
         self._uploads.abort(self._upload(request))
         return wire.Reply(204)
 

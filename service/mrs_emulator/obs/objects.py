@@ -24,7 +24,7 @@ class Objects:
         self._objects = objects
 
     def read(self, request: wire.Request, admitted: access.Admitted) -> wire.Reply:
-        """GetObject and HeadObject."""
+        """Answer GetObject and HeadObject."""
         file, found = self._objects.open(request.bucket, request.key)
         try:
             heads.check_conditions(request.headers, found)
@@ -40,7 +40,7 @@ class Objects:
         return wire.Reply(206, headers, wire.Slice(file, start, length))
 
     def put(self, request: wire.Request, body: wire.Body) -> wire.Reply:
-        """PutObject; CopyObject where a header names a source."""
+        """Answer PutObject; CopyObject where a header names a source."""
         source = request.header("copy-source")
         if source is not None:
             return self._copy(request, source)
@@ -69,7 +69,7 @@ class Objects:
         return wire.Reply(200, _XML, markup.document("CopyObjectResult", elements))
 
     def delete(self, request: wire.Request) -> wire.Reply:
-        """DeleteObject; an object that is not there is deleted just as well."""
+        """Answer DeleteObject; an object that is not there is deleted just as well."""
         try:
             self._objects.delete(request.bucket, request.key)
         except errors.ObsError as error:
@@ -79,7 +79,7 @@ class Objects:
 
 
 def _digest(path: pathlib.Path, found: store.Found) -> str:
-    """The tag of a copy: that of its source where it is a digest, or the digest of what was copied."""
+    """Return the tag of a copy: that of its source where it is a digest, or the digest of what was copied."""
     if "-" not in found.etag:
         return found.etag
     with path.open("rb") as file:

@@ -62,7 +62,7 @@ class Claim:
 
 def read(request: wire.Request) -> Claim | None:
     """
-    The claim of a request, or None when it has none of this kind.
+    Return the claim of a request, or None when it has none of this kind.
 
     Raises:
         ObsError: AccessDenied, it is incomplete.
@@ -82,7 +82,7 @@ def read(request: wire.Request) -> Claim | None:
 
 def signed_ms(request: wire.Request, claim: Claim) -> int:
     """
-    When the request was signed, in milliseconds since the epoch.
+    Return when the request was signed, in milliseconds since the epoch.
 
     Raises:
         ObsError: AccessDenied, it has no date.
@@ -95,7 +95,7 @@ def signed_ms(request: wire.Request, claim: Claim) -> int:
 
 
 def signatures(request: wire.Request, claim: Claim, secret: str) -> set[str]:
-    """The signatures that the request may have: clients differ in the slash behind a bucket without a key."""
+    """Return the signatures that the request may have: clients differ in the slash behind a bucket without a key."""
     resource = f"/{request.bucket}{request.path}" if request.by_host else request.path
     resources = {resource}
     if request.bucket and not request.key:
@@ -112,7 +112,7 @@ def _head(request: wire.Request, claim: Claim) -> str:
 
 
 def _parameters(request: wire.Request, claim: Claim) -> str:
-    """The parameters that count, sorted; those without a value have no sign of equality either."""
+    """Return the parameters that count, sorted; those without a value have no sign of equality either."""
     found = sorted(
         (name, value)
         for name, value in request.query

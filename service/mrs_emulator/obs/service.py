@@ -127,7 +127,7 @@ def operation(request: wire.Request) -> str:
 
 
 def refused(error: errors.ObsError, request: wire.Request | None, request_id: str) -> wire.Reply:
-    """The reply that says why a request is refused; one to HEAD has no body."""
+    """Return the reply that says why a request is refused; one to HEAD has no body."""
     if error.status == _NOT_MODIFIED or (request is not None and request.verb == "HEAD"):
         return wire.Reply(error.status)
     resource = f"/{request.bucket}/{request.key}".rstrip("/") or "/" if request else "/"

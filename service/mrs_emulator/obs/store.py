@@ -85,17 +85,17 @@ class Store:
         return self._lock
 
     def own(self, *names: str) -> Path:
-        """A folder for what is no object, made now."""
+        """Return a folder for what is no object, made now."""
         path = self._root().joinpath(OWN, *names)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def incoming(self) -> Path:
-        """A name for a file that is being received."""
+        """Return a name for a file that is being received."""
         return self.own("incoming") / secrets.token_hex(16)
 
     def buckets(self) -> list[tuple[str, int]]:
-        """Names of buckets, and when they were last changed, in milliseconds since the epoch."""
+        """Return names of buckets, and when they were last changed, in milliseconds since the epoch."""
         root = self._root()
         return sorted(
             (one.name, one.stat().st_mtime_ns // 1_000_000)
@@ -105,7 +105,7 @@ class Store:
 
     def bucket(self, name: str) -> Path:
         """
-        The folder of a bucket.
+        Return the folder of a bucket.
 
         Raises:
             ObsError: NoSuchBucket.
@@ -146,7 +146,7 @@ class Store:
 
     def open(self, bucket: str, key: str) -> tuple[BinaryIO, Found]:
         """
-        An object, open for reading; the caller closes it.
+        Return an object, open for reading; the caller closes it.
 
         Raises:
             ObsError: NoSuchBucket, NoSuchKey.
@@ -161,7 +161,7 @@ class Store:
 
     def look(self, bucket: str, key: str) -> Found:
         """
-        An object without its bytes.
+        Return an object without its bytes.
 
         Raises:
             ObsError: NoSuchBucket, NoSuchKey.
@@ -223,7 +223,7 @@ class Store:
 
     def locate(self, bucket: str, key: str) -> Path:
         """
-        The file of a key; it need not exist.
+        Return the file of a key; it need not exist.
 
         Raises:
             ObsError: NoSuchBucket; NoSuchKey, it leads out of the bucket by a link.
@@ -235,7 +235,7 @@ class Store:
         return path / keys.SELF if path.is_dir() else path
 
     def _made(self, base: Path, names: list[str], key: str) -> Path:
-        """The file of a key, with its folders; an object in the way of a folder moves into it."""
+        """Return the file of a key, with its folders; an object in the way of a folder moves into it."""
         path = base.joinpath(*names)
         if path.resolve() != base.resolve().joinpath(*names):
             raise errors.ObsError("AccessDenied", "the key leads out of its bucket", Key=key)
@@ -263,7 +263,7 @@ class Store:
 
 
 def _tag_of_file(seen: os.stat_result) -> str:
-    """An entity tag for a file that was not put here; the dash says that it is no digest of the bytes."""
+    """Return an entity tag for a file that was not put here; the dash says that it is no digest of the bytes."""
     text = f"{seen.st_ino}.{seen.st_size}.{seen.st_mtime_ns}"
     return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}-1"
 
@@ -278,7 +278,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder; nothing, where it is not there."""
+    """Return what is in a folder; nothing, where it is not there."""
     try:
         with os.scandir(folder) as found:
             return list(found)

@@ -15,7 +15,7 @@ _BUSY = 503
 
 
 def instead(trouble: faults.Trouble, request_id: str) -> wire.Reply | None:
-    """The reply instead of the call, which then has no effect; None lets it through."""
+    """Return the reply instead of the call, which then has no effect; None lets it through."""
     match trouble.fault:
         case faults.Fault(action=faults.Action.DROP_BEFORE):
             return wire.DROPPED
@@ -28,7 +28,7 @@ def instead(trouble: faults.Trouble, request_id: str) -> wire.Reply | None:
 
 
 def after(trouble: faults.Trouble, reply: wire.Reply, request_id: str) -> wire.Reply:
-    """What becomes of the reply to a call that was let through."""
+    """Return what becomes of the reply to a call that was let through."""
     match trouble.fault:
         case faults.Fault(action=faults.Action.DROP_AFTER):
             _close(reply)

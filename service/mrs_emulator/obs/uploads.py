@@ -71,14 +71,14 @@ class Uploads:
         return begun
 
     def under_way(self, bucket: str) -> list[Upload]:
-        """The uploads of a bucket, by key and begin."""
+        """Return the uploads of a bucket, by key and begin."""
         self._objects.bucket(bucket)
         found = [self._read(path.name) for path in self._objects.own("uploads").iterdir()]
         return sorted((one for one in found if one and one.bucket == bucket), key=lambda one: (one.key, one.begun_ms))
 
     def upload(self, bucket: str, key: str, upload_id: str) -> Upload:
         """
-        An upload under way.
+        Return an upload under way.
 
         Raises:
             ObsError: NoSuchBucket, NoSuchUpload.
@@ -99,7 +99,7 @@ class Uploads:
             (folder / f"{part.number}.json").write_bytes(msgspec.json.encode(part))
 
     def parts(self, upload: Upload) -> list[Part]:
-        """The parts received, by number."""
+        """Return the parts received, by number."""
         found = [
             msgspec.json.decode(path.read_bytes(), type=Part)
             for path in self._folder(upload.upload_id).glob("*.json")

@@ -63,7 +63,7 @@ class Claim:
 
 def read(request: wire.Request) -> Claim | None:
     """
-    The claim of a request, or None when it has none of this kind.
+    Return the claim of a request, or None when it has none of this kind.
 
     Raises:
         ObsError: AccessDenied or InvalidArgument, it is incomplete.
@@ -83,7 +83,7 @@ def read(request: wire.Request) -> Claim | None:
 
 
 def signing_key(secret: str, scope: str) -> bytes:
-    """The key derived for a scope."""
+    """Return the key derived for a scope."""
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
@@ -91,7 +91,7 @@ def signing_key(secret: str, scope: str) -> bytes:
 
 
 def signature(request: wire.Request, claim: Claim, key: bytes) -> str:
-    """The signature that the request should have."""
+    """Return the signature that the request should have."""
     canonical = canonical_request(request, claim)
     hashed = hashlib.sha256(canonical.encode(errors="surrogateescape")).hexdigest()  # a header may be no UTF-8
     to_sign = f"{ALGORITHM}\n{claim.at}\n{claim.scope}\n{hashed}"
@@ -99,18 +99,18 @@ def signature(request: wire.Request, claim: Claim, key: bytes) -> str:
 
 
 def chunk_signature(key: bytes, claim: Claim, before: str, data: bytes) -> str:
-    """The signature of a chunk that follows another, or the head, with the signature `before`."""
+    """Return the signature of a chunk that follows another, or the head, with the signature `before`."""
     to_sign = f"{ALGORITHM}-PAYLOAD\n{claim.at}\n{claim.scope}\n{before}\n{_EMPTY}\n{hashlib.sha256(data).hexdigest()}"
     return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
 
 
 def payload_hash(request: wire.Request) -> str:
-    """What the head says of the body: its hash, or that it is unsigned or signed by chunks."""
+    """Return what the head says of the body: its hash, or that it is unsigned or signed by chunks."""
     return request.header("content-sha256") or request.parameter("X-Amz-Content-Sha256") or UNSIGNED
 
 
 def canonical_request(request: wire.Request, claim: Claim) -> str:
-    """The text whose hash is signed."""
+    """Return the text whose hash is signed."""
     path = urllib.parse.quote(urllib.parse.unquote(request.path), safe="/-_.~")
     pairs = sorted((_encoded(name), _encoded(value)) for name, value in request.query if name != "X-Amz-Signature")
     query = "&".join(f"{name}={value}" for name, value in pairs)
@@ -147,7 +147,7 @@ def _moment(at: str) -> dt.datetime:
 
 
 def _basic(date: str) -> str:
-    """An HTTP date in the form of the signature."""
+    """Return an HTTP date in the form of the signature."""
     try:
         seen = dt.datetime.strptime(date, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=dt.UTC)
     except ValueError:

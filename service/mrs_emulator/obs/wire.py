@@ -31,7 +31,7 @@ class Body:
 
     def read(self, most: int) -> bytes:
         """
-        The bytes of a small body; blocks.
+        Return the bytes of a small body; blocks.
 
         Raises:
             ObsError: InvalidRequest, it is larger.
@@ -65,11 +65,11 @@ class Request:
     by_host: bool
 
     def parameter(self, name: str) -> str | None:
-        """The first value of a query parameter."""
+        """Return the first value of a query parameter."""
         return next((value for key, value in self.query if key == name), None)
 
     def header(self, name: str) -> str | None:
-        """A header of OBS's own, with either of its prefixes."""
+        """Return a header of OBS's own, with either of its prefixes."""
         return self.headers.get(f"x-obs-{name}", self.headers.get(f"x-amz-{name}"))
 
 
@@ -140,7 +140,7 @@ def _split(plain: str) -> tuple[str, str]:
 
 
 def _host(text: str) -> str:
-    """The name in a Host header; empty for an address, which has no sub-domains."""
+    """Return the name in a Host header; empty for an address, which has no sub-domains."""
     try:
         name = urllib.parse.urlsplit(f"//{text}").hostname or ""
     except ValueError:

@@ -70,7 +70,7 @@ _ENDING = (sqlglot.TokenType.R_PAREN, sqlglot.TokenType.VAR)
 
 
 def masked(sql: str, tokens: Sequence[Any]) -> str:
-    """The statement with the names of its functions masked; it has the same length."""
+    """Return the statement with the names of its functions masked; it has the same length."""
     letters = list(sql)
     for index, (before, token, following) in enumerate(zip([None, *tokens], tokens, tokens[1:], strict=False)):
         is_word = token.token_type == sqlglot.TokenType.VAR or token.text.lower() in _WORDS
@@ -84,7 +84,7 @@ def masked(sql: str, tokens: Sequence[Any]) -> str:
 
 
 def _names_columns(tokens: Sequence[Any], index: int) -> bool:
-    """Whether the bracket at a token makes no call: SOME (SELECT …), or a name with columns before AS (SELECT …)."""
+    """Return whether the bracket at a token is no call: SOME (SELECT …), or columns of a name before AS (SELECT …)."""
     texts = [token.text.upper() for token in tokens[index:]]
     if texts[1:2] and texts[1] in {"SELECT", "VALUES", "WITH"}:
         return True
@@ -97,7 +97,7 @@ def _names_columns(tokens: Sequence[Any], index: int) -> bool:
 
 
 def name(node: exp.Expr) -> str | None:
-    """The name of a call in lower case; None for anything else."""
+    """Return the name of a call in lower case; None for anything else."""
     if isinstance(node, exp.Anonymous) and node.name and ord(node.name[0]) > _SHIFT:
         return chr(ord(node.name[0]) - _SHIFT) + node.name[1:].lower()
     if isinstance(node, exp.AggFunc):
@@ -106,7 +106,7 @@ def name(node: exp.Expr) -> str | None:
 
 
 def is_aggregate(node: exp.Expr) -> bool:
-    """Whether a part is an aggregate that is not over a window."""
+    """Return whether a part is an aggregate that is not over a window."""
     if isinstance(node.parent, exp.Window) or (
         isinstance(node.parent, exp.Filter) and isinstance(node.parent.parent, exp.Window)
     ):
@@ -115,7 +115,7 @@ def is_aggregate(node: exp.Expr) -> bool:
 
 
 def shown(node: exp.Expr, spoken: str) -> str:
-    """An expression as text, with the names of its functions."""
+    """Return an expression as text, with the names of its functions."""
     copy = node.copy()
     for one in copy.find_all(exp.Anonymous):
         found = name(one)

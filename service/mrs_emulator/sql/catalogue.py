@@ -40,17 +40,17 @@ class Catalogue:
         self._files = files
 
     def current(self) -> str:
-        """The database in which names are looked up."""
+        """Return the database in which names are looked up."""
         found = str(self._rows("SELECT current_schema()", ())[0][0])
         return "default" if found == "main" else found
 
     def has_database(self, name: str) -> bool:
-        """Whether there is a database of this name."""
+        """Return whether there is a database of this name."""
         query = "SELECT 1 FROM information_schema.schemata WHERE lower(schema_name) = ?"
         return bool(self._rows(query, [statement.schema_name(name).lower()]))
 
     def relation(self, database: str, name: str) -> Relation | None:
-        """A table or view, or None."""
+        """Return a table or view, or None."""
         schema = statement.schema_name(database).lower()
         found = self._rows(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE (lower(schema_name) = ? OR database_name "

@@ -42,7 +42,7 @@ class Inserted(NamedTuple):
 
 
 def is_database(kind: str) -> bool:
-    """Whether a kind of object is a database, which the engines also call a schema."""
+    """Return whether a kind of object is a database, which the engines also call a schema."""
     return kind in {"SCHEMA", "DATABASE"}
 
 

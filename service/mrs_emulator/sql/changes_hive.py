@@ -19,11 +19,11 @@ class HiveChanges(changes.Changes[wording_hive.HiveWords]):
     """What Hive checks, in its words."""
 
     def described(self, table: exp.Table) -> None:
-        """A table that DESCRIBE or SHOW COLUMNS names."""
+        """Return a table that DESCRIBE or SHOW COLUMNS names."""
         self._there(table)
 
     def listed(self, database: str) -> None:
-        """A database that is named."""
+        """Return a database that is named."""
         if not self._known.has_database(database):
             self._says.fail(f"Database does not exist: {database}", 10072)
 
@@ -125,7 +125,7 @@ class HiveChanges(changes.Changes[wording_hive.HiveWords]):
             self._says.fail(f"{text} '{table.name}': {more}", 10044, self._says.start(table))
 
     def _partition(self, table: exp.Table, found: catalogue.Relation) -> None:
-        """The columns of PARTITION are there."""
+        """Check that the columns of PARTITION are there."""
         for one in table.args["partition"].expressions:
             name = one.this.name if isinstance(one, exp.EQ) else one.name
             if name.lower() not in found.columns:

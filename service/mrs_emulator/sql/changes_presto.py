@@ -19,12 +19,12 @@ class PrestoChanges(changes.Changes[wording_presto.PrestoWords]):
     """What Presto checks, in its words."""
 
     def described(self, table: exp.Table) -> None:
-        """A table that DESCRIBE or SHOW COLUMNS names."""
+        """Return a table that DESCRIBE or SHOW COLUMNS names."""
         if self._relation(table) is None:
             self._no_table(table.db, table.name, _START)
 
     def listed(self, database: str) -> None:
-        """A schema that SHOW TABLES names."""
+        """Return a schema that SHOW TABLES names."""
         if not self._known.has_database(database):
             self._says.fail(f"Schema '{database.lower()}' does not exist", _START)
 
@@ -125,7 +125,7 @@ class PrestoChanges(changes.Changes[wording_presto.PrestoWords]):
 
 
 def _fits(wanted: str, given: str | None) -> bool:
-    """Whether a value of a type can be put into a column of another."""
+    """Return whether a value of a type can be put into a column of another."""
     if given in {None, "unknown"}:
         return True
     into, of = kinds.base(wanted), kinds.base(str(given))

@@ -85,7 +85,7 @@ class Checker:
         return outputs
 
     def _grouped(self, node: exp.Select, scope: scopes.Scope, named: Mapping[str, Outputs], outputs: Outputs) -> None:
-        """GROUP BY, HAVING and ORDER BY, and whether what stands beside aggregates is grouped."""
+        """Check GROUP BY, HAVING and ORDER BY, and that what stands beside aggregates is grouped."""
         aliases = {one.name.lower(): one for one in outputs or () if one.name}
         by_alias = scopes.Scope(scope.outer, scope.sources, scope.merged, aliases)
         group, having, order = (node.args.get(key) for key in ("group", "having", "order"))
@@ -167,7 +167,7 @@ class Checker:
 
     def table(self, node: exp.Table) -> Outputs:
         """
-        The columns of a table, which must be there.
+        Return the columns of a table, which must be there.
 
         Raises:
             SqlRefused: it is not, or its database or catalogue.
@@ -184,7 +184,7 @@ class Checker:
         return tuple(scopes.Output(name, self._says.type_name(kind)) for name, kind in found.columns.items())
 
     def kind(self, node: exp.Expr, scope: scopes.Scope) -> str | None:
-        """The type of an expression."""
+        """Return the type of an expression."""
 
         def of(column: exp.Column) -> str | None:
             found = scope.found(column)
@@ -193,7 +193,7 @@ class Checker:
         return kinds.kind(node, self._spoken, of)
 
     def _expression(self, node: exp.Expr, scope: scopes.Scope, named: Mapping[str, Outputs]) -> None:
-        """The names of an expression, then what its operators and functions are given."""
+        """Check the names of an expression, then the operands of its operators and functions."""
         parts = list(_own(node))
         for part in parts:
             if isinstance(part, exp.Query):
@@ -216,7 +216,7 @@ class Checker:
 
 
 def _own(node: exp.Expr) -> Iterator[exp.Expr]:
-    """The parts of an expression, those of queries inside of it left out."""
+    """Return the parts of an expression, those of queries inside of it left out."""
     yield node
     if isinstance(node, exp.Query):
         return
@@ -225,7 +225,7 @@ def _own(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _is_bound(node: exp.Column) -> bool:
-    """Whether a name is a parameter of a lambda around it, or no column at all."""
+    """Return whether a name is a parameter of a lambda around it, or no column at all."""
     first = node.parts[0].name.lower()
     if node.parent is not None and calls.name(node.parent) in _WITH_UNITS and node.parent.expressions[0] is node:
         return True
@@ -242,7 +242,7 @@ def _is_position(node: exp.Expr) -> bool:
 
 
 def _renamed(found: Outputs, alias: exp.Expr | None) -> Outputs:
-    """Columns with the names that an alias gives them."""
+    """Return columns with the names that an alias gives them."""
     names: Sequence[exp.Expr] = (alias.args.get("columns") or []) if alias is not None else []
     if not names:
         return found

@@ -78,7 +78,7 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
 def _checkers(
     where: places.Places, spoken: statement.Dialect, known: catalogue.Catalogue
 ) -> tuple[checking.Checker, changes.Changes[Any]]:
-    """The checks of queries and of other statements, in the words of an engine."""
+    """Return the checks of queries and of other statements, in the words of an engine."""
     if spoken == "presto":
         presto = wording_presto.PrestoWords(where)
         queries = checking.Checker(known, presto, spoken)
@@ -93,7 +93,7 @@ def _checkers(
 
 
 def _types(sql: str, tokens: Sequence[Any], spoken: statement.Dialect, tree: exp.Expr) -> None:
-    """Spark's and Hive's parsers know the types."""
+    """Check the types, which Spark's and Hive's parsers know."""
     if spoken == "presto":
         return
     for node in tree.find_all(exp.DataType):
@@ -110,7 +110,7 @@ def _types(sql: str, tokens: Sequence[Any], spoken: statement.Dialect, tree: exp
 def _unknown_type(
     sql: str, tokens: Sequence[Any], spoken: statement.Dialect, offset: int, where: str
 ) -> failures.SqlRefused:
-    """A type that Spark or Hive does not have."""
+    """Return a type that Spark or Hive does not have."""
     if spoken == "hive":
         return syntax_java.hive_type(sql, tokens, offset, where)
     name = next(token.text for token in tokens if token.start == offset).upper()
@@ -118,7 +118,7 @@ def _unknown_type(
 
 
 def _type_place(tokens: Sequence[Any], index: int) -> str | None:
-    """What wants a type at a token: CAST, a column of CREATE TABLE, or nothing."""
+    """Return what wants a type at a token: CAST, a column of CREATE TABLE, or nothing."""
     texts = [token.text.upper() for token in tokens[:index]]
     if texts[-1:] == ["AS"] and "CAST" in texts:
         return _CAST_TYPE
@@ -140,7 +140,7 @@ def _tokens(sql: str, spoken: statement.Dialect) -> list[Any]:
 
 
 def _special(sql: str, tokens: Sequence[Any], spoken: statement.Dialect) -> None:
-    """Presto has substring(x FROM 1), and no function of this name; Hive has the functions, and no such forms."""
+    """Check forms of functions: Presto has substring(x FROM 1) and no such function, Hive only the functions."""
     for index, token in enumerate(tokens[:-1]):
         word = token.text.upper()
         if spoken == "hive" and word == "POSITION" and tokens[index + 1].text == "(":
@@ -162,7 +162,7 @@ def _special(sql: str, tokens: Sequence[Any], spoken: statement.Dialect) -> None
 
 
 def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
-    """A quote that is not closed: Presto stumbles over what stands before it, where that needs what follows."""
+    """Return a quote that is not closed: Presto stumbles over what stands before it, where that needs what follows."""
     quote = next((one for one in ("'", '"') if sql.count(one) % 2), "'")
     at = sql.rfind(quote)
     if spoken == "hive":
@@ -184,7 +184,7 @@ def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
 def _unread(
     sql: str, tokens: Sequence[Any], spoken: statement.Dialect, error: sqlglot.errors.ParseError
 ) -> failures.SqlRefused:
-    """A statement that does not parse."""
+    """Return a statement that does not parse."""
     first = error.errors[0] if error.errors else {}
     found = [one for one in tokens if (one.line, one.col) == (first.get("line"), first.get("col"))]
     offset, text = (found[0].start, sql[found[0].start : found[0].end + 1]) if found else (len(sql), "<EOF>")
@@ -194,7 +194,7 @@ def _unread(
 
 
 def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
-    """The table or database that SHOW or DESCRIBE names must be there."""
+    """Return the table or database that SHOW or DESCRIBE names must be there."""
     what, database, name = showing.named(sql)
     tokens = sqlglot.tokenize(sql, read=spoken)
     _, others = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)

@@ -36,7 +36,7 @@ def translate(
     text: str, spoken: statement.Dialect, given: Mapping[str, str] | None = None
 ) -> list[statement.Statement]:
     """
-    The statements of a text, separated by semicolons.
+    Return the statements of a text, separated by semicolons.
 
     Args:
         text: the text.
@@ -53,7 +53,7 @@ def translations(
     text: str, spoken: statement.Dialect, given: Mapping[str, str], known: catalogue.Catalogue | None = None
 ) -> Iterator[statement.Statement]:
     """
-    The same, one by one: a statement is checked and translated when those before it have run.
+    Translate the statements one by one: each when those before it have run.
 
     Args:
         text: the text.
@@ -87,7 +87,7 @@ def type_name(duckdb_type: str, spoken: statement.Dialect) -> str:
 
 
 def _split(text: str, spoken: statement.Dialect) -> list[list[Any]]:
-    """Tokens of each statement; semicolons in strings and comments do not count."""
+    """Return tokens of each statement; semicolons in strings and comments do not count."""
     try:
         tokens = sqlglot.tokenize(text, read=spoken)
     except sqlglot.errors.SqlglotError as error:
@@ -167,7 +167,7 @@ def _change(tree: exp.Expr, first_word: str) -> statement.Statement:
 
 
 def _localise(tree: exp.Expr) -> None:
-    """Database `default` becomes schema `main`, catalogs vanish."""
+    """Rename database `default` to schema `main`, and drop catalogs."""
     for table in tree.find_all(exp.Table):
         if table.catalog.lower() in _CATALOGS:
             table.set("catalog", None)
@@ -185,7 +185,7 @@ def _localise(tree: exp.Expr) -> None:
 
 
 def _without_zones(tree: exp.Expr) -> None:
-    """Moments are plain UTC timestamps; with a zone DuckDB could not hand them over."""
+    """Turn moments into plain UTC timestamps; with a zone DuckDB could not hand them over."""
     for kind in tree.find_all(exp.DataType):
         if kind.this in {exp.DataType.Type.TIMESTAMPTZ, exp.DataType.Type.TIMESTAMPLTZ}:
             kind.set("this", exp.DataType.Type.TIMESTAMP)
@@ -218,7 +218,7 @@ def _sql(tree: exp.Expr) -> str:
 
 
 def _table(tree: exp.Expr) -> exp.Table | None:
-    """The table that a statement changes, or None when it changes something else."""
+    """Return the table that a statement changes, or None when it changes something else."""
     found = tree.expressions[0] if isinstance(tree, exp.TruncateTable) else tree.this
     if isinstance(tree, exp.Drop) and tree.args.get("tables"):  # where newer versions of sqlglot keep it
         found = tree.args["tables"][0]

@@ -9,7 +9,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 
 
 def first_word(statement: str) -> str:
-    """The first word of a statement in upper case, past blanks, comments and opening parentheses; may be empty."""
+    """Return the first word in upper case, past blanks, comments and opening parentheses; may be empty."""
     start = _BLANK.match(statement)
     word = _WORD.match(statement, start.end() if start else 0)
     return word.group().upper() if word else ""

@@ -11,7 +11,7 @@ from mrs_emulator.sql import calls, scopes
 
 def ungrouped(node: exp.Select, scope: scopes.Scope, aliases: Mapping[str, scopes.Output]) -> Iterator[exp.Expr]:
     """
-    The first column of each part of a query that has groups, and neither an aggregate nor a group has it.
+    Return the first column of each part of a query with groups that neither an aggregate nor a group has.
 
     Args:
         node: the query.
@@ -40,7 +40,7 @@ def _has_aggregate(node: exp.Expr) -> bool:
 
 
 def _outside(node: exp.Expr) -> Iterator[exp.Expr]:
-    """The parts of an expression that are not in a query of their own."""
+    """Return the parts of an expression that are not in a query of their own."""
     yield node
     if isinstance(node, exp.Query):
         return
@@ -49,7 +49,7 @@ def _outside(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _groups(node: exp.Select, scope: scopes.Scope) -> set[str] | None:
-    """The grouped expressions; None where a position or an alias stands for one that does not show."""
+    """Return the grouped expressions; None where a position or an alias stands for one that does not show."""
     group = node.args.get("group")
     found = set()
     for one in group.expressions if group else ():
@@ -67,7 +67,7 @@ def _groups(node: exp.Select, scope: scopes.Scope) -> set[str] | None:
 
 
 def _key(node: exp.Expr, scope: scopes.Scope) -> str:
-    """An expression as text, its columns with the relations that they are of."""
+    """Return an expression as text, its columns with the relations that they are of."""
     copy = node.copy()
     copy = exp.Paren(this=copy)
     for column in list(copy.find_all(exp.Column)):
@@ -78,7 +78,7 @@ def _key(node: exp.Expr, scope: scopes.Scope) -> str:
 
 
 def _alone(node: exp.Expr, groups: set[str], scope: scopes.Scope) -> Iterator[exp.Expr]:
-    """Columns that are not in an aggregate and not in a group."""
+    """Return columns that are not in an aggregate and not in a group."""
     if calls.is_aggregate(node) or isinstance(node, exp.Query) or _key(node, scope) in groups:
         return
     if isinstance(node, exp.Filter) and calls.is_aggregate(node.this):

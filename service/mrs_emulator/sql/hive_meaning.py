@@ -15,7 +15,7 @@ from mrs_emulator.sql.rewriting import call, only
 
 
 def _by_engine(hive: str, spark: str) -> rewriting.Rewrite:
-    """A function of one value that Hive answers otherwise."""
+    """Make the rewrite of a function of one value that Hive answers otherwise."""
 
     def rewrite(node: exp.Expr, spoken: statement.Dialect) -> exp.Expr:
         only(node, "this")
@@ -25,7 +25,7 @@ def _by_engine(hive: str, spark: str) -> rewriting.Rewrite:
 
 
 def _not_hive(node: exp.Expr, spoken: statement.Dialect) -> exp.Expr:
-    """A form that Hive does not have, or in which it means another thing."""
+    """Refuse a form that Hive does not have, or in which it means another thing."""
     if spoken == "hive":
         raise refusing.not_played(f"this form of {node.key}")
     return node
@@ -52,7 +52,7 @@ def _base64(node: exp.ToBase64, spoken: statement.Dialect) -> exp.Expr:
 
 
 def _number(node: exp.Literal, spoken: statement.Dialect) -> exp.Expr:
-    """Hive leaves out zeros at the end of a decimal; quotients are scaled elsewhere."""
+    """Leave out zeros at the end of a decimal, as Hive does; quotients are scaled elsewhere."""
     if spoken == "spark" or node.is_string or not node.name.endswith("0") or "." not in node.name:
         return node
     if node.find_ancestor(exp.Div) or "e" in node.name.lower():

@@ -42,7 +42,7 @@ _OF_TIME: Final = {"HOUR": "hour", "MINUTE": "minute"}
 
 
 def literal(value: exp.Expr, kind: exp.DataType) -> exp.Expr:
-    """DATE '…' and TIMESTAMP '…', which must be right."""
+    """Check DATE '…' and TIMESTAMP '…', which must be right."""
     try:
         dt.datetime.fromisoformat(value.name)
     except ValueError:
@@ -52,7 +52,7 @@ def literal(value: exp.Expr, kind: exp.DataType) -> exp.Expr:
 
 
 def _inner(node: exp.Expr) -> exp.Expr:
-    """The value itself, without the conversions that sqlglot put around it; their rewrite may have come first."""
+    """Return the value without the conversions that sqlglot put around it; their rewrite may have come first."""
     while isinstance(node, exp.TsOrDsToDate | exp.TimeStrToTime | exp.TsOrDsToTimestamp):
         node = node.this
     return node
@@ -97,7 +97,7 @@ def _to_date(node: exp.TsOrDsToDate, spoken: statement.Dialect) -> exp.Expr:
 
 
 def _parsed(node: exp.Expr) -> exp.Expr:
-    """A text read by a format that the node has."""
+    """Return a text read by a format that the node has."""
     found = rewriting.simple_format(node.args.get("format"))
     if found is None:
         raise refusing.not_played("this date format", "use yyyy, MM, dd, HH, mm and ss only")
@@ -212,5 +212,5 @@ NAMES: Final[rewriting.NamedRewrites] = {
 
 
 def _scaled(value: exp.Expr, by: int) -> exp.Expr:
-    """A number of seconds or milliseconds in microseconds."""
+    """Return a number of seconds or milliseconds in microseconds."""
     return rewriting.cast(exp.Mul(this=rewriting.cast(value, "BIGINT"), expression=exp.Literal.number(by)), "BIGINT")

@@ -57,7 +57,7 @@ def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:  # noqa: PLR09
 
 
 def _to_decimal(value: exp.Expr, kind: exp.DataType) -> exp.Expr:
-    """Rounded half up; what does not fit is NULL. Texts go through a wide decimal, which keeps their digits."""
+    """Round half up; what does not fit is NULL. Texts go through a wide decimal, which keeps their digits."""
     sizes = [int(one.name) for one in kind.expressions] or [10, 0]
     precision, scale = sizes[0], sizes[1] if len(sizes) > 1 else 0
     wide = exp.TryCast(this=value, to=exp.DataType.build("DECIMAL(38, 18)", dialect="duckdb"))
@@ -66,7 +66,7 @@ def _to_decimal(value: exp.Expr, kind: exp.DataType) -> exp.Expr:
 
 
 def _numbers(node: exp.Binary) -> None:
-    """Texts in arithmetic are doubles."""
+    """Turn texts in arithmetic into doubles."""
     for key in ("this", "expression"):
         if rewriting.is_text(node.args[key]):
             node.set(key, call("__double", node.args[key]))
@@ -219,7 +219,7 @@ def _log(node: exp.Log, _spoken: statement.Dialect) -> exp.Expr:
 
 
 def _whole(name: str) -> rewriting.Rewrite:
-    """Ceil and floor: of doubles a bigint, of decimals a decimal without fraction; both are printed alike."""
+    """Rewrite ceil and floor: of doubles a bigint, of decimals a decimal without fraction; both are printed alike."""
 
     def rewrite(node: exp.Ceil | exp.Floor, _spoken: statement.Dialect) -> exp.Expr:
         only(node, "this")
@@ -237,7 +237,7 @@ def _round(node: exp.Round, _spoken: statement.Dialect) -> exp.Expr:
 
 
 def _greatest(node: exp.Greatest | exp.Least, spoken: statement.Dialect) -> exp.Expr:
-    """Spark passes over NULLs; Hive (from 2.0) answers NULL when there is one."""
+    """Rewrite greatest and least: Spark passes over NULLs; Hive (from 2.0) answers NULL when there is one."""
     if spoken == "spark":
         return node
     parts = [node.this, *node.expressions] if node.args.get("this") is not None else node.expressions
@@ -260,7 +260,7 @@ def _bracket(node: exp.Bracket, _spoken: statement.Dialect) -> exp.Expr:
 
 
 def _contains(node: exp.ArrayContains, spoken: statement.Dialect) -> exp.Expr:
-    """Spark answers NULL where an array has NULL and not the value; Hive answers false."""
+    """Rewrite array_contains: Spark answers NULL where an array has NULL and not the value; Hive answers false."""
     return call("__array_contains" if spoken == "spark" else "list_contains", node.this, node.expression)
 
 
@@ -279,7 +279,7 @@ def _sort(node: exp.ArraySort, spoken: statement.Dialect) -> exp.Expr:
 
 
 def _collect(node: exp.ArrayAgg | exp.ArrayUniqueAgg, _spoken: statement.Dialect) -> exp.Expr:
-    """NULLs are left out, and no value at all is an empty list."""
+    """Collect values: NULLs are left out, and no value at all is an empty list."""
     value = node.this
     if isinstance(value, exp.Distinct | exp.Order) or isinstance(node.parent, exp.Filter | exp.Window):
         raise refusing.not_played("this form of collect_list or collect_set")

@@ -21,7 +21,7 @@ Fits = Callable[[str, str], bool]
 
 
 def kind(node: exp.Expr, spoken: statement.Dialect, columns: Columns) -> str | None:  # noqa: PLR0911 - a table of nodes
-    """The type of an expression."""
+    """Return the type of an expression."""
     match node:
         case exp.Paren() | exp.Neg() | exp.Alias():
             return kind(node.this, spoken, columns)
@@ -45,24 +45,24 @@ def kind(node: exp.Expr, spoken: statement.Dialect, columns: Columns) -> str | N
 
 
 def named(kind_of: exp.DataType, spoken: statement.Dialect) -> str:
-    """A type as the engine writes it, such as `decimal(10,2)`."""
+    """Return a type as the engine writes it, such as `decimal(10,2)`."""
     return (
         kind_of.sql(spoken).lower().replace(", ", ",").replace("string", "varchar" if spoken == "presto" else "string")
     )
 
 
 def base(name: str) -> str:
-    """A type without its sizes."""
+    """Return a type without its sizes."""
     return name.partition("(")[0]
 
 
 def is_number(name: str) -> bool:
-    """Whether a type is one of numbers."""
+    """Return whether a type is one of numbers."""
     return base(name) in {*_WHOLE, "double", "real", "float", "decimal"}
 
 
 def is_nested(name: str) -> bool:
-    """Whether a type has parts of its own."""
+    """Return whether a type has parts of its own."""
     return name.startswith(("array", "map", "struct"))
 
 
@@ -89,5 +89,5 @@ def _arithmetic(left: str | None, right: str | None) -> str | None:
 
 
 def of_duckdb(duckdb_type: str, spoken: statement.Dialect) -> str:
-    """A type of DuckDB as the engine writes it."""
+    """Return a type of DuckDB as the engine writes it."""
     return named(exp.DataType.build(duckdb_type, dialect="duckdb"), spoken)

@@ -24,7 +24,7 @@ _BITS: Final = {"bigint": 64, "int": 32, "smallint": 16, "tinyint": 8}
 
 
 def _java_int(name: str) -> str:
-    """Numbers lose their fraction and wrap, texts that are no number or too large become NULL (Java's casts)."""
+    """Cast as Java does: numbers lose their fraction and wrap, texts that are no number or too large become NULL."""
     bits = _BITS[name]
     least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     whole = f"TRY_CAST(regexp_extract({_TEXT}, '^-?[0-9]+') AS HUGEINT)"
@@ -44,7 +44,7 @@ def _java_int(name: str) -> str:
 
 
 def _presto_int(name: str, prefix: str = "__presto_", *, strict: bool = True) -> str:
-    """Numbers are rounded half away from zero; texts must be whole numbers. What does not fit is an error, or NULL."""
+    """Cast as Presto does: round half away from zero, texts must be whole numbers; else an error, or NULL."""
     text = f"CASE WHEN regexp_full_match({_TEXT}, '[+-]?[0-9]+') THEN TRY_CAST({_TEXT} AS {name}) END"
     shown = {"int": "INT"}.get(name, name.upper())
     refused = f"__error('{FAILED}Cannot cast ''' || {_TEXT} || ''' to {shown}')" if strict else "NULL"
@@ -63,7 +63,7 @@ def _presto_int(name: str, prefix: str = "__presto_", *, strict: bool = True) ->
 
 
 def _presto_casts(prefix: str, *, strict: bool) -> tuple[str, ...]:
-    """The casts of Presto: what does not fit is an error of CAST, and NULL of TRY_CAST."""
+    """Return the casts of Presto: what does not fit is an error of CAST, and NULL of TRY_CAST."""
 
     def failed(text: str) -> str:
         return f"__error('{FAILED}{text}')" if strict else "NULL"

@@ -28,7 +28,7 @@ _INTERVALS_IN = (exp.Add, exp.Sub, exp.WindowSpec)
 
 def played_with_meaning(tree: exp.Expr, spoken: statement.Dialect) -> exp.Expr:
     """
-    The statement with DuckDB's meaning.
+    Return the statement with DuckDB's meaning.
 
     Raises:
         SqlRefused: something in it is not played; names it and says what to do.

@@ -45,7 +45,7 @@ class Obs:
 
     def path(self, url: str) -> Path:
         """
-        The file or folder behind an obs:// path; it need not exist.
+        Return the file or folder behind an obs:// path; it need not exist.
 
         Raises:
             BadObsPath: malformed, or outside of the folder.
@@ -63,7 +63,7 @@ class Obs:
 
     def read_text(self, url: str) -> str:
         """
-        Text of an object (UTF-8); blocks, so call it off the event loop.
+        Return text of an object (UTF-8); blocks, so call it off the event loop.
 
         Raises:
             BadObsPath: the path is malformed, or there is no readable text object.
@@ -75,7 +75,7 @@ class Obs:
 
     def new_file(self, url: str) -> Path:
         """
-        The file behind an obs:// path, its folders made; blocks, so call it off the event loop.
+        Return the file behind an obs:// path, its folders made; blocks, so call it off the event loop.
 
         Raises:
             BadObsPath: malformed, outside of the folder, or a file stands where a folder is needed.

@@ -34,7 +34,7 @@ class Places:
                     break
 
     def start(self, node: exp.Expr) -> int | None:
-        """Where a part starts, as far as its names, functions and literals show it."""
+        """Return where a part starts, as far as its names, functions and literals show it."""
         if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
             return self._named(node.parts[0])
         if isinstance(node, exp.Literal):
@@ -50,7 +50,7 @@ class Places:
         return found
 
     def before(self, node: exp.Expr, *words: str) -> int | None:
-        """Where the last of these words is before a part."""
+        """Return where the last of these words is before a part."""
         start = self.start(node)
         found = [
             token.start
@@ -60,7 +60,7 @@ class Places:
         return found[-1] if found else None
 
     def after(self, node: exp.Expr, *words: str) -> int | None:
-        """Where the first of these words is after the start of a part."""
+        """Return where the first of these words is after the start of a part."""
         start = self.start(node)
         found = [
             token.start
@@ -70,7 +70,7 @@ class Places:
         return found[0] if found else None
 
     def between(self, left: exp.Expr, right: exp.Expr, *words: str) -> int | None:
-        """Where one of these words is between two parts, as near to the first as their starts show."""
+        """Return where one of these words is between two parts, as near to the first as their starts show."""
         start, end = self.start(left), self.start(right)
         found = [
             token.start
@@ -82,16 +82,16 @@ class Places:
         return found[0 if end is None else -1] if found else None
 
     def start_of_call(self, node: exp.Expr) -> int | None:
-        """Where the name of a function is."""
+        """Return where the name of a function is."""
         found: int | None = node.meta.get("start")
         return found
 
     def word(self, *words: str) -> int | None:
-        """Where the first of these words is."""
+        """Return where the first of these words is."""
         return next((token.start for token in self._tokens if token.text.upper() in words), None)
 
 
 def line_column(sql: str, offset: int) -> tuple[int, int]:
-    """Line and column of an offset, both from 1."""
+    """Return line and column of an offset, both from 1."""
     before = sql[:offset]
     return before.count("\n") + 1, offset - before.rfind("\n")

@@ -39,7 +39,7 @@ class _Execution:
     end: dict[str, Any] | None = None
 
     def members(self) -> dict[str, Any]:
-        """The SqlResult of this moment."""
+        """Return the SqlResult of this moment."""
         start = {"id": self.execution_id, "statement": self.statement}
         return start | (self.end or {"status": "RUNNING" if self.ticket.started else "QUEUED"})
 
@@ -84,7 +84,7 @@ class Presto:
         self._executions: dict[tuple[str, str], _Execution] = {}
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operations and their documented calls per minute."""
+        """Return the operations and their documented calls per minute."""
         return (
             routes.Route("ExecuteSql", "POST", _BASE, self.execute, 60),
             routes.Route("ShowSqlResult", "GET", f"{_BASE}/{{sql_id}}", self.show, 1000),
@@ -92,7 +92,7 @@ class Presto:
         )
 
     async def execute(self, call: routes.Call) -> wire.Reply:
-        """ExecuteSql: run one statement."""
+        """Answer ExecuteSql: run one statement."""
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = _read(call.body(), self._folder)
         _check_cluster(cluster, call.now_ms)
@@ -115,7 +115,7 @@ class Presto:
         return wire.as_json(_OK, execution.members())
 
     async def show(self, call: routes.Call) -> wire.Reply:
-        """ShowSqlResult: state and result of a statement that has an id."""
+        """Answer ShowSqlResult: state and result of a statement that has an id."""
         cluster_id = self._world.cluster(call.path["cluster_id"]).record.cluster_id
         execution = self._executions.get((cluster_id, call.path["sql_id"]))
         if execution is None:
@@ -123,7 +123,7 @@ class Presto:
         return wire.as_json(_OK, execution.members())
 
     async def cancel(self, call: routes.Call) -> wire.Reply:
-        """CancelSql: stop a statement; one that has ended counts as cancelled, too."""
+        """Answer CancelSql: stop a statement; one that has ended counts as cancelled, too."""
         cluster_id = self._world.cluster(call.path["cluster_id"]).record.cluster_id
         execution = self._executions.get((cluster_id, call.path["sql_id"]))
         if execution is None:
@@ -134,7 +134,7 @@ class Presto:
         return wire.as_json(_OK, {"status": "SUCCEED"})
 
     def recent(self, most: int) -> list[dict[str, Any]]:
-        """The newest statements that have an id, newest first, each with its cluster."""
+        """Return the newest statements that have an id, newest first, each with its cluster."""
         newest = itertools.islice(reversed(self._executions.items()), most)
         return [{"cluster": cluster_id, **one.members()} for (cluster_id, _), one in newest]
 
@@ -196,7 +196,7 @@ class Presto:
 
 
 def _read(body: dict[str, Any], folder: obs.Obs) -> _Wanted:
-    """The ExecuteSql body; raises 12000002, or MRS.0011 for several statements."""
+    """Read the ExecuteSql body; raises 12000002, or MRS.0011 for several statements."""
     if body.get("sql_type") != "presto":
         raise refusals.invalid("sql_type must be presto")
     statement = body.get("sql_content")

@@ -72,7 +72,7 @@ def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:
 
 
 def _decimal_type(value: exp.Expr) -> str:
-    """DECIMAL '1.50' has the digits that it shows; a cast to decimal without sizes has none behind the point."""
+    """Type decimals: DECIMAL '1.50' has the digits that it shows; a cast without sizes has none behind the point."""
     known = rewriting.decimal_of(exp.Literal.number(value.name)) if rewriting.is_text(value) else None
     return f"DECIMAL({known[0]}, {known[1]})" if known else "DECIMAL(38, 0)"
 
@@ -202,7 +202,7 @@ def _regexp_replace(node: exp.RegexpReplace, _spoken: statement.Dialect) -> exp.
 
 
 def _whole(name: str) -> rewriting.Rewrite:
-    """Ceil and floor keep the type; without a number of digits only."""
+    """Rewrite ceil and floor, which keep the type; without a number of digits only."""
 
     def rewrite(node: exp.Ceil | exp.Floor, _spoken: statement.Dialect) -> exp.Expr:
         only(node, "this")
@@ -212,7 +212,7 @@ def _whole(name: str) -> rewriting.Rewrite:
 
 
 def _greatest(node: exp.Greatest | exp.Least, _spoken: statement.Dialect) -> exp.Expr:
-    """NULL when there is one."""
+    """Rewrite greatest and least, which are NULL when there is one."""
     parts = [node.this, *node.expressions] if node.args.get("this") is not None else node.expressions
     missing = exp.or_(*[exp.Is(this=one.copy(), expression=exp.Null()) for one in parts])
     return rewriting.when(missing, exp.Null(), node.copy())
@@ -232,7 +232,7 @@ def _concat(node: exp.Concat, _spoken: statement.Dialect) -> exp.Expr:
 
 
 def _typed(value: exp.Expr) -> exp.Expr:
-    """A text literal that DuckDB does not turn into another type."""
+    """Return a text literal that DuckDB does not turn into another type."""
     return rewriting.cast(value, "TEXT") if rewriting.is_text(value) else value
 
 
@@ -243,7 +243,7 @@ def _join(node: exp.DPipe, _spoken: statement.Dialect) -> exp.Expr:
 
 
 def _compared(node: exp.Expr, _spoken: statement.Dialect) -> exp.Expr:
-    """Presto compares like with like; a text is never turned into a number or a date."""
+    """Compare like with like, as Presto does; a text is never turned into a number or a date."""
     for key in ("expression", "low", "high"):
         value = node.args.get(key)
         if isinstance(value, exp.Expr) and rewriting.is_text(value):

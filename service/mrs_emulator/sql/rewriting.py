@@ -21,7 +21,7 @@ WHOLE_DAYS = frozenset({"DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "DAYS", "WEEK
 
 
 def call(name: str, *arguments: exp.Expr | str | int) -> exp.Anonymous:
-    """A call of a macro, or of a DuckDB function; texts and numbers become literals."""
+    """Return a call of a macro, or of a DuckDB function; texts and numbers become literals."""
     made = [one if isinstance(one, exp.Expr) else _literal(one) for one in arguments]
     return exp.Anonymous(this=name, expressions=made)
 
@@ -31,7 +31,7 @@ def _literal(value: str | int) -> exp.Expr:
 
 
 def renamed(name: str, *keys: str) -> Rewrite:
-    """A rewrite to a macro that takes the named arguments in this order; optional ones without a value are left out."""
+    """Return a rewrite to a macro that takes the named arguments in this order, without the optional ones not given."""
 
     def rewrite(node: exp.Expr, _spoken: statement.Dialect) -> exp.Expr:
         only(node, *keys)
@@ -41,7 +41,7 @@ def renamed(name: str, *keys: str) -> Rewrite:
 
 
 def named(name: str, least: int, most: int | None = None) -> Rewrite:
-    """A rewrite of a function that sqlglot does not know to a macro with the same arguments."""
+    """Return a rewrite of a function that sqlglot does not know to a macro with the same arguments."""
 
     def rewrite(node: exp.Anonymous, _spoken: statement.Dialect) -> exp.Expr:
         count = len(node.expressions)
@@ -74,7 +74,7 @@ def only(node: exp.Expr, *keys: str) -> None:
 
 def simple_format(node: exp.Expr | None) -> str | None:
     """
-    A literal date format, as strftime has it, of years, months, days, hours, minutes and seconds; else None.
+    Return a literal date format, as strftime has it, of years, months, days, hours, minutes and seconds; else None.
 
     sqlglot marks parts that must have all of their digits, and leaves some formats as they were written.
     """
@@ -85,7 +85,7 @@ def simple_format(node: exp.Expr | None) -> str | None:
 
 
 def decimal_of(node: exp.Expr) -> tuple[int, int] | None:
-    """Precision and scale of an exact number whose type shows: a literal, or a cast; None where it does not."""
+    """Return precision and scale of an exact number whose type shows: a literal, or a cast; None where it does not."""
     if isinstance(node, exp.Paren | exp.Neg):
         return decimal_of(node.this)
     if isinstance(node, exp.Literal) and not node.is_string and re.fullmatch(r"[0-9]*[.]?[0-9]*", node.name):
@@ -99,21 +99,21 @@ def decimal_of(node: exp.Expr) -> tuple[int, int] | None:
 
 
 def is_text(node: exp.Expr) -> bool:
-    """Whether an operand is a text literal."""
+    """Return whether an operand is a text literal."""
     return isinstance(node, exp.Literal) and bool(node.is_string)
 
 
 def is_number(node: exp.Expr) -> bool:
-    """Whether an operand is a number literal."""
+    """Return whether an operand is a number literal."""
     inner = node.this if isinstance(node, exp.Neg | exp.Paren) else node
     return isinstance(inner, exp.Literal) and not inner.is_string
 
 
 def cast(node: exp.Expr, kind: str) -> exp.Expr:
-    """DuckDB's cast."""
+    """Return DuckDB's cast."""
     return exp.Cast(this=node, to=exp.DataType.build(kind, dialect="duckdb"))
 
 
 def when(condition: exp.Expr, value: exp.Expr, otherwise: exp.Expr) -> exp.Expr:
-    """A CASE with one branch."""
+    """Return a CASE with one branch."""
     return exp.Case(ifs=[exp.If(this=condition, true=value)], default=otherwise)

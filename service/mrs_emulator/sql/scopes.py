@@ -38,7 +38,7 @@ class Source:
     database: str | None = None
 
     def find(self, name: str) -> Output | None:
-        """A column by name."""
+        """Return a column by name."""
         return next((one for one in self.columns or () if one.name is not None and one.name.lower() == name), None)
 
 
@@ -66,7 +66,7 @@ class Scope:
 
     def found(self, column: exp.Column) -> list[tuple[Source, Output]]:
         """
-        The columns that a name may mean, of the innermost query that has one.
+        Return the columns that a name may mean, of the innermost query that has one.
 
         The part before a dot is a relation, or a column that has fields.
         """
@@ -76,7 +76,7 @@ class Scope:
         return here
 
     def has(self, column: exp.Column) -> bool:
-        """Whether a name means a column of this query, not of one around it."""
+        """Return whether a name means a column of this query, not of one around it."""
         return bool(self._here(column))
 
     def _here(self, column: exp.Column) -> list[tuple[Source, Output]]:
@@ -100,7 +100,7 @@ class Scope:
         return [(source, Output(column.name, None)) for source, column in found] if is_struct else found
 
     def outputs(self, qualifier: str | None = None) -> list[tuple[Source, Output]] | None:
-        """The columns of `*`, those that USING made one first, or of a qualified `*`; None where they are not known."""
+        """Return the columns of `*` or a qualified `*`, those that USING made one first; None where not known."""
         chosen = [one for one in self.sources if qualifier is None or one.name.lower() == qualifier.lower()]
         if not chosen or any(one.columns is None for one in chosen):
             return None

@@ -32,7 +32,7 @@ def rewrite(tree: exp.Expr) -> None:
 
 def _grouping(group: exp.Group) -> None:
     """
-    GROUP BY a, b GROUPING SETS (…) and WITH ROLLUP or CUBE: the columns before them do not group by themselves.
+    Rewrite GROUP BY a, b GROUPING SETS (…), ROLLUP and CUBE: the columns before do not group by themselves.
 
     Presto's and the standard's GROUP BY a, GROUPING SETS (…) does; in Hive and Spark without a comma they are listed
     for the sets only. The parser keeps no comma, so what names columns beside sets is read as Hive reads it when the
@@ -57,7 +57,7 @@ def _grouping(group: exp.Group) -> None:
 
 
 def _lateral(lateral: exp.Lateral) -> None:
-    """LATERAL VIEW as a join; OUTER keeps rows whose collection is empty or NULL."""
+    """Turn LATERAL VIEW into a join; OUTER keeps rows whose collection is empty or NULL."""
     if not lateral.args.get("view"):
         return
     made = lateral.this
@@ -82,7 +82,7 @@ def _lateral(lateral: exp.Lateral) -> None:
 
 
 def _exploded(value: exp.Expr, names: Sequence[str]) -> exp.Select:
-    """The rows of a collection; two names take a map apart."""
+    """Return the rows of a collection; two names take a map apart."""
     if len(names) == 1:
         return exp.select(exp.alias_(exp.Explode(this=value), names[0], quoted=True))
     keys = exp.MapKeys(this=value)
@@ -95,7 +95,7 @@ def _exploded(value: exp.Expr, names: Sequence[str]) -> exp.Select:
 
 def partition(table: exp.Table) -> tuple[list[tuple[str, exp.Expr]], list[str]]:
     """
-    Columns that a PARTITION clause fixes, and those that it leaves to the rows; the clause is removed.
+    Return columns that a PARTITION clause fixes, and those that it leaves to the rows; the clause is removed.
 
     Raises:
         SqlRefused: it does both.

@@ -22,7 +22,7 @@ _DETAIL_WORDS = frozenset({"TABLE", "EXTENDED", "FORMATTED"})
 
 def show(sql: str, spoken: statement.Dialect) -> statement.Statement:
     """
-    A SHOW, DESC or DESCRIBE statement from its text.
+    Return a SHOW, DESC or DESCRIBE statement from its text.
 
     Raises:
         SqlRefused: a form that is not played.
@@ -54,7 +54,7 @@ def show(sql: str, spoken: statement.Dialect) -> statement.Statement:
 
 
 def named(sql: str) -> tuple[str, str | None, str | None]:
-    """What a SHOW or DESC statement names: `table` or `database`, the database and the table; else empty texts."""
+    """Return what a SHOW or DESC names: `table` or `database`, the database and the table; else empty texts."""
     words = [word[1:-1] if word[0] in "'\"`" else word for word in _WORD.findall(sql)]
     upper = [word.upper() for word in words]
     match upper[:2]:
@@ -79,7 +79,7 @@ def _rows(sql: str) -> statement.Statement:
 
 
 def _after(words: list[str], *keywords: str) -> list[str]:
-    """The words after the first of the keywords."""
+    """Return the words after the first of the keywords."""
     for index, word in enumerate(words):
         if word.upper() in keywords:
             return words[index + 1 :]
@@ -91,7 +91,7 @@ def _literal(text: str) -> str:
 
 
 def _dotted(words: list[str]) -> list[str]:
-    """The parts of a dotted name at the start of the words."""
+    """Return the parts of a dotted name at the start of the words."""
     parts = words[:1]
     rest = words[1:]
     while len(rest) > 1 and rest[0] == ".":

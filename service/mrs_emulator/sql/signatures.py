@@ -116,19 +116,19 @@ def _functions(spoken: statement.Dialect) -> dict[str, str]:
 
 
 def expected(spoken: statement.Dialect, name: str) -> str | None:
-    """What a function takes, in Presto's words; empty where that is not known, None where there is no such function."""
+    """Return what a function takes, in Presto's words; empty where not known, None where there is no such function."""
     return _functions(spoken).get(name, "" if name in _GRAMMAR[spoken] else None)
 
 
 def fit(listed: str, given: Sequence[str | None]) -> bool:
-    """Whether the types of arguments fit one of the listed forms, as far as both are known."""
+    """Return whether the types of arguments fit one of the listed forms, as far as both are known."""
     if any(one is None for one in given) or listed.partition("(")[0] in _VARIADIC:
         return True
     return any(_fits(_parts(found["kinds"]), [str(one) for one in given]) for found in _CALL.finditer(listed))
 
 
 def _parts(text: str) -> list[str]:
-    """The types of a form, at the commas that are in no brackets."""
+    """Return the types of a form, at the commas that are in no brackets."""
     parts, depth = [""], 0
     for letter in text:
         depth += {"(": 1, ")": -1}.get(letter, 0)

@@ -189,7 +189,7 @@ class Warehouse:
         return ticket, outcome
 
     def _threads(self) -> ThreadPoolExecutor:
-        """The threads; there are none before the first statement."""
+        """Return the threads; there are none before the first statement."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="emulator-sql")
         return self._pool
@@ -248,7 +248,7 @@ class Warehouse:
         return Outcome(tuple(answers))
 
     def _catalogue(self, cursor: duckdb.DuckDBPyConnection) -> catalogue.Catalogue:
-        """What a session sees; it asks while no statement of the session runs."""
+        """Return what a session sees; it asks while no statement of the session runs."""
         return catalogue.Catalogue(
             lambda query, values: cursor.execute(query, list(values)).fetchall(), frozenset(self._files)
         )
@@ -339,7 +339,7 @@ def check_installed() -> None:
 
 
 def _load(database: duckdb.DuckDBPyConnection, data: Path | None) -> set[tuple[str, str]]:
-    """A view per table of the folder; then DuckDB is locked into their files, which no statement can undo."""
+    """Make a view per table of the folder; then lock DuckDB into their files, which no statement can undo."""
     found = tables.find(data) if data else []
     for table in found:
         name = statement.quoted(table.name)
@@ -367,14 +367,14 @@ def _with_type_name(row: Row, index: int, spoken: statement.Dialect) -> Row:
 
 
 def _said(error: Exception, spoken: statement.Dialect) -> str:
-    """An error of a statement as it is shown."""
+    """Return an error of a statement as it is shown."""
     if isinstance(error, duckdb.InterruptException):
         return _INTERRUPTED
     return wording.said(str(error), spoken, _first_line) if isinstance(error, duckdb.Error) else _first_line(error)
 
 
 def _first_line(error: BaseException | str) -> str:
-    """The first line of a message, without the name of DuckDB's error class; the rest repeats the statement."""
+    """Return the first line of a message, without the name of DuckDB's error class; the rest repeats the statement."""
     line = str(error).partition("\n")[0]
     kind, colon, rest = line.partition(" Error: ")
     return rest if colon and " " not in kind else line

@@ -78,7 +78,7 @@ class SqlJobs:
             run.ticket.cancel()
 
     def stick(self, job_id: str) -> None:
-        """Never write down the ending of a job, whatever its SQL does."""
+        """Leave the ending of a job unwritten, whatever its SQL does."""
         self._stuck.add(job_id)
 
     def flip(self, job_id: str) -> None:
@@ -86,7 +86,7 @@ class SqlJobs:
         self._flipped.add(job_id)
 
     def outcome(self, job_id: str) -> sql.Outcome | None:
-        """What the statements of an ended job answered; None if it was killed or is no longer remembered."""
+        """Return what the statements of an ended job answered; None if it was killed or is no longer remembered."""
         return self._outcomes.get(job_id)
 
     def forget(self, job_id: str) -> None:

@@ -59,10 +59,10 @@ class Statement:
 
 
 def schema_name(database: str) -> str:
-    """DuckDB's schema for a database name."""
+    """Return DuckDB's schema for a database name."""
     return "main" if database.lower() == "default" else database
 
 
 def quoted(name: str) -> str:
-    """A name as a quoted DuckDB identifier."""
+    """Return a name as a quoted DuckDB identifier."""
     return '"' + name.replace('"', '""') + '"'

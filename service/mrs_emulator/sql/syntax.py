@@ -117,7 +117,7 @@ class Found:
 
 
 def find(tokens: Sequence[Any]) -> Found | None:
-    """The first slip that the words show."""
+    """Return the first slip that the words show."""
     texts = _words(tokens)
     if texts[0] not in _STATEMENTS:
         return Found(Slip.STATEMENT, 0)
@@ -142,7 +142,7 @@ def find(tokens: Sequence[Any]) -> Found | None:
 
 
 def _at_from(texts: Sequence[str], index: int, depth: int, cases: Sequence[int]) -> Slip | None:
-    """What is open at a FROM; `cases` are the depths of brackets at which CASE stands open."""
+    """Return what is open at a FROM; `cases` are the depths of brackets at which CASE stands open."""
     if _special(texts, index):
         return None
     if cases and depth <= cases[-1]:  # deeper, it is the FROM of a query in brackets
@@ -151,7 +151,7 @@ def _at_from(texts: Sequence[str], index: int, depth: int, cases: Sequence[int])
 
 
 def _words(tokens: Sequence[Any]) -> list[str]:
-    """The words of a statement; what is quoted, or stands behind a dot, is a text or a name whatever it says."""
+    """Return the words of a statement; what is quoted, or stands behind a dot, is a text or a name whatever it says."""
     found = [token.text.upper() if token.token_type not in _QUOTED else "''" for token in tokens]
     pairs = zip(["", *found], found, strict=False)
     names = ["''" if before == "." and text.isalpha() else text for before, text in pairs]
@@ -159,7 +159,7 @@ def _words(tokens: Sequence[Any]) -> list[str]:
 
 
 def _after(before: str, text: str, texts: Sequence[str], index: int) -> Slip | None:
-    """What is wrong with a word because of the one before it."""
+    """Return what is wrong with a word because of the one before it."""
     lacks = text in _CLAUSES or text == "<EOF>"
     if lacks and (before in _NEEDING or before in _CONDITIONS):
         return _NEEDING.get(before, Slip.NO_CONDITION)
@@ -173,7 +173,7 @@ def _after(before: str, text: str, texts: Sequence[str], index: int) -> Slip | N
 
 
 def _at_start(before: str, text: str, texts: Sequence[str], index: int) -> Slip | None:
-    """What is wrong with the first words of INSERT, DROP and CREATE TABLE."""
+    """Return what is wrong with the first words of INSERT, DROP and CREATE TABLE."""
     if index == 1 and before == "INSERT" and text not in {"INTO", "OVERWRITE"}:
         return Slip.NO_INTO
     if index == 1 and before == "DROP" and text not in _DROPPED:
@@ -191,7 +191,7 @@ _DROPPED = frozenset(
 
 
 def _opening(texts: Sequence[str], index: int) -> int:
-    """Where the innermost bracket is open at a place."""
+    """Return where the innermost bracket is open at a place."""
     depth = 0
     for place in range(index - 1, -1, -1):
         depth += {"(": 1, ")": -1}.get(texts[place], 0)
@@ -201,13 +201,13 @@ def _opening(texts: Sequence[str], index: int) -> int:
 
 
 def _special(texts: Sequence[str], index: int) -> bool:
-    """Whether FROM is part of a function: extract, trim, substring, or IS DISTINCT FROM."""
+    """Return whether FROM is part of a function: extract, trim, substring, or IS DISTINCT FROM."""
     opening = _opening(texts, index)
     return texts[index - 1] == "DISTINCT" or texts[opening - 1] in {"EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "OVERLAY"}
 
 
 def _is_second_alias(tokens: Sequence[Any], index: int) -> bool:
-    """Three names in a row before FROM, or two and a name where a clause would be."""
+    """Return whether three names stand in a row before FROM, or two and a name where a clause would be."""
     if index < 2 or index >= len(tokens):  # noqa: PLR2004 - a name, an alias, and one more
         return False
     names = [token.token_type == _TYPE.VAR for token in tokens[index - 2 : index + 1]]

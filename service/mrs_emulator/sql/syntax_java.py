@@ -30,7 +30,7 @@ _HIVE_MISSING: Final[Mapping[syntax.Slip, str]] = {_S.NO_BY: "BY", _S.OPEN: ")",
 
 
 def spark(sql: str, tokens: Sequence[Any], found: syntax.Found) -> failures.SqlRefused:
-    """Spark's error at a slip; where it takes the next keyword for a name, the statement is not played."""
+    """Return Spark's error at a slip; where it takes the next keyword for a name, the statement is not played."""
     whens = [place for place, token in enumerate(tokens) if token.text.upper() == "WHEN"]
     if found.slip in _LACKING or found.slip is _S.LIMIT or (found.slip is _S.NO_END and not whens):
         return refusing.not_played(f"a statement where {found.slip.value}", "add what is missing")
@@ -43,13 +43,13 @@ def spark(sql: str, tokens: Sequence[Any], found: syntax.Found) -> failures.SqlR
 
 
 def spark_near(sql: str, offset: int, text: str, more: str = "") -> failures.SqlRefused:
-    """Spark's syntax error, with the statement and a mark under the place."""
+    """Return Spark's syntax error, with the statement and a mark under the place."""
     said = f"near '{text}'" if text != EOF else "near end of input"
     return spark_parse(sql, offset, f"[PARSE_SYNTAX_ERROR] Syntax error at or {said}{more}.")
 
 
 def spark_parse(sql: str, offset: int, text: str) -> failures.SqlRefused:
-    """An error of Spark's parser, with the statement and a mark under the place."""
+    """Return an error of Spark's parser, with the statement and a mark under the place."""
     line, column = places.line_column(sql, offset)
     lines = sql.split("\n")
     shown = "\n".join([*lines[:line], "-" * (column - 1) + "^^^", *lines[line:]])
@@ -58,7 +58,7 @@ def spark_parse(sql: str, offset: int, text: str) -> failures.SqlRefused:
 
 
 def hive(sql: str, tokens: Sequence[Any], found: syntax.Found) -> failures.SqlRefused:
-    """Hive's error at a slip."""
+    """Return Hive's error at a slip."""
     index = found.index
     if found.slip in _HIVE_IN:
         start = 0 if found.slip in {_S.NO_INTO, _S.NO_KIND} else index
@@ -76,20 +76,20 @@ def hive(sql: str, tokens: Sequence[Any], found: syntax.Found) -> failures.SqlRe
 
 
 def hive_parse(sql: str, offset: int, text: str) -> failures.SqlRefused:
-    """An error of Hive's parser."""
+    """Return an error of Hive's parser."""
     line, column = places.line_column(sql, offset)
     return failures.SqlRefused(f"FAILED: ParseException line {line}:{column - 1} {text}", line=line, column=column)
 
 
 def hive_type(sql: str, tokens: Sequence[Any], offset: int, where: str) -> failures.SqlRefused:
-    """A type that Hive does not have."""
+    """Return a type that Hive does not have."""
     index = next(place for place, token in enumerate(tokens) if token.start == offset)
     near = " ".join(f"'{_at(sql, tokens, index + step)[1]}'" for step in range(3))
     return hive_parse(sql, offset, f"cannot recognize input near {near} in {where}")
 
 
 def _at(sql: str, tokens: Sequence[Any], index: int) -> tuple[int, str]:
-    """Where a token is, and its text; past the last one the end of the statement."""
+    """Return where a token is, and its text; past the last one the end of the statement."""
     if index >= len(tokens):
         return len(sql), EOF
     return tokens[index].start, sql[tokens[index].start : tokens[index].end + 1]

@@ -51,7 +51,7 @@ _EXPECTED: Final[Mapping[syntax.Slip, str]] = {
 
 
 def refused(sql: str, tokens: Sequence[Any], found: syntax.Found) -> failures.SqlRefused:
-    """The error at a slip."""
+    """Return the error at a slip."""
     at_end = found.index >= len(tokens)
     offset = len(sql) if at_end else tokens[found.index].start
     text = "<EOF>" if at_end else sql[offset : tokens[found.index].end + 1]
@@ -59,7 +59,7 @@ def refused(sql: str, tokens: Sequence[Any], found: syntax.Found) -> failures.Sq
 
 
 def mismatched(sql: str, offset: int, text: str, expected: str | None = None) -> failures.SqlRefused:
-    """`mismatched input` at a place."""
+    """Return `mismatched input` at a place."""
     before = sql[:offset]
     line, column = before.count("\n") + 1, offset - before.rfind("\n")
     wanted = f". Expecting: {expected}" if expected else ""

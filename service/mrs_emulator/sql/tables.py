@@ -30,7 +30,7 @@ class Table:
 
 def find(folder: Path) -> list[Table]:
     """
-    The tables of a folder, by name.
+    Return the tables of a folder, by name.
 
     A file is named without its ending; names that are no SQL names, hidden files and other endings are passed over. A
     folder of files of one kind is one table.
@@ -55,7 +55,7 @@ def find(folder: Path) -> list[Table]:
 
 
 def _files(entry: Path) -> list[Path]:
-    """The data files that an entry of the folder stands for."""
+    """Return the data files that an entry of the folder stands for."""
     if entry.is_file():
         return [entry] if entry.suffix.lower() in _READERS else []
     if not entry.is_dir() or entry.name.startswith("."):
@@ -67,5 +67,5 @@ def _files(entry: Path) -> list[Path]:
 
 
 def literal(file: Path) -> str:
-    """A path as a SQL string."""
+    """Return a path as a SQL string."""
     return "'" + str(file).replace("'", "''") + "'"

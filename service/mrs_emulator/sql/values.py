@@ -13,7 +13,7 @@ _json = msgspec.json.Encoder(decimal_format="number")
 
 
 def plain(value: object) -> object:
-    """A value as JSON can hold it; decimals stay exact numbers, times and other things become text."""
+    """Return a value as JSON can hold it; decimals stay exact numbers, times and other things become text."""
     match value:
         case float() | Decimal() if not math.isfinite(value):
             return str(value)
@@ -30,7 +30,7 @@ def plain(value: object) -> object:
 
 
 def text(value: object) -> str | None:
-    """A value as text, None for NULL; dates and moments as Presto prints them, nested values as JSON."""
+    """Return a value as text, None for NULL; dates and moments as Presto prints them, nested values as JSON."""
     match value:
         case None | str():
             return value

@@ -32,7 +32,7 @@ class Variables:
 
     def put_into(self, sql: str) -> str:
         """
-        The statement with the values in place of the variables.
+        Return the statement with the values in place of the variables.
 
         Raises:
             SqlRefused: a variable is not set, or comes from the environment.
@@ -56,7 +56,7 @@ class Variables:
 
 
 def from_arguments(arguments: Sequence[str]) -> dict[str, str]:
-    """What the arguments before the text or script set: --hiveconf name=value, --hivevar, --conf."""
+    """Return what the arguments before the text or script set: --hiveconf name=value, --hivevar, --conf."""
     found = {}
     for flag, pair in pairwise(arguments):
         name, equals, value = pair.partition("=")

@@ -28,7 +28,7 @@ _PRESTO: Mapping[re.Pattern[str], str] = {
 
 def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], str]) -> str:
     """
-    What the engine says where DuckDB says `message`.
+    Return what the engine says where DuckDB says `message`.
 
     Args:
         message: DuckDB's message.
@@ -45,7 +45,7 @@ def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], st
 
 
 def _presto(line: str) -> str:
-    """What Presto says when rows show a mistake; the others answer NULL, or their words were not recorded."""
+    """Return what Presto says when rows show a mistake; the others answer NULL, or their words were not recorded."""
     for pattern, words in _PRESTO.items():
         if found := pattern.search(line):
             return words.format(**found.groupdict())

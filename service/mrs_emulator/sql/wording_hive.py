@@ -33,32 +33,32 @@ class HiveWords(words.Placed):
         raise failures.SqlRefused(said, line=line, column=column)
 
     def line_column(self, node: exp.Expr) -> tuple[int, int]:
-        """Line of a part from 1, and column from 0."""
+        """Return line of a part from 1, and column from 0."""
         line, column = self._line_column(self._where.start(node) or 0)
         return line, column - 1
 
     def type_name(self, duckdb_type: str) -> str:
-        """A type of DuckDB as Hive writes it."""
+        """Return a type of DuckDB as Hive writes it."""
         return kinds.of_duckdb(duckdb_type, "hive")
 
     def column_name(self, _node: exp.Expr) -> str | None:
-        """A column without an alias has a name that no part of the query uses."""
+        """Return None: a column without an alias has a name that no part of the query uses."""
         return None
 
     def no_catalog(self, node: exp.Table) -> None:
-        """There is no such catalogue, of which Hive has none."""
+        """Report that there is no such catalogue, of which Hive has none."""
         self.no_table(node, node.db)
 
     def no_database(self, node: exp.Table, database: str) -> None:
-        """There is no such database: Hive speaks of the table."""
+        """Report that there is no such database: Hive speaks of the table."""
         self.no_table(node, database)
 
     def no_table(self, node: exp.Table, _database: str) -> None:
-        """There is no such table."""
+        """Report that there is no such table."""
         self.fail(f"Table not found '{node.name}'", 10001, self._where.start(node))
 
     def no_column(self, node: exp.Column, scope: scopes.Scope) -> None:
-        """There is no such column, or no such table."""
+        """Report that there is no such column, or no such table."""
         parts = [part.name.lower() for part in node.parts]
         if parts[-1] in _VIRTUAL:
             raise refusing.not_played(f"the column {parts[-1]}", "leave it out")
@@ -72,17 +72,17 @@ class HiveWords(words.Placed):
         self.fail(text, 10004, at)
 
     def ambiguous(self, node: exp.Column, _found: Sequence[tuple[scopes.Source, scopes.Output]]) -> None:
-        """Several relations have the column."""
+        """Report that several relations have the column."""
         if node.find_ancestor(exp.Join) is not None:
             self.fail(f"Ambiguous table alias '{node.name.lower()}'", 10008, self._where.start(node))
         self.fail(f"SemanticException Column {node.name.lower()} Found in more than One Tables/Subqueries")
 
     def not_grouped(self, node: exp.Expr, _select: exp.Select) -> None:
-        """A column stands beside aggregates."""
+        """Report that a column stands beside aggregates."""
         self.fail(f"Expression not in GROUP BY key '{node.name.lower()}'", 10025, self._where.start(node))
 
     def filtered(self, node: exp.Expr, _kind: str | None) -> None:
-        """The condition of WHERE has no aggregates."""
+        """Check that the condition of WHERE has no aggregates."""
         for one in node.find_all(exp.Func):
             if calls.is_aggregate(one) and one.parent_select is node.parent_select:
                 self._misplaced(one)
@@ -92,13 +92,13 @@ class HiveWords(words.Placed):
         self.fail(text, 10128, self._where.start_of_call(node))
 
     def position(self, node: exp.Expr, count: int | None, clause: str) -> None:
-        """A number in ORDER BY is that of a column; in GROUP BY it is a constant, unless a setting says otherwise."""
+        """Check a number in ORDER BY: a column's position. In GROUP BY it is a constant, unless a setting differs."""
         if clause == "ORDER BY" and (count is None or 1 <= int(node.name) <= count):
             return
         raise refusing.not_played(f"{clause} a position", "name the column")
 
     def set_operation(self, node: exp.SetOperation, left: Sequence[str | None], right: Sequence[str | None]) -> None:
-        """Both sides have as many columns."""
+        """Check that both sides have as many columns."""
         if len(left) != len(right):
             self.fail("SemanticException Schema of both sides of union should match.")
         if any(
@@ -108,16 +108,16 @@ class HiveWords(words.Placed):
             raise refusing.not_played(f"{node.key.upper()} of columns of other types", "cast them")
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
-        """A query inside of an expression has one column."""
+        """Check that a query inside of an expression has one column."""
         if outputs is not None and len(outputs) > 1 and not isinstance(node.parent, exp.Exists):
             raise refusing.not_played("a subquery with several columns", "select one column in it")
 
     def star_alone(self, _node: exp.Expr) -> None:
-        """A star needs a FROM."""
+        """Report a star without FROM."""
         self.fail("SemanticException Line 0:-1 Invalid column reference 'TOK_ALLCOLREF'")
 
     def applied(self, node: exp.Expr, kind: words.Kind) -> None:
-        """What operators and functions are given."""
+        """Check what operators and functions are given."""
         match node:
             case exp.Not() | exp.And() | exp.Or():
                 self._conditions(node, kind)
@@ -135,7 +135,7 @@ class HiveWords(words.Placed):
                 self._function(node, kind)
 
     def _conditions(self, node: exp.Expr, kind: words.Kind) -> None:
-        """Hive fails in Java's words where an operand is not true or false."""
+        """Report an operand that is not true or false, in Java's words as Hive does."""
         for one in (node.this, node.args.get("expression")):
             if one is not None and kind(one) not in {None, "boolean"}:
                 raise refusing.not_played(
@@ -172,7 +172,7 @@ class HiveWords(words.Placed):
             )
 
     def _counted(self, node: exp.Expr, kind: words.Kind) -> None:
-        """Hive fails in words of its own classes where a number is added to a date."""
+        """Report a number added to a date, in words of Hive's own classes."""
         for one, other in ((node.this, node.expression), (node.expression, node.this)):
             if kind(one) in {"date", "timestamp"} and kinds.is_number(kind(other) or ""):
                 raise refusing.not_played("a number added to a date", "use date_add")

@@ -38,38 +38,38 @@ class PrestoWords(words.Placed):
         raise failures.SqlRefused(f"line {line}:{column}: {text}", line=line, column=column)
 
     def type_name(self, duckdb_type: str) -> str:
-        """A type of DuckDB as Presto writes it."""
+        """Return a type of DuckDB as Presto writes it."""
         return kinds.of_duckdb(duckdb_type, "presto")
 
     def column_name(self, _node: exp.Expr) -> str | None:
-        """A column without an alias has no name."""
+        """Return None: a column without an alias has no name."""
         return None
 
     def no_catalog(self, node: exp.Table) -> None:
-        """There is no such catalogue; a Presto of MRS has its own beside `hive`."""
+        """Report that there is no such catalogue; a Presto of MRS has its own beside `hive`."""
         if node.catalog.lower() in {"system", "jmx"}:
             raise refusing.not_played(f"the catalogue {node.catalog.lower()}", "the emulator has the catalogue hive")
         self.fail(f"Catalog '{node.catalog}' does not exist", self._where.start(node))
 
     def no_database(self, node: exp.Table, database: str) -> None:
-        """There is no such schema."""
+        """Report that there is no such schema."""
         self.fail(f"Schema '{database.lower()}' does not exist", self._where.start(node))
 
     def no_table(self, node: exp.Table, database: str) -> None:
-        """There is no such table."""
+        """Report that there is no such table."""
         self.fail(f"Table 'hive.{database.lower()}.{node.name.lower()}' does not exist", self._where.start(node))
 
     def no_column(self, node: exp.Column, _scope: scopes.Scope) -> None:
-        """There is no such column."""
+        """Report that there is no such column."""
         name = ".".join(part.name.lower() for part in node.parts)
         self.fail(f"Column '{name}' cannot be resolved", self._where.start(node))
 
     def ambiguous(self, node: exp.Column, _found: Sequence[tuple[scopes.Source, scopes.Output]]) -> None:
-        """Several relations have the column."""
+        """Report that several relations have the column."""
         self.fail(f"Column '{node.name.lower()}' is ambiguous", self._where.start(node))
 
     def not_grouped(self, node: exp.Expr, select: exp.Select) -> None:
-        """A column stands beside aggregates; in HAVING Presto names the whole condition."""
+        """Report that a column stands beside aggregates; in HAVING Presto names the whole condition."""
         having = node.find_ancestor(exp.Having)
         named: exp.Expr = having.this if having is not None and having.parent is select else node
         shown = calls.shown(named, "presto")
@@ -77,7 +77,7 @@ class PrestoWords(words.Placed):
         self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(named))
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:
-        """The condition of WHERE has no aggregates, and is true or false."""
+        """Check that the condition of WHERE has no aggregates, and is true or false."""
         found = [
             one
             for one in node.find_all(exp.Func)
@@ -91,12 +91,12 @@ class PrestoWords(words.Placed):
             self.fail(f"WHERE clause must evaluate to a boolean: actual type {kind}", self._where.start(node))
 
     def position(self, node: exp.Expr, count: int | None, clause: str) -> None:
-        """A number in GROUP BY or ORDER BY is that of a column."""
+        """Check that a number in GROUP BY or ORDER BY is that of a column."""
         if count is not None and not 1 <= int(node.name) <= count:
             self.fail(f"{clause} position {node.name} is not in select list", self._where.start(node))
 
     def set_operation(self, node: exp.SetOperation, left: Sequence[str | None], right: Sequence[str | None]) -> None:
-        """Both sides have as many columns, of the same types."""
+        """Check that both sides have as many columns, of the same types."""
         name = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}[type(node)]
         at = self._where.before(node.right, name)
         if len(left) != len(right):
@@ -106,11 +106,11 @@ class PrestoWords(words.Placed):
                 self.fail(f"column {index} in {name} query has incompatible types: {one}, {other}", at)
 
     def star_alone(self, node: exp.Expr) -> None:
-        """A star needs a FROM."""
+        """Report a star without FROM."""
         self.fail("SELECT * not allowed in queries without FROM clause", self._where.start(node))
 
     def applied(self, node: exp.Expr, kind: words.Kind) -> None:
-        """What operators and functions are given."""
+        """Check what operators and functions are given."""
         match node:
             case _ if type(node) in _COMPARED:
                 self._both(node, _COMPARED[type(node)], kind, _alike)
@@ -136,7 +136,7 @@ class PrestoWords(words.Placed):
             self.fail(f"'-' cannot be applied to {of}", self._where.before(node.this, "-"))
 
     def _at(self, node: exp.Expr) -> int | None:
-        """Where Presto says that a part is: an operation is where its operator is."""
+        """Return where Presto says that a part is: an operation is where its operator is."""
         symbol = {**_COMPARED, **_COUNTED}.get(type(node))
         if symbol is not None:
             return self._where.between(node.this, node.expression, symbol, "!=" if symbol == "<>" else symbol)
@@ -148,7 +148,7 @@ class PrestoWords(words.Placed):
             self.fail(f"'{symbol}' cannot be applied to {left}, {right}", self._at(node))
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
-        """A query inside of an expression has one column."""
+        """Check that a query inside of an expression has one column."""
         if outputs is not None and len(outputs) > 1 and not isinstance(node.parent, exp.Exists):
             text = f"Multiple columns returned by subquery are not yet supported. Found {len(outputs)}"
             compared = node.find_ancestor(exp.In)
@@ -241,7 +241,7 @@ class PrestoWords(words.Placed):
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether values of two types can be compared."""
+    """Return whether values of two types can be compared."""
     left, right = kinds.base(one), kinds.base(other)
     if "unknown" in {left, right} or left == right:
         return True
@@ -249,12 +249,12 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _countable(one: str, other: str) -> bool:
-    """Whether values of two types can be added, or multiplied."""
+    """Return whether values of two types can be added, or multiplied."""
     if "unknown" in {one, other}:
         return True
     return kinds.is_number(one) and kinds.is_number(other)
 
 
 def _taken_away(one: str, other: str) -> bool:
-    """Whether the difference of values of two types can be formed."""
+    """Return whether the difference of values of two types can be formed."""
     return _countable(one, other) or {one, other} <= _MOMENTS

@@ -34,36 +34,36 @@ class SparkWords(words.Placed):
         raise failures.SqlRefused(f"{text}; line {line} pos {column - 1}", line=line, column=column)
 
     def type_name(self, duckdb_type: str) -> str:
-        """A type of DuckDB as Spark writes it."""
+        """Return a type of DuckDB as Spark writes it."""
         return kinds.of_duckdb(duckdb_type, "spark")
 
     def column_name(self, node: exp.Expr) -> str | None:
-        """A column without an alias is named as it is written."""
+        """Name a column without an alias as it is written."""
         return _shown(node)
 
     def no_catalog(self, node: exp.Table) -> None:
-        """There is no such catalogue."""
+        """Report that there is no such catalogue."""
         self.no_table(node, node.db)
 
     def no_database(self, node: exp.Table, database: str) -> None:
-        """There is no such database: Spark speaks of the table."""
+        """Report that there is no such database: Spark speaks of the table."""
         self.no_table(node, database)
 
     def no_table(self, node: exp.Table, _database: str) -> None:
-        """There is no such table."""
+        """Report that there is no such table."""
         name = _quoted([part.name for part in node.parts])
         text = f"[TABLE_OR_VIEW_NOT_FOUND] The table or view {name} cannot be found. {_SPELLING}{_ELSE}"
         self.fail(text, self._where.start(node))
 
     def no_column(self, node: exp.Column, scope: scopes.Scope) -> None:
-        """There is no such column; the nearest are named."""
+        """Report that there is no such column; the nearest are named."""
         parts = [part.name for part in node.parts]
         text = f"A column or function parameter with name {_quoted(parts)} cannot be resolved."
         late = isinstance(node.find_ancestor(exp.Order, exp.Having, exp.Query), exp.Order | exp.Having)
         self._unresolved(text, _suggested(parts, scope, is_late=late), self._where.start(node))
 
     def no_insert_column(self, name: str, scope: scopes.Scope) -> None:
-        """A column that INSERT names is not there."""
+        """Report that a column that INSERT names is not there."""
         text = f"A column or function parameter with name `{name}` cannot be resolved."
         self._unresolved(text, _suggested([name], scope, is_late=False), 0)
 
@@ -75,7 +75,7 @@ class SparkWords(words.Placed):
         self.fail(text, at)
 
     def ambiguous(self, node: exp.Column, found: Sequence[tuple[scopes.Source, scopes.Output]]) -> None:
-        """Several relations have the column."""
+        """Report that several relations have the column."""
         names = []
         for source, output in found:
             above = ["spark_catalog", source.database] if source.database else []
@@ -85,7 +85,7 @@ class SparkWords(words.Placed):
         self.fail(text, self._where.start(node))
 
     def not_grouped(self, node: exp.Expr, select: exp.Select) -> None:
-        """A column stands beside aggregates."""
+        """Report that a column stands beside aggregates."""
         if select.args.get("group") is None:
             text = (
                 "[MISSING_GROUP_BY] The query does not include a GROUP BY clause. Add GROUP BY or turn it into "
@@ -101,7 +101,7 @@ class SparkWords(words.Placed):
         )
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:
-        """The condition of WHERE has no aggregates, and is true or false."""
+        """Check that the condition of WHERE has no aggregates, and is true or false."""
         found = [
             one
             for one in node.find_all(exp.Func)
@@ -122,14 +122,14 @@ class SparkWords(words.Placed):
             self._mismatch("FILTER_NOT_BOOLEAN", node, text, at)
 
     def position(self, node: exp.Expr, count: int | None, clause: str) -> None:
-        """A number in GROUP BY or ORDER BY is that of a column."""
+        """Check that a number in GROUP BY or ORDER BY is that of a column."""
         if count is not None and not 1 <= int(node.name) <= count:
             name = f"{clause.replace(' ', '_')}_POS_OUT_OF_RANGE"
             text = f"[{name}] {clause} position {node.name} is not in select list (valid range is [1, {count}])."
             self.fail(text, self._where.start(node))
 
     def set_operation(self, node: exp.SetOperation, left: Sequence[str | None], right: Sequence[str | None]) -> None:
-        """Both sides have as many columns, of types that go together."""
+        """Check that both sides have as many columns, of types that go together."""
         name = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}[type(node)]
         at = self._where.word("SELECT")
         if len(left) != len(right):
@@ -151,7 +151,7 @@ class SparkWords(words.Placed):
                 )
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
-        """A query inside of an expression has one column."""
+        """Check that a query inside of an expression has one column."""
         if outputs is None or len(outputs) < 2:  # noqa: PLR2004 - one is right
             return
         compared = node.find_ancestor(exp.In)
@@ -174,10 +174,10 @@ class SparkWords(words.Placed):
             self.fail(f"[{name}] {text}", self._where.before(node, "("))
 
     def star_alone(self, node: exp.Expr) -> None:
-        """A star without FROM has no columns, which Spark allows."""
+        """Let a star without FROM pass, which has no columns in Spark."""
 
     def applied(self, node: exp.Expr, kind: words.Kind) -> None:
-        """What operators and functions are given."""
+        """Check what operators and functions are given."""
         match node:
             case exp.Not():
                 self._boolean(node, node.this, kind)
@@ -282,12 +282,12 @@ def _quoted(parts: Sequence[str]) -> str:
 
 
 def _type(name: str) -> str:
-    """A type as Spark's errors write it."""
+    """Return a type as Spark's errors write it."""
     return name.upper()
 
 
 def _shown(node: exp.Expr) -> str:
-    """An expression as Spark prints it: operations in brackets, stars counted as 1."""
+    """Return an expression as Spark prints it: operations in brackets, stars counted as 1."""
     match node:
         case exp.And() | exp.Or() | exp.Add() | exp.Sub() | exp.Mul() | exp.Div() | exp.EQ() | exp.GT() | exp.LT():
             symbols = {
@@ -315,7 +315,7 @@ def _shown(node: exp.Expr) -> str:
 
 
 def _suggested(parts: Sequence[str], scope: scopes.Scope, *, is_late: bool) -> list[str]:
-    """The names that are nearest to one that is not there."""
+    """Return the names that are nearest to one that is not there."""
     wanted = ".".join(parts)
     if is_late and scope.aliases:
         names = [_quoted([name]) for name in scope.aliases]
@@ -331,7 +331,7 @@ def _suggested(parts: Sequence[str], scope: scopes.Scope, *, is_late: bool) -> l
 
 
 def _distance(one: str, other: str) -> int:
-    """How many letters must change to make one text the other."""
+    """Return how many letters must change to make one text the other."""
     row = list(range(len(other) + 1))
     for index, letter in enumerate(one, 1):
         above, row[0] = row[0], index
@@ -341,6 +341,6 @@ def _distance(one: str, other: str) -> int:
 
 
 def missing(table: exp.Table, known: catalogue.Catalogue) -> str:
-    """A table that is not there, as statements that change it say it."""
+    """Report a table that is not there, as statements that change it do."""
     name = _quoted(["spark_catalog", table.db or known.current(), table.name])
     return f"[TABLE_OR_VIEW_NOT_FOUND] The table or view {name} cannot be found. {_SPELLING}{_ELSE}"

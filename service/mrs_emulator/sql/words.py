@@ -16,46 +16,46 @@ class Words(Protocol):
     """Mistakes of an engine."""
 
     def type_name(self, duckdb_type: str) -> str:
-        """A type of DuckDB as the engine writes it."""
+        """Return a type of DuckDB as the engine writes it."""
 
     def column_name(self, node: exp.Expr) -> str | None:
-        """The name of a column without an alias, where other parts of the query may use it."""
+        """Return the name of a column without an alias, where other parts of the query may use it."""
 
     def no_catalog(self, node: exp.Table) -> None:
-        """There is no such catalogue."""
+        """Report that there is no such catalogue."""
 
     def no_database(self, node: exp.Table, database: str) -> None:
-        """There is no such database."""
+        """Report that there is no such database."""
 
     def no_table(self, node: exp.Table, database: str) -> None:
-        """There is no such table."""
+        """Report that there is no such table."""
 
     def no_column(self, node: exp.Column, scope: scopes.Scope) -> None:
-        """There is no such column."""
+        """Report that there is no such column."""
 
     def ambiguous(self, node: exp.Column, found: Sequence[tuple[scopes.Source, scopes.Output]]) -> None:
-        """Several relations have the column."""
+        """Report that several relations have the column."""
 
     def not_grouped(self, node: exp.Expr, select: exp.Select) -> None:
-        """A column stands beside aggregates."""
+        """Report that a column stands beside aggregates."""
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:
-        """The condition of WHERE, and its type."""
+        """Check the condition of WHERE, and its type."""
 
     def position(self, node: exp.Expr, count: int | None, clause: str) -> None:
-        """GROUP BY or ORDER BY a number, and how many columns there are."""
+        """Check GROUP BY or ORDER BY a number against the number of columns."""
 
     def set_operation(self, node: exp.SetOperation, left: Sequence[str | None], right: Sequence[str | None]) -> None:
-        """The types of both sides of UNION and its kin."""
+        """Check the types of both sides of UNION and its kin."""
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
-        """A query inside of an expression, and its columns."""
+        """Check a query inside of an expression, and its columns."""
 
     def star_alone(self, node: exp.Expr) -> None:
-        """A star without FROM."""
+        """Check a star without FROM."""
 
     def applied(self, node: exp.Expr, kind: Kind) -> None:
-        """An operator or a function, and the types of its operands."""
+        """Check an operator or a function, and the types of its operands."""
 
 
 class Placed:

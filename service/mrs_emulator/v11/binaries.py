@@ -54,7 +54,7 @@ class Binaries:
         self._rows = v11_store.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operations; no limit is documented for V1.1."""
+        """Return the operations; no limit is documented for V1.1."""
         one = f"{_BASE}/{{job_binary_id}}"
         return (
             routes.Route("CreateJobBinary", "POST", _BASE, self.create),
@@ -65,14 +65,14 @@ class Binaries:
         )
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateJobBinary: the description must be sent."""
+        """Answer CreateJobBinary: the description must be sent."""
         body = call.body()
         url = self._url(body)
         self._check_described(body)
         return self._rows.created(JobBinary(url=url, **self._rows.begun(call)))
 
     async def update(self, call: routes.Call) -> wire.Reply:
-        """UpdateJobBinary: what is not sent stays as it is; the description must be sent."""
+        """Answer UpdateJobBinary: what is not sent stays as it is; the description must be sent."""
         row = self._rows.find(call)
         body = call.body()
         url = row.url if body.get("url") is None else self._url(body)
@@ -87,11 +87,11 @@ class Binaries:
         return url
 
     def _check_described(self, body: Mapping[str, Any]) -> None:
-        """The pages make the description mandatory; an empty one counts as sent."""
+        """Require a description, as the pages do; an empty one counts as sent."""
         if body.get("description") is None and self._old.strict_required:
             raise refusals.invalid("description is mandatory")
 
 
 def reference(row: JobBinary, project_id: str) -> dict[str, Any]:
-    """A binary as it is printed inside of a job object."""
+    """Return a binary as it is printed inside of a job object."""
     return {**v11_store.shared(row, project_id), "url": row.url, "extra": None}

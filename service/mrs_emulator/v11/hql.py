@@ -13,7 +13,7 @@ _SWAPPED = str.maketrans("JL", "LJ")
 
 
 def decoded(text: str) -> str | None:
-    """The SQL text of an encoded `hql`, or None when it is not in this encoding."""
+    """Return the SQL text of an encoded `hql`, or None when it is not in this encoding."""
     try:
         return base64.b64decode(text[1:].translate(_SWAPPED), validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError, ValueError):

@@ -60,7 +60,7 @@ class Sources:
         self._rows = v11_store.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operations; no limit is documented for V1.1."""
+        """Return the operations; no limit is documented for V1.1."""
         one = f"{_BASE}/{{data_source_id}}"
         return (
             routes.Route("CreateDataSource", "POST", _BASE, self.create),
@@ -71,14 +71,14 @@ class Sources:
         )
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateDataSource: a name, a type, and a place that fits the type."""
+        """Answer CreateDataSource: a name, a type, and a place that fits the type."""
         body = call.body()
         kind = _type(body)
         url = self._url(body, kind)
         return self._rows.created(DataSource(type=kind, url=url, **self._rows.begun(call)))
 
     async def update(self, call: routes.Call) -> wire.Reply:
-        """UpdateDataSource: what is not sent stays as it is; the type must be sent."""
+        """Answer UpdateDataSource: what is not sent stays as it is; the type must be sent."""
         row = self._rows.find(call)
         body = call.body()
         kind = row.type if body.get("type") is None and not self._old.strict_required else _type(body)

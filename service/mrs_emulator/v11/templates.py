@@ -80,7 +80,7 @@ class Templates:
         self._rows = v11_store.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operations; no limit is documented for V1.1."""
+        """Return the operations; no limit is documented for V1.1."""
         one = f"{_BASE}/{{job_id}}"
         return (
             routes.Route("CreateJob", "POST", _BASE, self.create),
@@ -92,7 +92,7 @@ class Templates:
 
     def find(self, call: routes.Call) -> Template:
         """
-        The job object that the path names.
+        Return the job object that the path names.
 
         Raises:
             Refusal: there is none.
@@ -100,7 +100,7 @@ class Templates:
         return self._rows.find(call)
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateJob: store a job object."""
+        """Answer CreateJob: store a job object."""
         body = call.body()
         kind = _type(body, tuple(_TYPES))
         if kind == "SparkSql" and not self._old.sql_types:
@@ -110,7 +110,7 @@ class Templates:
         return self._rows.created(Template(type=kind, mains=mains, libs=libs, **self._rows.begun(call)))
 
     async def update(self, call: routes.Call) -> wire.Reply:
-        """UpdateJob: name, type, description; everything else stays as it is."""
+        """Answer UpdateJob: name, type, description; everything else stays as it is."""
         row = self._rows.find(call)
         body = call.body()
         kind = row.type if body.get("type") is None else _type(body, _UPDATE_TYPES)

@@ -25,7 +25,7 @@ class V11Api:
         self._parts = (data, programs, running, self._objects)
 
     def operations(self) -> tuple[routes.Route, ...]:
-        """All 23 of them."""
+        """Return all 23 operations."""
         return tuple(route for part in self._parts for route in part.operations())
 
     def name_of(self, object_id: str) -> str:

@@ -63,7 +63,7 @@ class V11Jobs:
         self._sources = data
 
     def operations(self) -> Iterable[routes.Route]:
-        """The operations; no limit is documented for V1.1."""
+        """Return the operations; no limit is documented for V1.1."""
         one = f"{_BASE}/job-executions/{{job_execution_id}}"
         return (
             routes.Route("CreateAndExecuteJob", "POST", f"{_BASE}/jobs/submit-job", self.submit),
@@ -77,7 +77,7 @@ class V11Jobs:
         )
 
     async def submit(self, call: routes.Call) -> wire.Reply:
-        """CreateAndExecuteJob: enter a job and start it."""
+        """Answer CreateAndExecuteJob: enter a job and start it."""
         order = v11_validation.order(call.body(), self._quirks, self._old)
         cluster = self._cluster_for(order.cluster_id, order.submission(), call.now_ms)
         job = self._jobs.enter(cluster, order.submission(), call.user, call.now_ms)
@@ -95,7 +95,7 @@ class V11Jobs:
         return wire.as_json(_OK, members if self._old.flat_submit_reply else {"job_execution": members})
 
     async def execute(self, call: routes.Call) -> wire.Reply:
-        """ExecuteJob: run a job object with input and output data sources."""
+        """Answer ExecuteJob: run a job object with input and output data sources."""
         template = self._templates.find(call)
         body = call.body()
         cluster_id = v11_validation.text(body, "cluster_id", most=64)
@@ -131,7 +131,7 @@ class V11Jobs:
         return wire.as_json(_ACCEPTED, {"job_execution": self._print.execution(run, job, call.now_ms)})
 
     async def list_exes(self, call: routes.Call) -> wire.Reply:
-        """ListExecuteJob: a page of the runs of a cluster."""
+        """Answer ListExecuteJob: a page of the runs of a cluster."""
         query = dict(call.request.pairs())
         cluster_id = query.get("cluster_id") or query.get("clusterId") or ""
         if not cluster_id:
@@ -160,12 +160,12 @@ class V11Jobs:
         return wire.as_json(_OK, found)
 
     async def show_exe(self, call: routes.Call) -> wire.Reply:
-        """ShowJobExes: one run with its state; an unknown one is 400, whatever the settings say."""
+        """Answer ShowJobExes: one run with its state; an unknown one is 400, whatever the settings say."""
         run, job = self._find(call.path["job_exe_id"], 400)
         return wire.as_json(_OK, {"job_execution": self._print.exe(run, job, call.now_ms, listed=False)})
 
     async def list_executions(self, call: routes.Call) -> wire.Reply:
-        """ListJobExecutions: a page of the project's runs."""
+        """Answer ListJobExecutions: a page of the project's runs."""
         printed = [self._print.execution(run, job, call.now_ms) | {"name": run.name} for run, job in self._runs]
         query = dict(call.request.pairs())
         neighbours, page = v11_paging.paged(
@@ -176,12 +176,12 @@ class V11Jobs:
         return wire.as_json(_OK, {"markers": neighbours, "job_executions": page})
 
     async def show_execution(self, call: routes.Call) -> wire.Reply:
-        """ShowJobExecution: one run; without whether it succeeded."""
+        """Answer ShowJobExecution: one run; without whether it succeeded."""
         run, job = self._find(call.path["job_execution_id"], self._old.missing_status)
         return wire.as_json(_OK, {"job_execution": self._print.execution(run, job, call.now_ms)})
 
     async def cancel(self, call: routes.Call) -> wire.Reply:
-        """CancelJobExecution: a GET that kills a run soon."""
+        """Answer CancelJobExecution: a GET that kills a run soon."""
         run, job = self._find(call.path["job_execution_id"], self._old.missing_status)
         if run.type_code == _SPARK_SQL:
             raise v11_refusals.coded("12000054", why="cancelling a Spark SQL job")
@@ -193,7 +193,7 @@ class V11Jobs:
         return wire.as_json(_OK, {"job_execution": self._print.execution(run, job, call.now_ms)})
 
     async def delete(self, call: routes.Call) -> wire.Reply:
-        """DeleteJobExecution: forget a run; one that has not ended is killed first."""
+        """Answer DeleteJobExecution: forget a run; one that has not ended is killed first."""
         run, job = self._find(call.path["job_execution_id"], self._old.missing_status)
         cluster = self._world.cluster(run.cluster_id)
         if not job.ended(call.now_ms):
@@ -211,7 +211,7 @@ class V11Jobs:
 
     def _cluster_for(self, cluster_id: str, wanted: checks.Submission, now_ms: int) -> state.ClusterState:
         """
-        The cluster, if it can take the job now.
+        Return the cluster, if it can take the job now.
 
         Raises:
             Refusal: with the code for what stands against it.
@@ -254,7 +254,7 @@ class V11Jobs:
         return wanted
 
     def _submission(self, template: templates.Template, configs: Mapping[str, Any]) -> checks.Submission:
-        """The execution as V2 knows jobs: scripts are the first of the mains, everything else is scripted."""
+        """Return the execution as V2 knows jobs: scripts are the first of the mains, everything else is scripted."""
         job_type = v11_validation.TYPES[template.type_code]
         words = tuple(v11_validation.hidden(one) for one in configs.get("args", ()))
         properties = {**configs.get("configs", {}), **configs.get("params", {})}
@@ -276,7 +276,7 @@ class V11Jobs:
 
 
 def _job_configs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """configs, args and params of an execution, checked; raises 12000002."""
+    """Check configs, args and params of an execution; raises 12000002."""
     found = body.get("job_configs")
     if not isinstance(found, dict):
         raise refusals.invalid("job_configs must be an object")

@@ -24,7 +24,7 @@ def paged(
     missing: Callable[[], refusals.Refusal],
 ) -> tuple[dict[str, str | None], list[dict[str, Any]]]:
     """
-    The markers and the items of a list page.
+    Return the markers and the items of a list page.
 
     Args:
         items: all items, printed, each with its `id`.

@@ -32,16 +32,16 @@ _TEXTS: Mapping[str, tuple[int, str]] = {
 
 
 def coded(code: str, **facts: object) -> refusals.Refusal:
-    """The refusal with one of the codes that V1.1 jobs know."""
+    """Return the refusal with one of the codes that V1.1 jobs know."""
     status, text = _TEXTS[code]
     return refusals.Refusal(status, {"error_code": code, "error_msg": text.format(**facts)})
 
 
 def unknown(what: str, status: int) -> refusals.Refusal:
-    """There is no such data source, binary or job object; the status is a matter of settings."""
+    """Report that there is no such data source, binary or job object; the status is a matter of settings."""
     return refusals.Refusal(status, {"error_code": "12000002", "error_msg": f"The {what} does not exist."})
 
 
 def unknown_run(status: int) -> refusals.Refusal:
-    """There is no such run of a job."""
+    """Report that there is no such run of a job."""
     return refusals.Refusal(status, {"error_code": "0176", "error_msg": "The job does not exist."})

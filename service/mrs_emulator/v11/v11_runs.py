@@ -71,7 +71,7 @@ class Run:
 
 
 def texts(order: v11_validation.Order) -> dict[str, str]:
-    """What is shown of a submit-job body."""
+    """Return what is shown of a submit-job body."""
     return {
         "jar_path": order.jar_path,
         "arguments": v11_validation.hidden(order.arguments),
@@ -106,7 +106,7 @@ class Runs:
                 yield run, job
 
     def get(self, run_id: str) -> tuple[Run, life.Job] | None:
-        """A run and its job."""
+        """Return a run and its job."""
         run = self._runs.get(run_id)
         job = self._job(run) if run else None
         return (run, job) if run and job else None
@@ -120,15 +120,15 @@ class Runs:
         self._runs.remove(run_id)
 
     def use_source(self, source_id: str) -> bool:
-        """Whether a run refers to this data source."""
+        """Return whether a run refers to this data source."""
         return any(source_id in {run.input_id, run.output_id} for run, _ in self)
 
     def use_template(self, template_id: str) -> bool:
-        """Whether a run executes this job object."""
+        """Return whether a run executes this job object."""
         return any(run.template_id == template_id for run, _ in self)
 
     def waiting(self, now_ms: int) -> Iterable[Run]:
-        """Executions that have not begun to run."""
+        """Return executions that have not begun to run."""
         return (run for run, job in self if run.template_id and not life.stage(job, now_ms).started_ms)
 
     def _job(self, run: Run) -> life.Job | None:
@@ -150,7 +150,7 @@ class Printer:
         self._as_strings = chosen.quirks.numbers_as_strings
 
     def submitted(self, run: Run, job: life.Job, now_ms: int) -> dict[str, Any]:
-        """A run as submit-job answers; times in seconds."""
+        """Return a run as submit-job answers; times in seconds."""
         created_s = run.created_ms // 1000
         members = {
             "templated": False,
@@ -178,7 +178,7 @@ class Printer:
         return self._encoded(members)
 
     def exe(self, run: Run, job: life.Job, now_ms: int, *, listed: bool) -> dict[str, Any]:
-        """A run as job-exes prints it; times in milliseconds."""
+        """Return a run as job-exes prints it; times in milliseconds."""
         seen = life.stage(job, now_ms)
         ended_ms = seen.finished_ms or None
         members = {
@@ -197,7 +197,7 @@ class Printer:
         return self._encoded(members)
 
     def execution(self, run: Run, job: life.Job, now_ms: int) -> dict[str, Any]:
-        """A run as job-executions prints it; it says when the run ended, not how."""
+        """Return a run as job-executions prints it; it says when the run ended, not how."""
         seen = life.stage(job, now_ms)
         return {
             "created_at": v11_store.stamp(run.created_ms),
@@ -221,7 +221,7 @@ class Printer:
         }
 
     def state(self, job: life.Job, now_ms: int, *, listed: bool) -> tuple[int, int]:
-        """job_state and job_final_status; lists know no 1."""
+        """Return job_state and job_final_status; lists know no 1."""
         seen = life.stage(job, now_ms)
         if seen.finished_ms:
             return _ENDS.get(seen.result, (ABNORMAL, 1))
@@ -256,7 +256,7 @@ class Printer:
         }
 
     def _encoded(self, members: dict[str, Any]) -> dict[str, Any]:
-        """By setting, times alone or all numbers and flags become texts, as the samples of 2021 print them."""
+        """Return by setting, times alone or all numbers and flags become texts, as the samples of 2021 print them."""
         if self._old.times_as_text:
             times = {name: str(members[name]) for name in _TIMES if members.get(name) is not None}
             members = {**members, **times}
@@ -269,7 +269,7 @@ class Printer:
 
 
 def cancelled(run: Run, now_ms: int) -> Run:
-    """The run after it was asked to stop."""
+    """Return the run after it was asked to stop."""
     return replace(run, cancelled_ms=now_ms)
 
 

@@ -88,7 +88,7 @@ class Collection(Generic[KeptT]):
         return len(self._rows)
 
     def get(self, row_id: str) -> KeptT | None:
-        """The row with this id."""
+        """Return the row with this id."""
         return self._rows.get(row_id)
 
     def put(self, row: KeptT) -> None:
@@ -162,7 +162,7 @@ class Rows(Generic[RowT]):
 
     def find(self, call: routes.Call) -> RowT:
         """
-        The row that the path names.
+        Return the row that the path names.
 
         Raises:
             Refusal: there is none.
@@ -174,7 +174,7 @@ class Rows(Generic[RowT]):
 
     def begun(self, call: routes.Call) -> dict[str, Any]:
         """
-        The fields of `Row` for a new row, as the body asks for them.
+        Return the fields of `Row` for a new row, as the body asks for them.
 
         Raises:
             Refusal: 12000002, one of them is wrong, or another row has the name.
@@ -224,14 +224,14 @@ class Rows(Generic[RowT]):
         return self._reply(_ACCEPTED, newer)
 
     async def list_page(self, call: routes.Call) -> wire.Reply:
-        """A page of the rows."""
+        """Return a page of the rows."""
         printed = [self._printed(row) for row in self._collection]
         query = dict(call.request.pairs())
         neighbours, page = v11_paging.paged(printed, query, self._kind.fields, self._missing_marker)
         return wire.as_json(_OK, {"markers": neighbours, self._kind.plural: page})
 
     async def show(self, call: routes.Call) -> wire.Reply:
-        """One row."""
+        """Return one row."""
         return self._reply(_OK, self.find(call))
 
     async def delete(self, call: routes.Call) -> wire.Reply:
@@ -258,7 +258,7 @@ class Rows(Generic[RowT]):
 
 
 def shared(row: Row, project_id: str) -> dict[str, Any]:
-    """The members that all rows print, but for their times."""
+    """Return the members that all rows print, but for their times."""
     return {
         "name": row.name,
         "description": row.description,
@@ -270,7 +270,7 @@ def shared(row: Row, project_id: str) -> dict[str, Any]:
 
 
 def stamp(epoch_ms: int | None) -> str | None:
-    """A moment as rows print it, in UTC; the pages name no zone."""
+    """Return a moment as rows print it, in UTC; the pages name no zone."""
     if epoch_ms is None:
         return None
     return dt.datetime.fromtimestamp(epoch_ms // 1000, tz=dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -55,7 +55,7 @@ class Order:
     sql: str
 
     def submission(self) -> checks.Submission:
-        """The same job as V2 knows it, so that it plays the same life."""
+        """Return the same job as V2 knows it, so that it plays the same life."""
         words = tuple(hidden(self.arguments).split())
         if self.type_code in _SCRIPT:
             words = (*words, obs_url(self.hive_script_path))
@@ -70,7 +70,7 @@ class Order:
 
 def order(body: Mapping[str, Any], quirks: settings.Quirks, old: settings.OldApi) -> Order:
     """
-    The job in a submit-job body.
+    Return the job in a submit-job body.
 
     Raises:
         Refusal: 12000002; 12000054 for SQL types; 12000081, 12000114 for a missing path; 12000086 for its scheme.
@@ -123,7 +123,7 @@ def _arguments(body: Mapping[str, Any], quirks: settings.Quirks) -> str:
 
 
 def _check_characters(name: str, value: str) -> None:
-    """All pages agree on these seven characters."""
+    """Refuse seven characters on which all pages agree."""
     if _FORBIDDEN & set(value):
         raise refusals.invalid(f"{name} must not contain any of ;|&>'<$")
 
@@ -143,7 +143,7 @@ def _check_action(wanted: Order) -> None:
 
 
 def _path(body: Mapping[str, Any], name: str, old: settings.OldApi, ending: str = "") -> str:
-    """A path, possibly empty; one of blanks only counts as empty."""
+    """Return a path, possibly empty; one of blanks only counts as empty."""
     value = text(body, name, most=PATH_MAX)
     if not value.strip():
         return ""
@@ -172,7 +172,7 @@ def check_scheme(name: str, value: str, old: settings.OldApi, *, hdfs: bool = Tr
 
 
 def obs_url(path: str) -> str:
-    """Where the emulator keeps a file: s3a:// means obs://, and HDFS is played by the bucket `hdfs`."""
+    """Return where the emulator keeps a file: s3a:// means obs://, and HDFS is played by the bucket `hdfs`."""
     for scheme in _OLD_SCHEMES:
         if path.startswith(scheme):
             return f"obs://{path.removeprefix(scheme)}"
@@ -181,7 +181,7 @@ def obs_url(path: str) -> str:
 
 def text(body: Mapping[str, Any], name: str, *, most: int) -> str:
     """
-    A text field, empty when it is absent or null.
+    Return a text field, empty when it is absent or null.
 
     Raises:
         Refusal: 12000002, it is no text or longer than `most` characters.
@@ -198,7 +198,7 @@ def text(body: Mapping[str, Any], name: str, *, most: int) -> str:
 
 def row_name(body: Mapping[str, Any], pattern: re.Pattern[str] = ROW_NAME) -> str:
     """
-    The name of a row that is made.
+    Return the name of a row that is made.
 
     Raises:
         Refusal: 12000002, it is absent or has other characters.
@@ -211,7 +211,7 @@ def row_name(body: Mapping[str, Any], pattern: re.Pattern[str] = ROW_NAME) -> st
 
 def flag(body: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
     """
-    A flag; its name as text counts, too, because a public client sends it so.
+    Return a flag; its name as text counts, too, because a public client sends it so.
 
     Raises:
         Refusal: 12000002, it is something else.
@@ -227,5 +227,5 @@ def flag(body: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
 
 
 def hidden(arguments: str) -> str:
-    """Arguments as they are shown: the value behind a name that starts with @ becomes asterisks."""
+    """Return arguments as they are shown: the value behind a name that starts with @ becomes asterisks."""
     return _SECRET.sub(r"@\1=******", arguments)

@@ -17,7 +17,7 @@ COUNT = 22
 
 def query(number: int) -> str:
     """
-    Text of query `number` (1 to 22), without a semicolon.
+    Return text of query `number` (1 to 22), without a semicolon.
 
     Raises:
         ValueError: there is no such query.
