@@ -40,14 +40,14 @@ Call = Callable[[int], Awaitable[None]]
 
 
 def body_of(number: int) -> dict[str, object]:
-    """What both sides submit."""
+    """Return what both sides submit."""
     name = f"nightly-aggregate-{number:08d}"
     return {"job_type": "SparkSubmit", "job_name": name, "arguments": ARGUMENTS, "properties": PROPERTIES}
 
 
 @contextmanager
 def instant_backend() -> Iterator[int]:
-    """The port of a backend that runs for the time of the block."""
+    """Run a backend for the time of the block; yields its port."""
     script = pathlib.Path(__file__).with_name("instant_backend.py")
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     try:
@@ -60,7 +60,7 @@ def instant_backend() -> Iterator[int]:
 
 @asynccontextmanager
 async def bare(port: int) -> AsyncIterator[Call]:
-    """The same submissions with aiohttp alone."""
+    """Submit the same with aiohttp alone."""
     url = f"http://127.0.0.1:{port}/v2/{PROJECT}/clusters/{CLUSTER}/job-executions"
     body = json.dumps(body_of(1)).encode()
     async with aiohttp.ClientSession() as session:
@@ -74,7 +74,7 @@ async def bare(port: int) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def ours(port: int) -> AsyncIterator[Call]:
-    """Submissions by the client: body checked, signed, reply checked."""
+    """Submit by the client: body checked, signed, reply checked."""
     group = settings.MrsSettings(
         endpoint=f"http://127.0.0.1:{port}",
         project_id=PROJECT,
@@ -94,7 +94,7 @@ async def ours(port: int) -> AsyncIterator[Call]:
 
 
 async def calls_per_s(call: Call, calls: int, workers: int) -> float:
-    """Calls a second of `workers` callers that share `calls` calls."""
+    """Return calls a second of `workers` callers that share `calls` calls."""
     numbers = iter(range(calls))
 
     async def work() -> None:
@@ -109,7 +109,7 @@ async def calls_per_s(call: Call, calls: int, workers: int) -> float:
 
 
 async def measure(flags: argparse.Namespace) -> dict[str, float | None]:
-    """Medians of all sides and our ratios to them, which are the medians of the ratios of neighbouring rounds."""
+    """Measure all sides: medians, and our ratios to them, the medians of the ratios of neighbouring rounds."""
     bare_rates, our_rates, ratios = [], [], []
     sdk_rates, sdk_ratios = [], []
     with instant_backend() as port:
@@ -137,7 +137,7 @@ async def measure(flags: argparse.Namespace) -> dict[str, float | None]:
 
 
 async def sdk_calls_per_s(port: int, calls: int) -> float | None:
-    """The vendor's SDK against the same backend; None when it is not installed."""
+    """Measure the vendor's SDK against the same backend; None when it is not installed."""
     if not vendor.installed():
         return None
     url = f"http://127.0.0.1:{port}"
@@ -145,7 +145,7 @@ async def sdk_calls_per_s(port: int, calls: int) -> float | None:
 
 
 async def profile(flags: argparse.Namespace) -> None:
-    """Where the client's time goes."""
+    """Show where the client's time goes."""
     with instant_backend() as port:
         async with ours(port) as call:
             await calls_per_s(call, flags.calls, flags.workers)

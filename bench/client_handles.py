@@ -44,7 +44,7 @@ _LONGEST_S: Final = 300.0
 
 
 def event(number: int, state: events.State, sequence: int, sent_us: int = 0) -> tuple[bytes, bytes, events.Headers]:
-    """An event as the relay writes it, with what MRS says of a job."""
+    """Return an event as the relay writes it, with what MRS says of a job."""
     name = f"r-{number}"
     submitted = sequence > 1
     data = events.EventData(
@@ -106,7 +106,7 @@ class Relay:
 
 @asynccontextmanager
 async def playing(bootstrap: str) -> AsyncIterator[Relay]:
-    """The relay's part."""
+    """Play the relay's part."""
     async with aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
         yield Relay(producer)
 
@@ -132,7 +132,7 @@ async def until_running(handles: list[handle.Handle]) -> None:
 
 
 async def play_service(bootstrap: str, handles: int) -> None:
-    """The measured process: says on its output when all handles wait, and in the end what it found."""
+    """Play the measured process: says on its output when all handles wait, and in the end what it found."""
     topics = settings.Topics(requests=f"{PREFIX}.requests", events=f"{PREFIX}.events")
     kafka = settings.KafkaSettings(bootstrap_servers=bootstrap, topics=topics)
     before_mb = resident_mb()
@@ -170,7 +170,7 @@ async def play_service(bootstrap: str, handles: int) -> None:
 
 
 async def play_bare(bootstrap: str, handles: int) -> None:
-    """The bare consumer: reads all ends, says what delays it saw."""
+    """Play the bare consumer: reads all ends, says what delays it saw."""
     consumer = aiokafka.AIOKafkaConsumer(
         f"{PREFIX}.events",
         bootstrap_servers=bootstrap,
@@ -191,23 +191,23 @@ async def play_bare(bootstrap: str, handles: int) -> None:
 
 
 def median_ms(delays: list[float]) -> float:
-    """The value that half of the sorted delays stay below."""
+    """Return the value that half of the sorted delays stay below."""
     return round(statistics.median(delays), 1)
 
 
 def p99_ms(delays: list[float]) -> float:
-    """The value that 99 of 100 stay below."""
+    """Return the value that 99 of 100 stay below."""
     return round(statistics.quantiles(delays, n=100)[98], 1)
 
 
 def resident_mb() -> float:
-    """Memory that this process holds now."""
+    """Return memory that this process holds now."""
     pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1024 / 1024
 
 
 async def said(process: asyncio.subprocess.Process) -> str:
-    """The next line of the measured process."""
+    """Read the next line of the measured process."""
     assert process.stdout is not None
     async with asyncio.timeout(_LONGEST_S):
         return (await process.stdout.readline()).decode().strip()
@@ -215,7 +215,7 @@ async def said(process: asyncio.subprocess.Process) -> str:
 
 @asynccontextmanager
 async def process_of(role: str, bootstrap: str, handles: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """One of the processes that wait for events, once it has said that it is connected."""
+    """Start one of the processes that wait for events; yields it once it has said that it is connected."""
     command = [sys.executable, __file__, f"--{role}", bootstrap, "--handles", str(handles)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:

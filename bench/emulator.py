@@ -37,7 +37,7 @@ SUBMISSIONS_TARGET, PAGE_MS_TARGET, MEMORY_MB_TARGET = 3000, 10.0, 300.0
 
 
 def options(state_file: str, run_s: float) -> settings.EmulatorSettings:
-    """Settings of the measured server."""
+    """Return settings of the measured server."""
     return settings.EmulatorSettings(
         port=0,
         auth=False,
@@ -57,7 +57,7 @@ async def serve(chosen: settings.EmulatorSettings) -> None:
 
 @contextmanager
 def a_server(run_s: float, state_file: str = "") -> Iterator[tuple[int, int]]:
-    """Port and process id of a server that runs for the time of the block."""
+    """Run a server for the time of the block; yields its port and process id."""
     command = [sys.executable, __file__, "--serve", str(run_s), "--state", state_file]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -83,7 +83,7 @@ class Line:
         return cls(*await asyncio.open_connection("127.0.0.1", port, limit=2**24))
 
     async def ask(self, verb: str, target: str, body: bytes = b"") -> bytes:
-        """Body of the reply, which must be a success."""
+        """Return the body of the reply, which must be a success."""
         head = (
             f"{verb} {target} HTTP/1.1",
             "Host: e",
@@ -103,7 +103,7 @@ class Line:
 
 
 async def submitted(port: int, jobs: int) -> float:
-    """Submissions a second."""
+    """Return the submissions a second."""
     numbers = iter(range(jobs))
     arguments = ["--class", "com.example.Agg", "obs://demo-bucket/jars/agg.jar", "2026-11-22"]
 
@@ -122,7 +122,7 @@ async def submitted(port: int, jobs: int) -> float:
 
 
 async def pages(port: int, queries: dict[str, str]) -> dict[str, tuple[float, float]]:
-    """Milliseconds of each list page: the median and the slowest; the first call, which settles, is not counted."""
+    """Return the milliseconds of each list page: median and slowest; the first call, which settles, does not count."""
     line = await Line.to(port)
     found = {}
     for name, query in queries.items():
@@ -137,14 +137,14 @@ async def pages(port: int, queries: dict[str, str]) -> dict[str, tuple[float, fl
 
 
 def memory_mb(process_id: int) -> float:
-    """Resident memory of a process."""
+    """Return the resident memory of a process."""
     status = pathlib.Path(f"/proc/{process_id}/status").read_text(encoding="ascii")
     line = next(one for one in status.splitlines() if one.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
 
 
 def queries(jobs: int) -> dict[str, str]:
-    """The lists that are timed."""
+    """Return the lists that are timed."""
     return {
         "first page": "limit=10",
         "last page, 100 jobs": f"limit=100&offset={max(jobs // 100, 1)}",
@@ -159,7 +159,7 @@ def queries(jobs: int) -> dict[str, str]:
 
 
 async def measured(jobs: int) -> dict[str, object]:
-    """All figures."""
+    """Measure all figures."""
     found: dict[str, object] = {"jobs": jobs}
     with a_server(run_s=86_400) as (port, process_id):
         empty_mb = memory_mb(process_id)

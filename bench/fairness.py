@@ -131,7 +131,7 @@ async def _done(begin: Callable[[service_harness.ServiceHarness], None] | None, 
 
 
 async def _longest_wait_s(minutes: int) -> float:
-    """How long one request of priority 0 waits behind a stream of priority 9 that uses up the quota."""
+    """Return how long one request of priority 0 waits behind a stream of priority 9 that uses up the quota."""
     async with service_harness.start(emulated={"clusters": [{"slots": 0}]}) as here:
         topic = here.chosen.kafka.topics.requests.removesuffix(".requests")
         for number in range(20):
@@ -148,7 +148,7 @@ async def _longest_wait_s(minutes: int) -> float:
 
 
 def measure(minutes: int) -> dict[str, object]:
-    """All cases."""
+    """Measure all cases."""
     alone = {reads: virtual.run(_done(None, minutes, reads=reads)) for reads in (False, True)}
     found = []
     for case in CASES:

@@ -22,7 +22,7 @@ WORKERS: Final = 32
 
 
 def application(given: argparse.Namespace) -> faststream.FastStream:
-    """The subscriber: submits each request with the SDK and publishes the job's id; ends after `count` of them."""
+    """Return the subscriber: submits each request by the SDK and publishes the job's id; ends after `count` of them."""
     pair = BasicCredentials("EXAMPLEACCESSKEY0001", "example-secret-key-for-benchmarks", "0a1b2c3d")
     sdk = v2.MrsClient.new_builder().with_credentials(pair).with_endpoint(given.backend).build()
     # NB: with its logger FastStream writes two lines for each message, which would be measured, too.

@@ -76,28 +76,28 @@ class Size:
     partitions: int = 4
 
     def tenant_of(self, cluster: int) -> int:
-        """The tenant that uses a cluster."""
+        """Return the tenant that uses a cluster."""
         return cluster % self.tenants
 
     def partition_of(self, cluster: int) -> int:
-        """The partition to which requests for a cluster are sent: its id is their key."""
+        """Return the partition to which requests for a cluster are sent: its id is their key."""
         return cluster // self.tenants % self.partitions
 
 
 def cluster_id(number: int) -> str:
-    """The id of one of the clusters."""
+    """Return the id of one of the clusters."""
     return f"6b2f1c34-7f0e-4a52-9c11-{number:012x}"
 
 
 def topic(tenant: int) -> str:
-    """The topic of a tenant's requests, with a name of usual length."""
+    """Return the topic of a tenant's requests, with a name of usual length."""
     return f"team-{tenant:03}.analytics.mrs.requests"
 
 
 def settings(
     size: Size, mrs: Mapping[str, Any] | None = None, engine: Mapping[str, Any] | None = None
 ) -> all_settings.Settings:
-    """Settings as in production, but for what `mrs` says of all projects and `engine` of the engine."""
+    """Return settings as in production, but for what `mrs` says of all projects and `engine` of the engine."""
     keys = {"access_key": "BENCH", "secret_key": "bench", **(mrs or {})}
     projects = {
         f"p{number}": {"endpoint": f"http://p{number}.test", "project_id": f"{number:032x}", **keys}
@@ -238,7 +238,7 @@ def _failed(task: str, error: BaseException) -> None:
 
 
 def _running(sample: jobs.Job, cluster: int, number: int, now_ms: int) -> jobs.Job:
-    """A job that runs, as the service writes it, with ids that look like chance."""
+    """Return a job that runs, as the service writes it, with ids that look like chance."""
     chance = hashlib.sha256(b"%d" % number).hexdigest()
     assert sample.seen is not None
     seen = msgspec.structs.replace(

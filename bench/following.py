@@ -40,7 +40,7 @@ _NONE_COLD: Final = cold_records.ColdRule(lambda values: [None] * len(values), 1
 
 @functools.cache
 def _ended() -> jobs.Job:
-    """A job that has ended, some time ago."""
+    """Return a job that has ended, some time ago."""
     job = job_records.decode(memory.ledger_record(0)[1])
     expires_ms = clock.SystemClock().now_ms() + _WEEK_MS
     return msgspec.structs.replace(job, state=jobs.State.SUCCEEDED, intent_ms=1, expires_ms=expires_ms)
@@ -65,7 +65,7 @@ async def remember(place: recovery.Place, ended: int) -> None:
 
 
 async def take_over(place: recovery.Place, ended: int) -> tuple[float, float]:
-    """Seconds from nothing to jobs that are followed, and to messages that can be taken."""
+    """Return the seconds from nothing to jobs that are followed, and to messages that can be taken."""
     async with recovery.taken(place) as found:
         indexed_s = time.perf_counter()
         await found.ledger.index_older()
@@ -91,7 +91,7 @@ async def rounds_of(jobs_alone: recovery.Place, place: recovery.Place, ended: in
 
 
 def measure(under_way: int, ended: int, rounds: int) -> dict[str, object]:
-    """Medians, and the medians of the comparisons of each round."""
+    """Measure medians, and the medians of the comparisons of each round."""
     with tempfile.TemporaryDirectory() as folder, brokers.start_kafka(pathlib.Path(folder)) as kafka:
         alone = recovery.Place(kafka.bootstrap, "alone", under_way, compacted=True)
         whole = recovery.Place(kafka.bootstrap, "whole", under_way, compacted=True)

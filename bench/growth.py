@@ -42,7 +42,7 @@ SERIES: Final[Mapping[str, Callable[..., object]]] = {
 
 
 def panels(found: Mapping[str, Any]) -> list[chart.Panel]:
-    """The charts of the figures that are there."""
+    """Return the charts of the figures that are there."""
     return [panel for panel in _panels(collections.defaultdict(list, found)) if any(panel.lines.values())]
 
 
@@ -86,7 +86,7 @@ def _panels(found: Mapping[str, Any]) -> list[chart.Panel]:
 
 
 def measure(names: list[str], *, quick: bool) -> dict[str, Any]:
-    """The figures of some series, each recorded unless they are quick; progress is printed on standard error."""
+    """Measure the figures of some series, each recorded unless they are quick; prints progress on standard error."""
     found = {}
     for name in names:
         begun_s = time.monotonic()

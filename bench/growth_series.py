@@ -55,7 +55,7 @@ def _say(what: str, point: Point) -> None:
 
 
 def remembered(*, quick: bool) -> list[Point]:
-    """Memory of requests that have ended, and the CPU time in which a new owner indexes their ledger."""
+    """Return memory of requests that have ended, and the CPU time in which a new owner indexes their ledger."""
     found = []
     for count in _REMEMBERED[:2] if quick else _REMEMBERED:
         size = memory.remembered(count) * count
@@ -66,7 +66,7 @@ def remembered(*, quick: bool) -> list[Point]:
 
 
 async def _restore_s(count: int) -> float:
-    """CPU time of the restore of a ledger with so many requests that have ended."""
+    """Return CPU time of the restore of a ledger with so many requests that have ended."""
     chosen = status.settings(None)
     broker = memory_broker.MemoryBroker(chosen.kafka, transactions=True, latency_s=0)
     broker.create_topics(1)
@@ -114,7 +114,7 @@ def _ledger(broker: memory_broker.MemoryBroker, topic: str, now_ms: int) -> ledg
 
 
 def _ended(now_ms: int) -> bytes:
-    """The record of a job that has succeeded; all of them are alike but for their keys."""
+    """Return the record of a job that has succeeded; all of them are alike but for their keys."""
     job = jobs.Job(
         source="/billing/nightly",
         id="order-2026-11-24-00000000",
@@ -133,12 +133,12 @@ def _ended(now_ms: int) -> bytes:
 
 
 def clusters(*, quick: bool) -> list[Point]:
-    """CPU time of a request, from its message to its submission, by the clusters for which requests come."""
+    """Return CPU time of a request, from its message to its submission, by the clusters for which requests come."""
     return _requests("clusters", _CLUSTERS, quick=quick)
 
 
 def tenants(*, quick: bool) -> list[Point]:
-    """The same by tenants with a topic of four partitions each, all on one connection."""
+    """Return the same by tenants with a topic of four partitions each, all on one connection."""
     return _requests("tenants", _TENANTS, quick=quick)
 
 
@@ -157,7 +157,7 @@ def _requests(what: str, counts: Sequence[int], *, quick: bool) -> list[Point]:
 
 
 async def _request_us(clusters: int, tenants: int, requests: int) -> float:
-    """CPU time in microseconds of a request, of a relay that is there and has shared its partitions."""
+    """Return CPU time in microseconds of a request, of a relay that is there and has shared its partitions."""
     chosen = fleets.settings(fleets.Size(tenants=tenants), {"budgets": False}, {"poll_interval_s": 3600})
     broker = memory_broker.MemoryBroker(chosen.kafka, transactions=True, latency_s=0)
     for one in chosen.tenancies:
@@ -256,7 +256,7 @@ def _until_running(port: int, count: int) -> None:
 
 
 def _commit_seconds(port: int) -> dict[str, float]:
-    """The histogram of commits: cumulated counts by bound, and "sum" and "count"."""
+    """Return the histogram of commits: cumulated counts by bound, and "sum" and "count"."""
     found = {}
     for family in parser.text_string_to_metric_families(_page(port, "/metrics")):
         if family.name == "mrs_relay_commit_seconds":
@@ -266,7 +266,7 @@ def _commit_seconds(port: int) -> dict[str, float]:
 
 
 def _quantile_s(made: dict[str, float], rank: float) -> float:
-    """The duration of a rank, between the bounds of its bucket by proportion."""
+    """Return the duration of a rank, between the bounds of its bucket by proportion."""
     low_s = below = 0.0
     for bound, total in made.items():
         if bound in {"sum", "count", "+Inf"}:
@@ -282,7 +282,7 @@ def _quantile_s(made: dict[str, float], rank: float) -> float:
 
 def reads(*, quick: bool) -> list[Point]:
     """
-    Reads of MRS a minute while jobs run, 100 on each cluster, and the time between two looks at a cluster.
+    Return reads of MRS a minute while jobs run, 100 on each cluster, and the time between two looks at a cluster.
 
     The CPU time of a read is that of all that the process does meanwhile, divided by the reads.
     """

@@ -102,7 +102,7 @@ def load(root: pathlib.Path = ROOT) -> list[Guard]:
 
 
 def rows(page: str) -> dict[str, frozenset[str]]:
-    """The rows of the page that name tests: first cell → tests."""
+    """Return the rows of the page that name tests: first cell → tests."""
     found: dict[str, frozenset[str]] = {}
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("| ") else [""]
@@ -112,7 +112,7 @@ def rows(page: str) -> dict[str, frozenset[str]]:
 
 
 def problem(guard: Guard, root: pathlib.Path = ROOT) -> str | None:
-    """Why the mutation cannot be made, or None."""
+    """Return why the mutation cannot be made, or None."""
     path = root / SERVICE / guard.file
     count = path.read_text().count(guard.old) if path.is_file() else 0
     if count == 1 and guard.old != guard.new:
@@ -122,7 +122,7 @@ def problem(guard: Guard, root: pathlib.Path = ROOT) -> str | None:
 
 
 def node_id(test: str, root: pathlib.Path = ROOT) -> str:
-    """The test as pytest calls it: the page leaves out the class of a method."""
+    """Return the test as pytest calls it: the page leaves out the class of a method."""
     file, _, function = test.partition("::")
     if not function:
         return file
@@ -134,7 +134,7 @@ def node_id(test: str, root: pathlib.Path = ROOT) -> str:
 
 @contextlib.contextmanager
 def copied(root: pathlib.Path = ROOT) -> Iterator[pathlib.Path]:
-    """A copy of the repository; what `make kafka` has fetched is shared, not copied."""
+    """Return a copy of the repository; what `make kafka` has fetched is shared, not copied."""
     with tempfile.TemporaryDirectory(prefix="mrs-relay-guards-") as folder:
         place = pathlib.Path(folder).resolve() / "copy"
         shutil.copytree(root, place, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_BEHIND))
@@ -191,7 +191,7 @@ def run_tests(place: pathlib.Path, names: Sequence[str], limit_s: float) -> tupl
 
 
 def _environment(place: pathlib.Path) -> dict[str, str]:
-    """The copy's service comes before the installed one."""
+    """Return the environment in which the copy's service comes before the installed one."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(place / "service"), str(place)])}
 
 
@@ -215,7 +215,7 @@ def require_usable(guards: Sequence[Guard], place: pathlib.Path, *, slow: bool) 
 
 
 def _suites(guards: Sequence[Guard], *, slow: bool) -> Iterator[tuple[list[str], float]]:
-    """All quick tests together, and each slow one; each test once."""
+    """Return all quick tests together, and each slow one; each test once."""
     if quick := sorted({test for guard in guards for test in guard.tests}):
         yield quick, 10 * _QUICK_S
     if slow:
@@ -250,7 +250,7 @@ def show(outcomes: Sequence[Outcome]) -> None:
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """1 when a mutation was survived or could not be judged, else 0; sums up on standard error."""
+    """Return 1 when a mutation was survived or could not be judged, else 0; sums up on standard error."""
     counts = {verdict: sum(one.verdict == verdict for one in outcomes) for verdict in (FAILED, SURVIVED, BROKEN)}
     left_out = len(outcomes) - sum(counts.values())
     reported = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())

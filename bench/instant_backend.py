@@ -47,7 +47,7 @@ class Jobs:
         self.rows.append((job_id, name, time.time()))
 
     def detail(self, index: int, now_s: float) -> dict[str, object]:
-        """The job at `index` the way MRS shows it."""
+        """Return the job at `index` the way MRS shows it."""
         job_id, name, since_s = self.rows[index]
         ended = now_s - since_s >= self.life_s
         submitted_ms = int(since_s * 1000)
@@ -71,7 +71,7 @@ class Jobs:
         }
 
     def page(self, query: dict[str, str]) -> dict[str, object]:
-        """One page of the list; knows the filters job_result, job_id, job_name and the submission window."""
+        """Return one page of the list; knows the filters job_result, job_id, job_name and the submission window."""
         now_s = time.time()
         indexes = [index for index in range(len(self.rows)) if self._matches(index, query, now_s)]
         if query.get("sort_by", "desc") == "desc":

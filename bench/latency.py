@@ -76,7 +76,7 @@ async def until_arrived(address: str, numbers: set[int]) -> dict[str, dict[int, 
 
 
 async def delays_ms(bootstrap: str, address: str, messages: int) -> dict[str, list[float]]:
-    """Sorted delays of each program, in milliseconds; the first messages only warm up."""
+    """Return the sorted delays of each program, in milliseconds; the first messages only warm up."""
     await send_in_turn(bootstrap, 0, WARM_UP)
     await until_arrived(address, set(range(WARM_UP)))
     sent = await send_in_turn(bootstrap, WARM_UP, messages)
@@ -85,7 +85,7 @@ async def delays_ms(bootstrap: str, address: str, messages: int) -> dict[str, li
 
 
 def p99(delays: list[float]) -> float:
-    """The value that 99 of 100 stay below."""
+    """Return the value that 99 of 100 stay below."""
     return statistics.quantiles(delays, n=100)[98]
 
 
@@ -112,7 +112,7 @@ def on(bootstrap: str, address: str, messages: int) -> dict[str, object]:
 
 
 def points(delays: list[float]) -> dict[str, float]:
-    """What is reported of the delays of one program."""
+    """Return what is reported of the delays of one program."""
     return {"p50": round(statistics.median(delays), 1), "p99": round(p99(delays), 1), "most": round(delays[-1], 1)}
 
 

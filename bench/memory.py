@@ -61,7 +61,7 @@ class Kept:
 
 
 def request(number: int) -> records.Record:
-    """A SparkSubmit request of about 700 bytes with everything that a careful sender fills in."""
+    """Return a SparkSubmit request of about 700 bytes with everything that a careful sender fills in."""
     value = {
         "specversion": "1.0",
         "id": f"order-2026-11-24-{number:08d}",
@@ -90,17 +90,17 @@ def request(number: int) -> records.Record:
 
 
 def _chance(number: int) -> str:
-    """32 hexadecimal digits that look like chance, as ids do: they cannot be compressed."""
+    """Return 32 hexadecimal digits that look like chance, as ids do: they cannot be compressed."""
     return hashlib.sha256(b"%d" % number).hexdigest()[:32]
 
 
 def cluster(number: int) -> str:
-    """The id of one of the clusters."""
+    """Return the id of one of the clusters."""
     return f"6b2f1c34-7f0e-4a52-9c11-{number % CLUSTERS:012x}"
 
 
 def detail(number: int) -> job_models.JobDetail:
-    """What MRS's list says of the job."""
+    """Return what MRS's list says of the job."""
     return job_models.JobDetail(
         job_id=str(uuid.UUID(_chance(number)[:20] + f"{number:012x}")),
         job_state="RUNNING",
@@ -113,7 +113,7 @@ def detail(number: int) -> job_models.JobDetail:
 
 
 def ledger_records(number: int) -> tuple[bytes, list[bytes]]:
-    """Key and values of what the ledger has of a job that runs: a record for each commit that changed it."""
+    """Return the key and values of what the ledger has of a job that runs: a record for each commit that changed it."""
     meaning = reader.read(request(number), RESULT_TYPES, 500_000)
     assert isinstance(meaning, tuple)
     job: jobs.Job | None = None
@@ -133,13 +133,13 @@ def ledger_records(number: int) -> tuple[bytes, list[bytes]]:
 
 
 def ledger_record(number: int) -> tuple[bytes, bytes]:
-    """Key and value of the newest ledger record of a job that runs."""
+    """Return the key and value of the newest ledger record of a job that runs."""
     key, values = ledger_records(number)
     return key, values[-1]
 
 
 def keep_jobs(kept: Kept, count: int) -> None:
-    """The partition's jobs, as some minutes after reading its ledger: nothing has happened to them since."""
+    """Keep the partition's jobs, as some minutes after reading its ledger: nothing has happened to them since."""
     for number in range(count):
         key, value = ledger_record(number)
         kept.by_key[jobs.LedgerKey(key)] = job_records.decode(value)
@@ -150,7 +150,7 @@ def keep_jobs(kept: Kept, count: int) -> None:
 
 
 def keep_slots(kept: Kept, _count: int) -> None:
-    """The scheduler's slots of restored jobs."""
+    """Keep the scheduler's slots of restored jobs."""
     settings = engine_settings.EngineSettings()
     kept.scheduler = scheduler.SubmissionScheduler(settings, clock.SystemClock(), lambda _statement: 0.0)
     for key, job in kept.by_key.items():
@@ -158,7 +158,7 @@ def keep_slots(kept: Kept, _count: int) -> None:
 
 
 def keep_watches(kept: Kept, _count: int) -> None:
-    """The tracker's watches, as they are after a first poll."""
+    """Keep the tracker's watches, as they are after a first poll."""
     no_client = cast("clients.Client", None)  # no poll comes: the interval is longer than this script
     settings = engine_settings.EngineSettings(poll_interval_s=3600.0)
     kept.tracker = job_tracker.JobTracker(no_client, settings, clock.SystemClock())
@@ -173,7 +173,7 @@ STEPS: dict[str, Callable[[Kept, int], None]] = {"jobs": keep_jobs, "slots": kee
 
 
 async def traced(count: int) -> dict[str, float]:
-    """Bytes for each job by the part that keeps them, as Python's allocator counts them."""
+    """Return the bytes for each job by the part that keeps them, as Python's allocator counts them."""
     kept = Kept()
     figures = {}
     tracemalloc.start()
@@ -191,7 +191,7 @@ async def traced(count: int) -> dict[str, float]:
 
 
 async def resident(count: int) -> float:
-    """Bytes for each job by which the process grew at most, garbage of the way there included."""
+    """Return the bytes for each job by which the process grew at most, garbage of the way there included."""
     kept = Kept()
     keep_jobs(Kept(), min(count, 1000))  # what is loaded and built once
     before = _peak_bytes()
@@ -204,7 +204,7 @@ async def resident(count: int) -> float:
 
 
 def remembered(count: int) -> float:
-    """Bytes for each request that has ended within the last week, as Python's allocator counts them."""
+    """Return the bytes for each request that has ended within the last week, as Python's allocator counts them."""
     place = records.Position("mrs.requests", 0)
     no_broker = cast("brokers.Broker", None)  # nothing is read back
     rule = cold_records.ColdRule(lambda values: [None] * len(values), WEEK_MS // 512)

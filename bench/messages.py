@@ -37,7 +37,7 @@ FORMS: Final = ("plain", "structured", "binary")
 
 
 def sql(number: int) -> bytes:
-    """A request for Spark SQL, as a service would send it."""
+    """Return a request for Spark SQL, as a service would send it."""
     message = json.loads(stage.request(number))
     message["type"] = "mrs.sql.submit"
     message["data"] = {
@@ -54,7 +54,7 @@ TYPES: Final[Mapping[str, Callable[[int], bytes]]] = {"job": stage.request, "sql
 
 
 def record(kind: str, form: str, number: int) -> records.Record:
-    """A request of a type in one of the forms."""
+    """Return a request of a type in one of the forms."""
     raw = TYPES[kind](number)
     headers: records.Headers = (("traceparent", b"00-%032x-%016x-01" % (number + 1, number + 1)),)
     if form == "structured":
@@ -68,12 +68,12 @@ def record(kind: str, form: str, number: int) -> records.Record:
 
 
 def decode(record: records.Record) -> object:
-    """Bytes to a checked request."""
+    """Return the bytes to a checked request."""
     return requests.parse(envelope.read(record.topic, record.value, record.headers))
 
 
 def story(record: records.Record) -> list[events.Event]:
-    """The events of a request that succeeds, the way the engine comes to them."""
+    """Return the events of a request that succeeds, the way the engine comes to them."""
     meaning = reader.read(record, frozenset(), 500_000)
     assert isinstance(meaning, tuple)
     running = jobs.MrsStatus("d1d0c7e3-86ba-4ef9-9b0e-000000000001", "RUNNING", "UNDEFINED", 45.0, "application_1_0001")
@@ -92,13 +92,13 @@ def story(record: records.Record) -> list[events.Event]:
 
 
 def encode(published: Sequence[events.Event]) -> None:
-    """The four events to keys, values and headers of records."""
+    """Encode the four events as keys, values and headers of records."""
     for event in published:
         events.write(event, "/mrs-relay")
 
 
 def per_s(work: Callable[[], object], count: int, rounds: int) -> float:
-    """The median of rounds, garbage of earlier ones taken away before each."""
+    """Return the median of rounds, garbage of earlier ones taken away before each."""
     rates = []
     for _ in range(rounds):
         gc.collect()
@@ -109,7 +109,7 @@ def per_s(work: Callable[[], object], count: int, rounds: int) -> float:
 
 
 def measure(count: int, rounds: int) -> dict[str, Any]:
-    """All forms of all types."""
+    """Measure all forms of all types."""
     measured: dict[str, dict[str, int]] = {"decoded": {}, "with_events": {}, "decided": {}}
     for kind, form in itertools.product(TYPES, FORMS):
         given = [record(kind, form, number % DISTINCT) for number in range(count)]
@@ -123,7 +123,7 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
 def works(
     given: Sequence[records.Record], published: Sequence[Sequence[events.Event]]
 ) -> dict[str, Callable[[], None]]:
-    """What is timed, by name."""
+    """Return what is timed, by name."""
 
     def decoded() -> None:
         for one in given:
@@ -142,7 +142,7 @@ def works(
 
 
 def profile(count: int) -> None:
-    """Where the time of decoding goes."""
+    """Show where the time of decoding goes."""
     given = [record("job", "structured", number % DISTINCT) for number in range(count)]
     profiler = cProfile.Profile()
     profiler.enable()

@@ -35,7 +35,7 @@ _SETTLE_S: Final = 60.0
 
 
 def _partition(number: int, keys: str) -> int:
-    """Where a request goes; the one hot partition is the last, not the coordinator's."""
+    """Return where a request goes; the one hot partition is the last, not the coordinator's."""
     if keys == "hot" or (keys == "skewed" and number % 10):
         return PARTITIONS - 1
     return number % PARTITIONS
@@ -70,7 +70,7 @@ async def backlog(replicas: int, window: str, keys: str, minutes: int) -> dict[s
 
 
 def measure(minutes: int) -> dict[str, object]:
-    """All cases."""
+    """Measure all cases."""
     found = []
     for replicas, window, keys in CASES:
         one = virtual.run(backlog(replicas, window, keys, minutes))

@@ -63,7 +63,7 @@ SELECTIONS: Final = {
 
 
 def event(number: int, sequence: int) -> tuple[bytes, bytes, events.Headers]:
-    """An event of a request; those of fifty requests were committed together."""
+    """Return an event of a request; those of fifty requests were committed together."""
     body = events.EventBody(
         request=events.BodyRequest(id=f"r-{number}", source="/bench"),
         state=STORY[sequence - 1],
@@ -125,7 +125,7 @@ async def rebuild(count: int, under_way: int, chosen: settings.ReadModelSettings
 
 
 def row(number: int, chance: random.Random) -> dict[str, Any]:
-    """A request as the projection leaves it."""
+    """Return a request as the projection leaves it."""
     (state,) = chance.choices(["succeeded", "failed", "running", "unknown"], [90, 8, 1.9, 0.1])
     return {
         "key": record_reader.request_key("", "/bench", f"r-{number}"),
@@ -171,14 +171,14 @@ async def fill(opened: database.Database, count: int) -> None:
 
 
 async def pages(count: int, chosen: settings.ReadModelSettings) -> dict[str, float]:
-    """Milliseconds of the first page of each selection among so many requests: the median of some tries."""
+    """Return the milliseconds of the first page of each selection among so many requests: the median of some tries."""
     async with database.opened(chosen) as opened:
         await fill(opened, count)
         return {name: await first_page_ms(opened, one) for name, one in SELECTIONS.items()}
 
 
 async def dashboard(count: int) -> dict[str, float]:
-    """Milliseconds of pages of the dashboard among so many requests: the slowest of some tries."""
+    """Return the milliseconds of pages of the dashboard among so many requests: the slowest of some tries."""
     with tempfile.TemporaryDirectory(prefix="mrs-relay-bench-") as folder:
         chosen = web_role.chosen(f"sqlite:///{folder}/web.db")
         async with database.opened(chosen.read_model) as opened:
@@ -199,7 +199,7 @@ async def _slowest_ms(client: web_role.Client, path: str) -> float:
 
 
 async def first_page_ms(opened: database.Database, chosen: queries.Filter) -> float:
-    """Milliseconds of the first page, the median of some tries."""
+    """Return the milliseconds of the first page, the median of some tries."""
     took_ms = []
     for _ in range(TRIES):
         started_s = time.perf_counter()
@@ -209,7 +209,7 @@ async def first_page_ms(opened: database.Database, chosen: queries.Filter) -> fl
 
 
 async def measure(event_count: int, request_count: int, address: str | None) -> dict[str, Any]:
-    """All figures."""
+    """Return all figures."""
     found: dict[str, Any] = {"events": event_count, "requests": request_count}
     chosen = settings.ReadModelSettings.model_validate({"database": address})
     if event_count:

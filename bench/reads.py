@@ -33,12 +33,12 @@ _SUBMITTED_S: Final = 30.0
 
 
 def allowed(jobs: int) -> int:
-    """The target for one look at so many jobs."""
+    """Return the target for one look at so many jobs."""
     return -(-jobs // PAGE) + 1
 
 
 def looks(answered: Sequence[service_harness.Answered]) -> list[int]:
-    """Reads of each look, in order."""
+    """Return reads of each look, in order."""
     counts: list[int] = []
     last_s = float("-inf")
     for one in answered:
@@ -73,7 +73,7 @@ async def reads_of_looks(durations_s: Sequence[float], watch_s: float) -> list[i
 
 
 def durations_s(jobs: int, when: str) -> list[float]:
-    """How long each job runs, so that while we look, all run, all end at once, or ends come mixed, in any order."""
+    """Return how long each job runs: while we look, all run, all end at once, or ends come mixed, in any order."""
     if when == "all running":
         return [_LONG_S] * jobs
     if when == "all ending at once":
@@ -83,7 +83,7 @@ def durations_s(jobs: int, when: str) -> list[float]:
 
 
 def measure() -> dict[str, object]:
-    """All cases."""
+    """Measure all cases."""
     cases = [(jobs, "all running") for jobs in STEADY]
     cases += [(jobs, when) for jobs in CHANGING for when in ("all ending at once", "ending one by one")]
     found = []

@@ -83,7 +83,7 @@ class Place:
         return records.Position(f"{self.prefix}.requests.ledger", 0)
 
     def settings(self) -> all_settings.Settings:
-        """Settings as in production, but for the address and the pollers."""
+        """Return settings as in production, but for the address and the pollers."""
         keys = {"access_key": "BENCH", "secret_key": "bench"}
         return all_settings.Settings(
             kafka={
@@ -96,7 +96,7 @@ class Place:
         )
 
     def owner(self, cold: cold_records.ColdRule | None = None) -> ledgers.Ledger:
-        """The partition's ledger, for one more owner."""
+        """Return the partition's ledger, for one more owner."""
         kafka = self.settings().kafka
         options = ledgers.Options(
             topic=self.ledger.topic,
@@ -159,13 +159,13 @@ async def taken(place: Place) -> AsyncIterator[Taken]:
 
 
 async def recover(place: Place) -> float:
-    """Seconds from nothing to a partition whose next message can be taken."""
+    """Return the seconds from nothing to a partition whose next message can be taken."""
     async with taken(place) as found:
         return found.followed_s
 
 
 async def bare_read(place: Place) -> float:
-    """Seconds in which a bare consumer reads the same topic to its end, committed records only."""
+    """Return the seconds in which a bare consumer reads the same topic to its end, committed records only."""
     started_s = time.perf_counter()
     part = aiokafka.TopicPartition(*place.ledger)
     consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=place.bootstrap, isolation_level="read_committed")
@@ -182,7 +182,7 @@ async def bare_read(place: Place) -> float:
 
 
 async def rounds_of(place: Place, rounds: int) -> list[tuple[float, float]]:
-    """Seconds of a recovery and of a bare read, round by round; one of each goes before and does not count."""
+    """Return the seconds of a recovery and of a bare read, round by round; the first of each does not count."""
     await fill(place)
     found = []
     for number in range(rounds + 1):
@@ -196,7 +196,7 @@ async def rounds_of(place: Place, rounds: int) -> list[tuple[float, float]]:
 
 
 def measure(jobs: int, rounds: int) -> dict[str, object]:
-    """Medians, and the medians of the ratios of each round, of both ledgers."""
+    """Measure medians, and the medians of the ratios of each round, of both ledgers."""
     with tempfile.TemporaryDirectory() as folder, brokers.start_kafka(pathlib.Path(folder)) as kafka:
         found = uvloop.run(rounds_of(Place(kafka.bootstrap, "grown", jobs, compacted=False), rounds))
         short = uvloop.run(rounds_of(Place(kafka.bootstrap, "compacted", jobs, compacted=True), rounds))

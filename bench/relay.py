@@ -40,7 +40,7 @@ class Place:
 
 
 def of_loop(place: Place, prefix: str, script: str, *flags: str) -> float:
-    """Requests a second of a program that ends by itself."""
+    """Return requests a second of a program that ends by itself."""
     asyncio.run(_prepare(place, prefix))
     command = [*stage.loop_command(script, place.bootstrap, prefix, place.address, place.count), *flags]
     subprocess.run(command, check=True, timeout=_LONGEST_S)
@@ -48,7 +48,7 @@ def of_loop(place: Place, prefix: str, script: str, *flags: str) -> float:
 
 
 def of_relay(place: Place, prefix: str, profile: str | None) -> float:
-    """Requests a second of the relay, through to `submitted`."""
+    """Return requests a second of the relay, through to `submitted`."""
     asyncio.run(_prepare(place, prefix))
     program = ("-m", "mrs_relay") if profile is None else ("-m", "cProfile", "-o", profile, "-m", "mrs_relay")
     with stage.relay(place.bootstrap, prefix, place.address, program=program):
@@ -67,7 +67,7 @@ def _rate(place: Place, prefix: str) -> float:
 
 
 def one_round(place: Place, number: int, profile: str | None) -> dict[str, float | None]:
-    """Requests a second of every program."""
+    """Return requests a second of every program."""
     few = Place(place.bootstrap, place.address, max(place.count // FASTSTREAM_PART, 500))
     rates: dict[str, float | None] = {
         "bare": of_loop(place, f"bare{number}", "bare_loop.py"),
@@ -81,12 +81,12 @@ def one_round(place: Place, number: int, profile: str | None) -> dict[str, float
 
 
 def others_installed() -> bool:
-    """Whether FastStream and the vendor's SDK are there; without them their figure is left out."""
+    """Return whether FastStream and the vendor's SDK are there; without them their figure is left out."""
     return all(importlib.util.find_spec(name) for name in ("faststream", "huaweicloudsdkmrs"))
 
 
 def measure(count: int, rounds: int, profile: str | None = None) -> dict[str, object]:
-    """All rounds; medians, and medians of the ratios of each round."""
+    """Measure all rounds; medians, and medians of the ratios of each round."""
     with (
         tempfile.TemporaryDirectory() as folder,
         brokers.start_kafka(pathlib.Path(folder)) as kafka,

@@ -33,7 +33,7 @@ _LONGEST_S: Final = 300.0
 
 
 def owned(web_port: int) -> list[str]:
-    """States of a replica's partitions; empty while it does not answer."""
+    """Return states of a replica's partitions; empty while it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{web_port}/ready", timeout=5) as reply:
             status = json.loads(reply.read())
@@ -60,7 +60,7 @@ def until_shared(web_ports: Sequence[int]) -> None:
 
 
 def per_s(bootstrap: str, address: str, prefix: str, replicas: int, count: int) -> float:
-    """Requests a second through to `submitted`, all replicas together."""
+    """Return requests a second through to `submitted`, all replicas together."""
     asyncio.run(stage.make_topics(bootstrap, prefix, PARTITIONS))
     web_ports = [ports.free_port() for _ in range(replicas)]
     with contextlib.ExitStack() as stack:
@@ -75,7 +75,7 @@ def per_s(bootstrap: str, address: str, prefix: str, replicas: int, count: int) 
 
 
 def measure(count: int, rounds: int) -> dict[str, object]:
-    """All numbers of replicas, round by round; medians."""
+    """Measure all numbers of replicas, round by round; medians."""
     rates: dict[int, list[float]] = {replicas: [] for replicas in REPLICAS}
     with (
         tempfile.TemporaryDirectory() as folder,

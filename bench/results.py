@@ -53,7 +53,7 @@ class Dropping:
     tainted = False
 
     async def start(self) -> None:
-        """Nothing to connect to."""
+        """Connect to nothing."""
 
     async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
         """Say where the records would be."""
@@ -61,7 +61,7 @@ class Dropping:
         return [records.Block(records.Position(TOPIC, 0), 0, len(outgoing))] if outgoing else []
 
     async def kill(self) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
 
 def write_object(folder: pathlib.Path, rows: int) -> int:
@@ -78,7 +78,7 @@ def write_object(folder: pathlib.Path, rows: int) -> int:
 
 
 def opened(port: int) -> client.Client:
-    """The relay's client of OBS."""
+    """Return the relay's client of OBS."""
     given = {"endpoint": f"http://127.0.0.1:{port}", "region": "cn-north-4", "path_style": True}
     group = settings.ObsSettings.model_validate(given)
     return client.Client(group, client.over_network(group), lambda: transport.OwnKeys(KEY.access_key, KEY.secret_key))
@@ -147,7 +147,7 @@ async def halts() -> AsyncIterator[list[float]]:
 
 
 async def rates(rounds: int, size: int, *works: Callable[[], Awaitable[object]]) -> list[float]:
-    """MiB a second of each work, the best of all rounds; they take turns, so that each has the same machine."""
+    """Return MiB a second of each work, the best of all rounds; they take turns, so that each has the same machine."""
     best = [0.0] * len(works)
     for _ in range(rounds):
         for number, work in enumerate(works):
@@ -158,12 +158,12 @@ async def rates(rounds: int, size: int, *works: Callable[[], Awaitable[object]])
 
 
 def grown_mib(before: int) -> float:
-    """Growth of the largest memory that this process has held."""
+    """Return the growth of the largest memory that this process has held."""
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
 async def measure(port: int, size: int, rows: int, rounds: int) -> dict[str, object]:
-    """Everything that needs no Kafka."""
+    """Measure everything that needs no Kafka."""
     objects, watch = opened(port), stopwatch.Stopwatch()
     sink = chunk_sink.ChunkSink(Dropping, TOPIC, "/relay", 1_000_000, clock.SystemClock())
     await read_alone(port)
@@ -187,7 +187,7 @@ async def measure(port: int, size: int, rows: int, rounds: int) -> dict[str, obj
 
 
 async def measure_arrow(port: int, size: int, rows: int, rounds: int) -> dict[str, object]:
-    """The same as Arrow; to be called before anything else of the process has imported it."""
+    """Measure the same as Arrow; to be called before anything else of the process has imported it."""
     objects, watch = opened(port), stopwatch.Stopwatch()
     sink = chunk_sink.ChunkSink(Dropping, TOPIC, "/relay", 1_000_000, clock.SystemClock())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -210,7 +210,7 @@ async def measure_arrow(port: int, size: int, rows: int, rounds: int) -> dict[st
 
 
 async def measure_link(port: int, size: int, rounds: int) -> dict[str, object]:
-    """The rates over a link."""
+    """Measure the rates over a link."""
     objects = opened(port)
     sink = chunk_sink.ChunkSink(Dropping, TOPIC, "/relay", 1_000_000, clock.SystemClock())
     alone, ours = await rates(rounds, size, lambda: read_alone(port), lambda: chunked(objects, sink))
@@ -222,7 +222,7 @@ async def measure_link(port: int, size: int, rounds: int) -> dict[str, object]:
 
 
 async def measure_kafka(port: int, link: int, size: int, rounds: int, bootstrap: str) -> dict[str, object]:
-    """The same to a real Kafka; `link` is the port of OBS behind the link."""
+    """Measure the same to a real Kafka; `link` is the port of OBS behind the link."""
     topic = f"results-{time.monotonic_ns()}"
     making = admin.AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await making.start()

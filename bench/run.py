@@ -59,7 +59,7 @@ def figures_of(part: str, flags: Sequence[str]) -> dict[str, Any]:
 
 
 def measure(parts: Sequence[str], *, quick: bool) -> dict[str, dict[str, Any]]:
-    """The figures of all parts, one after the other; progress goes to standard error."""
+    """Measure the figures of all parts, one after the other; progress goes to standard error."""
     found = {}
     for number, part in enumerate(parts, start=1):
         print(f"[{number}/{len(parts)}] {part} …", file=sys.stderr, flush=True)
@@ -79,7 +79,7 @@ def show(rows: Sequence[targets.Row]) -> None:
 
 
 def exit_code(rows: Sequence[targets.Row]) -> int:
-    """1 when a target is missed, else 0; says on standard error which."""
+    """Return 1 when a target is missed, else 0; says on standard error which."""
     missed = [row for row in rows if row.verdict == "MISSED"]
     for row in missed:
         print(f"missed: {row.what}: {row.measured}, target {row.target}", file=sys.stderr)

@@ -33,7 +33,7 @@ def quiet() -> None:
 
 
 def request(number: int, cluster: str = CLUSTER) -> bytes:
-    """A request of about 600 bytes, as a service would send it."""
+    """Return a request of about 600 bytes, as a service would send it."""
     return json.dumps(
         {
             "specversion": "1.0",
@@ -70,7 +70,7 @@ def show(figures: dict[str, object], *, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def backend() -> Iterator[str]:
-    """The instant backend as a process; yields its address."""
+    """Run the instant backend as a process; yields its address."""
     port = ports.free_port()
     with _listening("instant_backend.py", "--port", str(port)):
         yield f"http://127.0.0.1:{port}"
@@ -78,7 +78,7 @@ def backend() -> Iterator[str]:
 
 @contextlib.contextmanager
 def link(target: int, mbit_per_s: float) -> Iterator[int]:
-    """A link to a port of this machine, as a process; yields the port of its near end."""
+    """Run a link to a port of this machine, as a process; yields the port of its near end."""
     port = ports.free_port()
     with _listening("link.py", "--port", str(port), "--target", str(target), "--mbit-per-s", str(mbit_per_s)):
         yield port
@@ -119,14 +119,14 @@ async def fill(bootstrap: str, prefix: str, count: int) -> None:
 
 
 def loop_command(script: str, bootstrap: str, prefix: str, address: str, count: int) -> list[str]:
-    """The command line of a program that we are measured against."""
+    """Return the command line of a program that we are measured against."""
     command = [sys.executable, str(HERE / script), "--bootstrap", bootstrap, "--backend", address]
     return [*command, "--requests", f"{prefix}.requests", "--events", f"{prefix}.events", "--count", str(count)]
 
 
 @contextlib.contextmanager
 def process_of(command: list[str], env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A process for the length of the context: asked to end, and killed if it does not."""
+    """Run a process for the length of the context: asked to end, and killed if it does not."""
     process = subprocess.Popen(command, env=env)
     try:
         yield process
@@ -149,7 +149,7 @@ def relay(
     more: Mapping[str, str] | None = None,
     program: Sequence[str] = ("-m", "mrs_relay"),
 ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    """One replica as a process; `web_port` 0 leaves its HTTP server out, `more` are further settings."""
+    """Run one replica as a process; `web_port` 0 leaves its HTTP server out, `more` are further settings."""
     settings = {
         "KAFKA__BOOTSTRAP_SERVERS": bootstrap,
         "KAFKA__GUARANTEE": "exactly-once",
@@ -177,7 +177,7 @@ def relay(
 
 
 async def count_of(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> int:
-    """Records in a topic, transaction markers included, by its end offsets."""
+    """Return records in a topic, transaction markers included, by its end offsets."""
     consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:

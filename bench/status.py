@@ -67,7 +67,7 @@ class InstantMrs:
 
 
 def settings(topic: str | None) -> all_settings.Settings:
-    """Settings as in production, without MRS's limits."""
+    """Return settings as in production, without MRS's limits."""
     mrs = {
         "endpoint": "http://mrs.test",
         "project_id": stage.PROJECT,
@@ -83,7 +83,7 @@ def settings(topic: str | None) -> all_settings.Settings:
 async def cpu_us(
     count: int, topic: str | None, observing: tracing.Tracing = tracing.OFF, headers: Headers = lambda _number: ()
 ) -> float:
-    """CPU time for each request in microseconds."""
+    """Return CPU time for each request in microseconds."""
     chosen = settings(topic)
     broker = memory_broker.MemoryBroker(chosen.kafka, transactions=True, latency_s=0)
     broker.create_topics(PARTITIONS)
@@ -108,7 +108,7 @@ async def cpu_us(
 
 
 def measure(count: int, rounds: int) -> dict[str, float]:
-    """All figures: the ratio is the median of the rounds, each of which compares two runs next to each other."""
+    """Measure all figures: the ratio is the median of the rounds, each of two runs next to each other."""
     compared, published = stopwatch.CallTimes(), stopwatch.CallTimes()
     compared.watch(status_publisher.StatusPublisher, "_compare")
     published.watch(status_publisher.StatusPublisher, "_publish")  # their number

@@ -116,12 +116,12 @@ class Traffic:
                 await self.news.wait()
 
     def longest_s(self, first: int, end: int, partitions: frozenset[int]) -> float:
-        """The longest wait of the messages `first` to `end` of some partitions; 0 without any."""
+        """Return the longest wait of the messages `first` to `end` of some partitions; 0 without any."""
         numbers = (number for number in range(first, end) if number % PARTITIONS in partitions)
         return max((self.submitted_s[number] - self.sent_s[number] for number in numbers), default=0.0)
 
     async def first_after_s(self, moment_s: float, partitions: frozenset[int]) -> list[float]:
-        """For each partition: seconds from a moment to its first `submitted` after it; waits for all of them."""
+        """Return for each partition: seconds from a moment to its first `submitted` after it; waits for all of them."""
         async with asyncio.timeout(_LONGEST_S):
             while True:
                 self.news.clear()
@@ -154,7 +154,7 @@ class Replica:
         self._running.close()
 
     def works_on(self) -> frozenset[int]:
-        """Partitions on which it works."""
+        """Return partitions on which it works."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=5) as reply:
                 status = json.loads(reply.read())
@@ -226,7 +226,7 @@ async def killed(traffic: Traffic, replicas: Sequence[Replica], rounds: int) -> 
 
 
 async def played(bootstrap: str, address: str, rounds: int) -> dict[str, float]:
-    """All of it; figures in seconds."""
+    """Measure all of it; figures in seconds."""
     found: dict[str, float] = {"replicas": REPLICAS, "partitions": PARTITIONS, "rounds": rounds}
     held = {"KAFKA__INSTANCE_ID": "replica-{number}", "KAFKA__RESTART_HOLD_MS": "60000"}
     for name, more in (("handed_over", {}), ("held", held)):

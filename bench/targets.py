@@ -59,7 +59,7 @@ class Row:
         return "" if self.at_most is None else f"≤ {self.at_most:,g}{self.unit}"
 
     def as_json(self) -> dict[str, Any]:
-        """The row for programs."""
+        """Return the row for programs."""
         return {
             "what": self.what,
             "value": self.value,
@@ -345,7 +345,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
 
 
 def together(found: Mapping[str, Figures]) -> list[Row]:
-    """Rows that need the figures of two parts."""
+    """Return rows that need the figures of two parts."""
     if not {"relay", "messages"} <= found.keys():
         return []
     share = 100 * found["relay"]["relay_per_s"] / found["messages"]["with_events_per_s"]
@@ -354,5 +354,5 @@ def together(found: Mapping[str, Figures]) -> list[Row]:
 
 
 def rows(found: Mapping[str, Figures]) -> list[Row]:
-    """All rows of the parts that were measured."""
+    """Return all rows of the parts that were measured."""
     return [row for part, make in ROWS.items() if part in found for row in make(found[part])] + together(found)

@@ -73,18 +73,18 @@ def collector() -> Iterator[str]:
 
 
 def sampled(_number: int) -> records.Headers:
-    """A trace context of a producer that samples its trace."""
+    """Return a trace context of a producer that samples its trace."""
     text = b"00-%032x-%016x-01" % (_chance.getrandbits(128), _chance.getrandbits(64))
     return (("traceparent", text),)
 
 
 def plain(_number: int) -> records.Headers:
-    """No trace context."""
+    """Return no trace context."""
     return ()
 
 
 async def one_us(count: int, url: str, ratio: float | None, headers: status.Headers) -> float:
-    """CPU time for each request in microseconds; without traces for None."""
+    """Return CPU time for each request in microseconds; without traces for None."""
     if ratio is None:
         return await status.cpu_us(count, None, tracing.OFF, headers)
     async with contextlib.AsyncExitStack() as stack:
@@ -97,7 +97,7 @@ async def one_us(count: int, url: str, ratio: float | None, headers: status.Head
 
 
 def measure(count: int, rounds: int, ratio: float, url: str, headers: status.Headers) -> dict[str, float]:
-    """All figures of a share: the median of the rounds, each of which compares two runs next to each other."""
+    """Measure all figures of a share: the median of the rounds, each of two runs next to each other."""
     pairs = []
     asyncio.run(one_us(count // 4, url, ratio, headers))  # the first run imports and warms up
     for number in range(rounds):
@@ -132,7 +132,7 @@ def watched() -> stopwatch.CallTimes:
 def within(
     count: int, rounds: int, ratios: list[float], url: str, headers: status.Headers
 ) -> Iterator[dict[str, float]]:
-    """CPU time of what makes and sends spans, and its part of the relay's, for each share: medians of the rounds."""
+    """Return the CPU time that makes and sends spans, and its part of the relay's, by share: medians of the rounds."""
     watch = watched()
     asyncio.run(one_us(count // 4, url, 1.0, headers))  # the first run imports and warms up
     for ratio in ratios:
@@ -164,7 +164,7 @@ def served() -> None:
 
 
 def on_kafka(count: int, rounds: int, ratios: list[float], url: str) -> Iterator[dict[str, float]]:
-    """As `within`, of a relay's process."""
+    """Measure as `within`, of a relay's process."""
     with (
         tempfile.TemporaryDirectory() as folder,
         brokers.start_kafka(pathlib.Path(folder)) as kafka,

@@ -20,7 +20,7 @@ REQUEST = transport.Request("POST", "/v2/p/clusters/c/job-executions", {"Host": 
 
 
 async def cpu_us_per_call(kind: type[transport.AiohttpTransport | session_transport.SessionTransport]) -> float:
-    """Microseconds of CPU time for a call, after a warm-up."""
+    """Return microseconds of CPU time for a call, after a warm-up."""
     with client.instant_backend() as port:
         group = settings.MrsSettings(
             endpoint=f"http://127.0.0.1:{port}",

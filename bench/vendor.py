@@ -12,12 +12,12 @@ THREADS = 32
 
 
 def installed() -> bool:
-    """Whether the SDK is there; without it its figure is left out."""
+    """Return whether the SDK is there; without it its figure is left out."""
     return importlib.util.find_spec("huaweicloudsdkmrs") is not None
 
 
 def calls_per_s(url: str, project: str, cluster: str, body: Mapping[str, Any], calls: int) -> float:
-    """Calls a second of `THREADS` threads that share one client and `calls` calls."""
+    """Return calls a second of `THREADS` threads that share one client and `calls` calls."""
     from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - may be absent
     from huaweicloudsdkmrs import v2  # noqa: PLC0415 - may be absent
 

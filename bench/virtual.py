@@ -39,7 +39,7 @@ def main(measure: Callable[[int], dict[str, Any]], text: str, *, log_level: str)
 
 
 def request(number: int, run_s: float) -> bytes:
-    """A request for a job that runs for `run_s` seconds."""
+    """Return a request for a job that runs for `run_s` seconds."""
     job = {"job_type": "SparkSubmit", "job_name": "bench", "properties": {"emulator.duration_s": str(run_s)}}
     data = {"cluster": service.CLUSTER, "job": job}
     return json.dumps({"id": f"r-{number}", "source": "/bench", "type": "mrs.job.submit", "data": data}).encode()

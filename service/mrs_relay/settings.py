@@ -189,7 +189,7 @@ class Settings(described.Described, _Read):
         )
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:
-        """The settings of a connection that a tenancy names."""
+        """Return the settings of a connection that a tenancy names."""
         return self.mrs if name == all_tenants.OWN else self.connections[name]
 
 
@@ -333,7 +333,7 @@ def _load_some(model: type[_Some], config: pathlib.Path | None) -> _Some:
 
 
 def describe() -> list[setting_rows.Row]:
-    """Every setting, in order."""
+    """Return every setting, in order."""
     return list(setting_rows.rows_of(Settings, _variable))
 
 

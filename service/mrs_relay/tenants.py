@@ -207,12 +207,12 @@ def _resolved(
 
 
 def _has_arrow(results: policies.Results) -> bool:
-    """Whether rows can come as Arrow; without a folder for rows the question does not arise."""
+    """Return whether rows can come as Arrow; without a folder for rows the question does not arise."""
     return results.path is not None and arrow_stream.is_installed()
 
 
 def reads_obs(tenancies: tuple[ResolvedTenant, ...], connection: str) -> bool:
-    """Whether a tenant of a connection has a folder from which rows or logs are read."""
+    """Return whether a tenant of a connection has a folder from which rows or logs are read."""
     mine = [one.policy for one in tenancies if one.connection == connection]
     return any(one.results.path or one.causes.path for one in mine)
 

@@ -31,7 +31,7 @@ def _local(host: Any, *arguments: Any, **named: Any) -> Any:
 
 
 def boto3_client() -> None:
-    """boto3, by three signatures and both ways to name a bucket."""
+    """Call boto3, by three signatures and both ways to name a bucket."""
     import boto3  # noqa: PLC0415 - each client is imported only where it is asked for
     from botocore.config import Config  # noqa: PLC0415
 
@@ -61,7 +61,7 @@ def boto3_client() -> None:
 
 
 def obstore_client() -> None:
-    """obstore, on Rust's object_store."""
+    """Call obstore, on Rust's object_store."""
     import obstore  # noqa: PLC0415
     from obstore.store import S3Store  # noqa: PLC0415
 
@@ -94,7 +94,7 @@ def obstore_client() -> None:
 
 
 def esdk_client() -> None:
-    """The vendor's SDK for OBS, by OBS's own signature and AWS's of versions 2 and 4."""
+    """Call the vendor's SDK for OBS, by OBS's own signature and AWS's of versions 2 and 4."""
     import obs  # noqa: PLC0415
 
     def made(signature: str, at: str) -> Any:
@@ -131,7 +131,7 @@ def esdk_client() -> None:
 
 
 def duckdb_client() -> None:
-    """DuckDB's httpfs: each call is a statement."""
+    """Call DuckDB's httpfs: each call is a statement."""
     import duckdb  # noqa: PLC0415
     import duckdb_extension_httpfs  # noqa: PLC0415
 

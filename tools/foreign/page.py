@@ -21,7 +21,7 @@ new version cannot grow past the table.
 
 
 def summary(found: Sequence[playing.Played]) -> str:
-    """One line on the whole run."""
+    """Return one line on the whole run."""
     rows = [row for one in found for row in one.rows.values()]
     operations = reached(found)
     return (
@@ -31,12 +31,12 @@ def summary(found: Sequence[playing.Played]) -> str:
 
 
 def reached(found: Sequence[playing.Played]) -> set[str]:
-    """The operations of the API overview that some client's call has reached."""
+    """Return the operations of the API overview that some client's call has reached."""
     return set().union(*(row.operations for one in found for row in one.rows.values())) & overview.OVERVIEW.keys()
 
 
 def text(found: Sequence[playing.Played]) -> str:
-    """The page."""
+    """Return the page."""
     missing = sorted(overview.OVERVIEW.keys() - reached(found))
     parts = [_HEAD, f"\n{summary(found)}."]
     if missing:

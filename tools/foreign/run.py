@@ -93,7 +93,7 @@ async def played(client: Client) -> playing.Played:
 
 
 def shown(found: Sequence[playing.Played]) -> table.Table:
-    """The table for the terminal: a line for each call."""
+    """Return the table for the terminal: a line for each call."""
     drawn = table.Table(*page.COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
     for one in found:
         for row in one.rows.values():

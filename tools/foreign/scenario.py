@@ -240,7 +240,7 @@ VENDOR_SDK = (*_OLD_API, *_NEW_API)
 
 
 def _rows(noun: str, plural: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[Step, ...]:
-    """A kind of rows in otcextensions: created, listed, read, found, changed and deleted."""
+    """Play a kind of rows in otcextensions: created, listed, read, found, changed and deleted."""
     return (
         Step(f"create_{noun}", first, save={noun: "id"}, expect={"name": first["name"]}),
         Step(plural, expect={"0.name": first["name"]}),

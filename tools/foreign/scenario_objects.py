@@ -13,7 +13,7 @@ _PARTS = [{"PartNumber": 1, "ETag": "$first"}, {"PartNumber": 2, "ETag": "$secon
 
 
 def _boto3(api: str) -> tuple[Step, ...]:
-    """Objects by one of boto3's signatures."""
+    """Play objects by one of boto3's signatures."""
     one: Mapping[str, Any] = {**_AT, "Key": "a b/ü+1.txt"}
     return (
         Step(f"{api}.put_object", {**one, "Body": "hello", "ContentType": "text/plain", "Metadata": {"n": "1"}}),
@@ -103,7 +103,7 @@ OBSTORE = (
 
 
 def _esdk(api: str) -> tuple[Step, ...]:
-    """All that the vendor's SDK does, by one of its signatures."""
+    """Play all that the vendor's SDK does, by one of its signatures."""
     at = {"bucketName": "esdk-lake"}
     one = {**at, "objectKey": "a b/ü+1.txt"}
     large = {**at, "objectKey": "large"}

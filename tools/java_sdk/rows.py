@@ -29,7 +29,7 @@ def _options(kind: str) -> Any:
 
 
 def _connected(url: str) -> Any:
-    """The service, logged in by password; the catalogue is not asked where MRS is."""
+    """Connect the service, logged in by password; the catalogue is not asked where MRS is."""
     project = os.environ["PROJECT"]
     addresses = _class("openstack.identity.internal.OverridableEndpointURLResolver")()
     addresses.addOverrideEndpoint(_class("api.types.ServiceType").MAP_REDUCE, f"{url}/v1.1/{project}")

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 def value(found: object) -> object:  # noqa: PLR0911 - a table of types
     """
-    A Python value as JSON.
+    Return a Python value as JSON.
 
     Decimals and doubles stay apart (`{"decimal": "1.50"}`, a number), moments are texts, binary is `{"binary": hex}`.
     """
@@ -36,12 +36,12 @@ def value(found: object) -> object:  # noqa: PLR0911 - a table of types
 
 
 def short(text: str) -> str:
-    """A moment as text without zeros at the end of its fraction."""
+    """Return a moment as text without zeros at the end of its fraction."""
     return re.sub(r"([.][0-9]*?)0+$", r"\1", text).removesuffix(".")
 
 
 def same(got: object, wanted: object) -> bool:  # noqa: PLR0911 - a table of types
-    """Equal, as a client sees it: whole decimals are printed like integers, doubles may differ in the last digit."""
+    """Return whether two values are equal to a client: whole decimals are like integers, doubles differ a little."""
     match got, wanted:
         case bool(), _:
             return got is wanted

@@ -27,7 +27,7 @@ Ask = Callable[[str], dict[str, Any]]
 
 
 def value(found: Any, kind: str) -> object:
-    """A value as HiveServer2 hands it over, in the form of `canonical.py`."""
+    """Return a value as HiveServer2 hands it over, in the form of `canonical.py`."""
     if found is None:
         return None
     if _NESTED.match(kind):

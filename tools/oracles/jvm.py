@@ -62,7 +62,7 @@ class Program:
 
     def line(self, sent: str | None = None) -> str:
         """
-        The next line that it prints, after one that is sent to it.
+        Return the next line that it prints, after one that is sent to it.
 
         Raises:
             EOFError: it has ended; its log says why.
@@ -83,7 +83,7 @@ class Program:
 
 
 def _prepared(folder: pathlib.Path, cache: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """The folders of the jars and of the compiled classes."""
+    """Return the folders of the jars and of the compiled classes."""
     jars, classes = cache / "jars", cache / "classes"
     if not jars.exists():
         fresh = cache / "jars.fresh"  # a run that is cut short leaves no folder that looks whole

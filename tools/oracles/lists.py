@@ -20,13 +20,13 @@ _FUNCTIONS = pathlib.Path(__file__).parents[2] / "service" / "mrs_emulator" / "s
 
 
 def expressions(folder: pathlib.Path, engine: str) -> list[str]:
-    """The expressions of an engine."""
+    """Return the expressions of an engine."""
     lines = (folder / EXPRESSIONS / f"{engine}.txt").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line]
 
 
 def mistakes(folder: pathlib.Path, engine: str) -> tuple[list[str], list[str]]:
-    """The statements that make the tables, and the wrong ones."""
+    """Return the statements that make the tables, and the wrong ones."""
     text = (folder / MISTAKES / f"{engine}.txt").read_text(encoding="utf-8")
     made, wrong = (part.splitlines() for part in text.split("\n\n"))
     return list(made), [one.replace("\\n", "\n") for one in wrong]

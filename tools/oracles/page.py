@@ -41,7 +41,7 @@ with USING stand in the order of the first table, not those of USING first.
 
 
 def text(found: Mapping[str, Mapping[statement.Dialect, playing.Played]]) -> str:
-    """The page."""
+    """Return the page."""
     parts = [_HEAD]
     for engine, one in found[lists.EXPRESSIONS].items():
         wrong = found[lists.MISTAKES][engine]

@@ -74,13 +74,13 @@ async def mistakes(engine: statement.Dialect) -> Played:
 
 
 def read(kind: str, engine: statement.Dialect) -> list[dict[str, Any]]:
-    """What was recorded: the engine, then its answers."""
+    """Return what was recorded: the engine, then its answers."""
     lines = (lists.FOLDER / kind / f"{engine}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
 async def all_tables() -> dict[str, dict[statement.Dialect, Played]]:
-    """What became of all tables, by their kind and engine."""
+    """Return what became of all tables, by their kind and engine."""
     return {
         lists.EXPRESSIONS: {engine: await play(engine) for engine in ENGINES},
         lists.MISTAKES: {engine: await mistakes(engine) for engine in ENGINES},
@@ -88,7 +88,7 @@ async def all_tables() -> dict[str, dict[statement.Dialect, Played]]:
 
 
 async def value(warehouse: sql.Warehouse, expression: str, spoken: statement.Dialect) -> tuple[object, str | None]:
-    """Value and error of an expression."""
+    """Return value and error of an expression."""
     work = sql.Work(partial(str, f"SELECT {expression} AS v"), spoken)
     outcome = await warehouse.submit(work)[1]
     if outcome.error is not None:

@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 def ask(server: str, statement: str) -> dict[str, Any]:
-    """The last answer to a statement, with all of its rows in `data`."""
+    """Return the last answer to a statement, with all of its rows in `data`."""
     asked = urllib.request.Request(f"{server}/v1/statement", statement.encode(), _HEADERS)  # noqa: S310 - our own server
     rows: list[Any] = []
     columns = None
@@ -44,7 +44,7 @@ def ask(server: str, statement: str) -> dict[str, Any]:
 
 
 def value(found: Any, signature: Mapping[str, Any]) -> object:  # noqa: PLR0911 - a table of types
-    """A value of a reply in the form of `canonical.py`."""
+    """Return a value of a reply in the form of `canonical.py`."""
     if found is None:
         return None
     inner = [one["value"] for one in signature.get("arguments", [])]
@@ -94,7 +94,7 @@ def _mistake(server: str, statement: str) -> dict[str, object]:
 
 
 def _functions(server: str) -> dict[str, str]:
-    """What each function expects, in the words of the error that follows arguments of no use to any."""
+    """Return what each function expects, in the words of the error that follows arguments of no use to any."""
     nonsense = ", ".join(["CAST(NULL AS row(nonsense integer))"] * 9)
     found = {}
     for name in sorted({str(row[0]) for row in ask(server, "SHOW FUNCTIONS")["data"]}):

@@ -28,7 +28,7 @@ class FaultEffects:
         self._clock = clock
 
     def before(self, deeds: Sequence[faults.Fault], aim: faults.Aim) -> None:
-        """Return what is done before MRS sees the call: everything but deeds on a job that does not exist yet."""
+        """Apply deeds before MRS sees the call: all but those on a job that does not exist yet."""
         for deed in deeds:
             match deed.action:
                 case faults.Action.VANISH_CLUSTER:
@@ -45,7 +45,7 @@ class FaultEffects:
                     pass
 
     def after(self, deeds: Sequence[faults.Fault], aim: faults.Aim, reply: wire.Reply) -> None:
-        """Return what is done to the job that the call has submitted."""
+        """Apply deeds to the job that the call has submitted."""
         if not aim.submits or reply.status >= _FAILED:
             return
         for deed in deeds:

@@ -19,11 +19,11 @@ class HiveChanges(changes.Changes[wording_hive.HiveWords]):
     """What Hive checks, in its words."""
 
     def described(self, table: exp.Table) -> None:
-        """Return a table that DESCRIBE or SHOW COLUMNS names."""
+        """Check a table that DESCRIBE or SHOW COLUMNS names."""
         self._there(table)
 
     def listed(self, database: str) -> None:
-        """Return a database that is named."""
+        """Check a database that is named."""
         if not self._known.has_database(database):
             self._says.fail(f"Database does not exist: {database}", 10072)
 

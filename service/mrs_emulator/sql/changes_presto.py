@@ -19,12 +19,12 @@ class PrestoChanges(changes.Changes[wording_presto.PrestoWords]):
     """What Presto checks, in its words."""
 
     def described(self, table: exp.Table) -> None:
-        """Return a table that DESCRIBE or SHOW COLUMNS names."""
+        """Check a table that DESCRIBE or SHOW COLUMNS names."""
         if self._relation(table) is None:
             self._no_table(table.db, table.name, _START)
 
     def listed(self, database: str) -> None:
-        """Return a schema that SHOW TABLES names."""
+        """Check a schema that SHOW TABLES names."""
         if not self._known.has_database(database):
             self._says.fail(f"Schema '{database.lower()}' does not exist", _START)
 

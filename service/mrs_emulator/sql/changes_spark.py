@@ -29,11 +29,11 @@ class SparkChanges(changes.Changes[wording_spark.SparkWords]):
     """What Spark checks, in its words."""
 
     def described(self, table: exp.Table) -> None:
-        """Return a table that DESCRIBE or SHOW COLUMNS names."""
+        """Check a table that DESCRIBE or SHOW COLUMNS names."""
         self._queries.table(table)
 
     def listed(self, database: str) -> None:
-        """Return a database that is named."""
+        """Check a database that is named."""
         if not self._known.has_database(database):
             self._says.fail(f"[SCHEMA_NOT_FOUND] The schema `{database}`{_NO_SCHEMA}")
 

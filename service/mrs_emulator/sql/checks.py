@@ -194,7 +194,7 @@ def _unread(
 
 
 def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
-    """Return the table or database that SHOW or DESCRIBE names must be there."""
+    """Check that the table or database that SHOW or DESCRIBE names is there."""
     what, database, name = showing.named(sql)
     tokens = sqlglot.tokenize(sql, read=spoken)
     _, others = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)

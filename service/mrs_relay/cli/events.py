@@ -261,7 +261,7 @@ class _Followed:
         self._offsets[record.partition] = record.offset + 1
 
     async def is_at_end(self) -> bool:
-        """Whether all is read that was there when the reading began; moves beyond what is no record."""
+        """Return whether all is read that was there when the reading began; moves beyond what is no record."""
         self._offsets.update(await self._tail.positions())
         return all(self._offsets[partition] >= end for partition, end in self._ends.items())
 

@@ -125,7 +125,7 @@ class _Followed:
         return self.table.see(event)
 
     def has(self, event: event_reader.ReadEvent) -> bool:
-        """Whether an event is of one of them."""
+        """Return whether an event is of one of them."""
         request = event.data.request
         return (request.source, request.id) in self._keys or (None, request.id) in self._keys
 

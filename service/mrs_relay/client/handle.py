@@ -224,7 +224,7 @@ class Handle:
         await self._cancel(self)
 
     def take(self, data: message_events.EventData) -> None:
-        """For the client: record one event; repeats and events after the end are dropped."""
+        """Record one event, for the client; repeats and events after the end are dropped."""
         if self._held is not None:
             self._held.append(data)
             return
@@ -253,13 +253,13 @@ class Handle:
             self._wake()
 
     def release(self, past: Sequence[message_events.EventData]) -> None:
-        """For the client: add the past that was read; the events that arrived meanwhile follow it."""
+        """Add the past that was read, for the client; the events that arrived meanwhile follow it."""
         held, self._held = self._held or [], None
         for data in [*past, *held]:
             self.take(data)
 
     def lose(self, error: errors.RelayError) -> None:
-        """For the client: record that no more events will arrive."""
+        """Record, for the client, that no more events will arrive."""
         if self.is_followed:
             self._lost = error
             self._wake()

@@ -18,6 +18,6 @@ class Backoff:
     most_s: float = 30.0
 
     def delay_s(self, failures: int) -> float:
-        """Seconds to wait after `failures` failures in a row (at least 1)."""
+        """Return the seconds to wait after `failures` failures in a row (at least 1)."""
         nominal = min(self.most_s, self.first_s * 2.0 ** min(max(failures, 1) - 1, 30))
         return nominal * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret

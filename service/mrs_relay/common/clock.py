@@ -26,28 +26,28 @@ class Clock(Protocol):
     """The readings that the service takes; `SystemClock`, `LoopClock` in virtual time, fakes in tests."""
 
     def now_ms(self) -> int:
-        """Wall time in milliseconds since the epoch, UTC."""
+        """Return the wall time in milliseconds since the epoch, UTC."""
 
     def monotonic_s(self) -> float:
-        """Seconds on a clock that never goes back; only differences mean something."""
+        """Return the seconds on a clock that never goes back; only differences mean something."""
 
     def boottime_s(self) -> float:
-        """Seconds on a clock that continues while the machine is suspended; only differences mean something."""
+        """Return the seconds on a clock that continues while the machine is suspended; only differences count."""
 
 
 class SystemClock:
     """The machine's clock."""
 
     def now_ms(self) -> int:
-        """Wall time in milliseconds since the epoch, UTC."""
+        """Return the wall time in milliseconds since the epoch, UTC."""
         return time.time_ns() // 1_000_000
 
     def monotonic_s(self) -> float:
-        """Seconds on the clock that the event loop takes, too; read directly, as the loop is not quick to find."""
+        """Return the seconds on the event loop's clock; read directly, as the loop is not quick to find."""
         return time.monotonic()
 
     def boottime_s(self) -> float:
-        """Seconds on a clock that continues while the machine is suspended, where the system has one."""
+        """Return the seconds on a clock that continues while the machine is suspended, where the system has one."""
         if hasattr(time, "CLOCK_BOOTTIME"):
             return time.clock_gettime(time.CLOCK_BOOTTIME)
         return time.monotonic()
@@ -61,18 +61,18 @@ class LoopClock:
         self._origin_s: float | None = None
 
     def now_ms(self) -> int:
-        """Wall time in milliseconds: `start_ms` plus the loop time passed since the first reading."""
+        """Return the wall time in milliseconds: `start_ms` plus the loop time passed since the first reading."""
         loop_s = self.monotonic_s()
         if self._origin_s is None:
             self._origin_s = loop_s
         return self._start_ms + round((loop_s - self._origin_s) * 1000)
 
     def monotonic_s(self) -> float:
-        """Seconds on the event loop's clock (needs a running loop)."""
+        """Return the seconds on the event loop's clock (needs a running loop)."""
         return asyncio.get_running_loop().time()
 
     def boottime_s(self) -> float:
-        """Seconds on the event loop's clock: a simulated machine is never suspended."""
+        """Return the seconds on the event loop's clock: a simulated machine is never suspended."""
         return self.monotonic_s()
 
 

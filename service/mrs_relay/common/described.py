@@ -48,7 +48,7 @@ def descriptions(model: type[pydantic.BaseModel]) -> dict[str, str]:
 
 
 def _inherited(model: type, name: str) -> str | None:
-    """The string below the field in the first class that has the field."""
+    """Return the string below the field in the first class that has the field."""
     for parent in model.__mro__:
         if parent.__module__.startswith("pydantic"):
             continue
@@ -60,7 +60,7 @@ def _inherited(model: type, name: str) -> str | None:
 
 @functools.cache
 def _by_class(module: str) -> dict[str, dict[str, str | None]]:
-    """The annotated names of all classes of a module, with the strings below them."""
+    """Return the annotated names of all classes of a module, with the strings below them."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except (OSError, KeyError, TypeError):  # without sources there are no descriptions, as in pydantic

@@ -70,7 +70,7 @@ class Rates:
         self._lock = threading.Lock()
 
     def may_write(self, name: str, level: int) -> bool:
-        """Whether to write a line; if not, it has been counted."""
+        """Return whether to write a line; if not, it has been counted."""
         if not self._most:
             return True
         now_s = self._now_s()

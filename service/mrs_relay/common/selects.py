@@ -60,7 +60,7 @@ def split(statement: str) -> tuple[str, str]:
 
 
 def is_plain(statement: str) -> bool:
-    """Whether a statement is one plain SELECT."""
+    """Return whether a statement is one plain SELECT."""
     try:
         split(statement)
     except ValueError:

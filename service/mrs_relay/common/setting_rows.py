@@ -52,7 +52,7 @@ def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], pat
 
 
 def _model_of_entries(annotation: object) -> type[pydantic.BaseModel] | None:
-    """The model of each entry, if a field is a table of groups with names of their own."""
+    """Return the model of each entry, if a field is a table of groups with names of their own."""
     entry = get_args(annotation)[1] if get_origin(annotation) is dict else None
     return entry if isinstance(entry, type) and issubclass(entry, pydantic.BaseModel) else None
 

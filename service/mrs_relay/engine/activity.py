@@ -75,7 +75,7 @@ class Activities(dict[jobs.LedgerKey, Activity]):
             self.drop_if_over(key)
 
     def awaits_reply(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
-        """Whether the outcome of this very submission is awaited."""
+        """Return whether the outcome of this very submission is awaited."""
         activity = self.get(key)
         return activity is not None and activity.sent is job
 

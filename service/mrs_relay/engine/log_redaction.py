@@ -135,7 +135,7 @@ def _without_value(found: re.Match[str]) -> str:
 
 def _is_value(found: re.Match[str]) -> bool:
     """
-    Whether the word behind a name is its value: of an option, in a file of settings, or by its looks.
+    Return whether the word behind a name is its value: of an option, in a file of settings, or by its looks.
 
     Prose has such words, too: "the token expired". A line of settings is a name with a dot and a value, alone.
     """

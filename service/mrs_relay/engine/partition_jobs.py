@@ -74,7 +74,7 @@ class Jobs(resting_jobs.RestingJobs):
         self.note_rejected(key, job)
 
     def is_cold(self, key: jobs.LedgerKey) -> bool:
-        """Whether there may be a job under a key that is not in memory: recall it before a fact of it is decided."""
+        """Return whether a job that is not in memory may have the key: recall it before a fact of it is decided."""
         return self._cold is not None and key not in self and key in self._cold and key not in self._without_record
 
     async def recall(self, keys: Collection[jobs.LedgerKey]) -> None:
@@ -97,7 +97,7 @@ class Jobs(resting_jobs.RestingJobs):
                 self._recalled[key] = record.offset
 
     def is_recalled(self, key: jobs.LedgerKey) -> bool:
-        """Whether a job is in memory only until `put_back`."""
+        """Return whether a job is in memory only until `put_back`."""
         return key in self._recalled
 
     def put_back(self) -> None:
@@ -165,7 +165,7 @@ async def load(
 
 
 def is_late(job: jobs.Job | None) -> bool:
-    """Whether the rows of a job come late."""
+    """Return whether the rows of a job come late."""
     return job is not None and job.late_until_ms > 0
 
 

@@ -53,7 +53,7 @@ class Recall:
         self.keys: set[jobs.LedgerKey] = set()
 
     def is_needed(self, key: jobs.LedgerKey, fact: facts.Fact) -> bool:
-        """Whether a fact cannot be decided before its job has been recalled; notes its key."""
+        """Return whether a fact cannot be decided before its job has been recalled; notes its key."""
         if key in self._changed or not self._base.is_cold(key) or not isinstance(fact, OF_ENDED):
             return False
         self.keys.add(key)

@@ -70,7 +70,7 @@ class Asked(NamedTuple):
 
 
 def is_hidden(name: str, value: object) -> bool:
-    """Whether the value of this field of the API never appears in events."""
+    """Return whether the value of this field of the API never appears in events."""
     lowered = name.lower()
     if lowered in NEVER_SHOWN or is_secret(name):
         return True
@@ -78,7 +78,7 @@ def is_hidden(name: str, value: object) -> bool:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a field or property of this name holds a password, a key or another secret."""
+    """Return whether a field or property of this name holds a password, a key or another secret."""
     lowered = name.lower()
     return any(word in lowered for word in _SECRET_WORDS)
 

@@ -153,7 +153,7 @@ class UnitOfWork:
                 return
 
     def _is_large_enough(self, coming_bytes: int) -> bool:
-        """Whether the next item belongs to the next commit; the first item of a commit always fits."""
+        """Return whether the next item belongs to the next commit; the first item of a commit always fits."""
         return self.bytes > 0 and self.bytes + coming_bytes > self._lease.budget_bytes
 
     @property
@@ -343,7 +343,7 @@ class UnitOfWork:
         return not (self._changed or self._events or self._dead_letters or self._passed)
 
     def has_progress(self, batch: inboxes.Batch[contexts.Notice]) -> bool:
-        """Whether there is something to commit: changes, or an offset behind the records of the batch."""
+        """Return whether there is something to commit: changes, or an offset behind the records of the batch."""
         return not self.is_empty or (bool(batch.records) and self.next_offset > self._lease.next_offset)
 
     def changes(self) -> list[records.Change]:

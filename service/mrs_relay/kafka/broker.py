@@ -250,7 +250,7 @@ class GroupConsumer(Protocol):
         """Return the offset that the group has committed, or None. Raises StreamDown."""
 
     async def is_mirror(self, position: records.Position) -> bool:
-        """Whether this service, in any process, wrote the group's offset; False without notes. Raises StreamDown."""
+        """Return whether this service, in any process, wrote the group's offset, False without notes; or StreamDown."""
 
     async def commit(
         self,

@@ -150,7 +150,7 @@ class ColdRecords:
         return live
 
     def is_newer(self, key: bytes, end: int) -> bool:
-        """Whether the key has a record behind an offset, or has had one."""
+        """Return whether the key has a record behind an offset, or has had one."""
         if self._known is not None and key in self._known:
             return True
         return any(entry.offset >= end for entry in self._index.entries(self._fingerprint(key)))

@@ -46,5 +46,5 @@ def unfinished(offsets: Mapping[str, int]) -> Unfinished | None:
 
 
 def has_ended(offsets: Mapping[str, int], file_id: str) -> bool:
-    """Whether an import of a file was the last commit of a ledger."""
+    """Return whether an import of a file was the last commit of a ledger."""
     return _IMPORTED + file_id in offsets

@@ -51,7 +51,7 @@ class Leaders:
         return not self._missing
 
     def is_missing(self, position: records.Position) -> bool:
-        """Whether exactly this partition has no leader."""
+        """Return whether exactly this partition has no leader."""
         return position in self._missing
 
     def awaited(self, position: records.Position, *, failed: bool) -> str | None:

@@ -47,7 +47,7 @@ class Writer(Protocol):
         """Note that all outgoing records are sent; after an error the outcome is unknown."""
 
     def limit_bytes(self, topic: str | None) -> int:
-        """Largest record, by `records.size_bytes`, that the topic takes; None means the ledger itself."""
+        """Return the largest record, by `records.size_bytes`, that the topic takes; None means the ledger itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Lease(Generic[T]):
         return self._budget.bytes
 
     def limit_bytes(self, topic: str | None) -> int:
-        """Largest record, by `records.size_bytes`, that `commit` takes for this topic; None means a ledger change."""
+        """Return the largest record, by `records.size_bytes`, that a commit to a topic takes; None: a ledger change."""
         return self._writer.limit_bytes(topic)
 
     async def commit(

@@ -244,7 +244,7 @@ class Ledger:
             await self._producer.kill()
 
     def limit_bytes(self, topic: str | None) -> int:
-        """Largest record that `commit` takes for the topic; None means a change of the ledger."""
+        """Return the largest record that `commit` takes for the topic; None means a change of the ledger."""
         limits, default = self._options.limits_bytes, self._options.default_limit_bytes
         ledger_bytes = limits.get(self._options.topic, default)
         if topic is None:

@@ -367,7 +367,7 @@ class Replay:
             self.foreign_claims += self._is_foreign(claimed.nonce)
 
     def _is_foreign(self, nonce: str) -> bool:
-        """Whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
+        """Return whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
     def _committed(self, record: records.Stored) -> None:

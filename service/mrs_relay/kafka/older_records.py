@@ -86,7 +86,7 @@ class OlderReplay:
         self._index(newest)
 
     def _is_outdated(self, record: records.Stored) -> bool:
-        """Whether to ignore a record, since its writer had been replaced; looks at those of the ledger itself."""
+        """Return whether to ignore a record, since its writer had been replaced; looks at the ledger's own records."""
         key = record.key
         if key is not None and key < _STATE:
             ledger_format.require_known_format(self._position, record)

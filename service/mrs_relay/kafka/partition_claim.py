@@ -54,7 +54,7 @@ class PartitionClaim(Generic[T]):
 
     async def confirm_membership(self) -> None:
         """
-        After a failure, make sure that we are still a member of the group before we fence the owner of the partition.
+        Make sure, after a failure, that we are still a member of the group before we fence the owner of the partition.
 
         The group accepts an offset from members of the present generation only. A member that was put out without
         noticing finds out here, instead of competing with its successor. Before our first own offset, the group's is

@@ -146,7 +146,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 def size_bytes(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> int:
     """
-    Upper bound of the bytes that a record takes in a batch of its own, uncompressed.
+    Return the upper bound of the bytes that a record takes in a batch of its own, uncompressed.
 
     Source: Kafka's message format v2 (batch header 61 bytes, at most 21 bytes of record attributes, varints of up
     to 5).

@@ -343,5 +343,5 @@ class KafkaSettings(group.Group):
         return self.guarantee == "exactly-once"
 
     def transactional_id(self, partition: int) -> str:
-        """Kafka's transactional.id of an input partition: the same in every replica, so a new owner fences the old."""
+        """Return the transactional.id of an input partition: one for all replicas, so a new owner fences the old."""
         return f"{self.app_id}.{self.group_id}.{self.topics.requests}.{partition}"

@@ -27,7 +27,7 @@ class TopicReader(Protocol):
         """Begin and end of each partition, asked just now; may move the reader, so `go_to` follows."""
 
     async def offsets_since(self, timestamp_ms: int) -> Mapping[int, int]:
-        """For each partition that has one, the offset of its first record that is not older."""
+        """Return, for each partition that has one, the offset of its first record that is not older."""
 
     def go_to(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets, one for each partition."""
@@ -36,13 +36,13 @@ class TopicReader(Protocol):
         """Return the next records, in order per partition, or none after `timeout_s` seconds."""
 
     async def position(self, partition: int) -> int:
-        """Offset of the next record; beyond records that are not returned, such as transaction markers."""
+        """Return the offset of the next record; beyond records that are not returned, such as transaction markers."""
 
     def last_answer(self, partition: int) -> int | None:
-        """A value that changes whenever the broker has answered a fetch for the partition."""
+        """Return a value that changes whenever the broker has answered a fetch for the partition."""
 
     def end(self, partition: int) -> int | None:
-        """Offset up to which committed records could be read at the broker's last answer; None before the first one."""
+        """Return the offset up to which committed records could be read at the last answer; None before the first."""
 
     @property
     def grown(self) -> bool:

@@ -182,7 +182,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         return self.mode in HOLDING
 
     def is_over(self, now_ms: int) -> bool:
-        """Whether it has ended by itself."""
+        """Return whether it has ended by itself."""
         return 0 < self.until_ms <= now_ms
 
     def __str__(self) -> str:

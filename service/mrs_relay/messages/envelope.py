@@ -89,7 +89,7 @@ class Envelope(msgspec.Struct, frozen=True):
 
     def text(self, name: str) -> str | None:
         """
-        Attribute or header `name` as short text, else None: such values are passed on, never trusted.
+        Return attribute or header `name` as short text, else None: such values are passed on, never trusted.
 
         Numbers and booleans of the structured mode come as CloudEvents writes them as text: `42`, `true`.
         """

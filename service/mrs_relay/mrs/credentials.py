@@ -55,7 +55,7 @@ class File:
         self._seen: tuple[int, int, int] | None = None
 
     async def changed(self) -> bool:
-        """Whether the file differs, by time and size, from the last one read; False when it does not exist."""
+        """Return whether the file differs, by time and size, from the last one read; False when it does not exist."""
         return await asyncio.to_thread(self._differs)
 
     async def read(self) -> login.Login:

@@ -52,7 +52,7 @@ def parse(body: bytes) -> ErrorBody:
 
 def is_failed_reply(body: bytes) -> bool:
     """
-    Whether the body of an error status is a normal reply that says FAILED: it has a status and no error code.
+    Return whether the body of an error status is a normal reply that says FAILED: it has a status and no error code.
 
     Source: ExecuteSql, ShowSqlResult (2021: HTTP 500), CancelSql (HTTP 400, 2021: 500).
     """

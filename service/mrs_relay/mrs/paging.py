@@ -101,7 +101,7 @@ async def by_number(listing: Listing[R, T], fetch: Fetch[R], size: int) -> Async
 
 
 async def by_offset(listing: Listing[R, T], fetch: Fetch[R], size: int) -> AsyncIterator[T]:
-    """Records are skipped; `fields` are the size and how many to skip."""
+    """Skip records; `fields` are the size and how many to skip."""
     limit, skip = listing.fields
     async for item in _until_stable(listing, fetch, size, lambda page: {limit: size, skip: page * size}):
         yield item

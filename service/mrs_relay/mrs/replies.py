@@ -204,7 +204,7 @@ _KINDS: Final[dict[tuple[codes.Retry, bool], type[errors.MrsError]]] = {
 
 
 def wants_new_credentials(response: transport.Response) -> bool:
-    """Whether MRS refused the call, unexecuted, for credentials that newer ones could replace."""
+    """Return whether MRS refused the call, unexecuted, for credentials that newer ones could replace."""
     if response.status < HTTPStatus.BAD_REQUEST:
         return False
     meaning = codes.MEANINGS.get(error_body.parse(response.body).code or "")
@@ -228,7 +228,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 
 def _is_failed_reply(wanted: operation.AnyOperation, response: transport.Response) -> bool:
-    """Whether an error status comes with a normal reply that reports a failure."""
+    """Return whether an error status comes with a normal reply that reports a failure."""
     return (
         wanted.failed_reply
         and response.status >= HTTPStatus.BAD_REQUEST
@@ -272,7 +272,7 @@ def _class_of_status(status: int) -> codes.Retry:
 
 
 def _may_be_handed_over(message: str) -> bool:
-    """Whether MRS.0011 may mean a failed hand-over; a text that is not English leaves it open."""
+    """Return whether MRS.0011 may mean a failed hand-over; a text that is not English leaves it open."""
     return not message or not message.isascii() or _HANDED_OVER_WORD in message.lower()
 
 

@@ -157,7 +157,7 @@ _INTERNALS: Final = (
 
 
 def has_internals() -> bool:
-    """Whether this release of aiohttp has all parts that `AiohttpTransport` uses."""
+    """Return whether this release of aiohttp has all parts that `AiohttpTransport` uses."""
     if not all(hasattr(owner, name) for owner, name in _INTERNALS):
         return False
     takes = inspect.signature(client_proto.ResponseHandler.set_response_params).parameters

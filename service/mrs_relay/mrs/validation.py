@@ -71,7 +71,7 @@ def _of_size(wanted: operation.AnyOperation, data: bytes) -> bytes:
 
 
 def _holds_decimal(given: object) -> bool:
-    """Whether it contains a number with more digits than a float holds."""
+    """Return whether it contains a number with more digits than a float holds."""
     waiting = [given]
     while waiting:
         one = waiting.pop()

@@ -75,7 +75,7 @@ def below(path: str, above: str) -> Place:
 
 
 def is_below(place: Place, above: Place) -> bool:
-    """Whether an object or a folder lies in a folder, or is that folder."""
+    """Return whether an object or a folder lies in a folder, or is that folder."""
     return place.bucket == above.bucket and place.key.startswith(above.key)
 
 

@@ -49,12 +49,12 @@ def bound(ratio: float) -> int:
 
 
 def is_chosen(trace_id: int, bound: int) -> bool:
-    """Whether a trace is among the share with this bound."""
+    """Return whether a trace is among the share with this bound."""
     return (trace_id & _LOW) < bound
 
 
 def is_sampled(traceparent: str) -> bool:
-    """Whether a `traceparent`, which may be malformed, says that its trace is sampled; read from its text alone."""
+    """Return whether a `traceparent`, perhaps malformed, says that its trace is sampled; read from its text alone."""
     try:
         return bool(int(traceparent[_FLAGS], 16) & trace.TraceFlags.SAMPLED)
     except ValueError:

@@ -65,7 +65,7 @@ def cancel_requested(
 
 
 def _would_stop(job: jobs.Job | None) -> bool:
-    """Whether a cancel changes the job, rather than to be answered or to wait."""
+    """Return whether a cancel changes the job, rather than to be answered or to wait."""
     if job is None or job.stop is not None or jobs.TRAITS[job.state].last or job.state is State.PENDING_CANCEL:
         return False
     return job.state not in _ON_MRS or kinds.of(job).traits.can_be_stopped

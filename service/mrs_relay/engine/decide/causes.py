@@ -30,7 +30,7 @@ _STEP: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def needs_work(job: jobs.Job, config: decisions.DecisionConfig) -> bool:
-    """Whether the job's work is kept while it runs: what its log shows of it is removed from events."""
+    """Return whether the job's work is kept while it runs: what its log shows of it is removed from events."""
     return config.logs is not None and config.logs.shows == "redacted" and kinds.of(job).traits.leaves_log
 
 

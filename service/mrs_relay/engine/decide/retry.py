@@ -18,7 +18,7 @@ _MOST_BACKOFF_MS: Final = 3_600_000
 
 
 def may_retry(job: jobs.Job) -> bool:
-    """Whether a further attempt may follow the present one."""
+    """Return whether a further attempt may follow the present one."""
     return job.retry is not None and max(1, job.attempt) < job.retry.attempts and job.stop is None
 
 

@@ -261,7 +261,7 @@ def known(cluster: models.Cluster) -> KnownCluster:
 
 def fits(choice: jobs.Choice, cluster: KnownCluster) -> bool:
     """
-    Whether a cluster has the id, the name and all the tags of a choice.
+    Return whether a cluster has the id, the name and all the tags of a choice.
 
     A cluster that a request created has a token after its requested name; it fits with and without the token.
     """

@@ -335,7 +335,7 @@ def _answer(error: errors.MrsError) -> breaker.Answer:
 
 
 def _may_be_read_later(error: errors.MrsError | errors.ObsError, failures: int) -> bool:
-    """Whether to read a result again. One that MRS cannot read is read twice: the first failure may be temporary."""
+    """Return whether to read a result again: once if MRS cannot read it, since the first failure may be temporary."""
     if isinstance(error, errors.MrsError) and error.code == codes.UNREADABLE_RESULT:
         return failures < _UNREADABLE_TRIES
     return not isinstance(error, errors.MrsRefused | errors.ObsRefused)

@@ -364,7 +364,7 @@ class Policy:
 
 
 def fits(name: str, patterns: tuple[str, ...] | None) -> bool:
-    """Whether a name matches one of the patterns, case-sensitively; None matches all names."""
+    """Return whether a name matches one of the patterns, case-sensitively; None matches all names."""
     return patterns is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 

@@ -58,7 +58,7 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
 
 def _is_delivered(policy: policies.Policy, data: Mapping[str, Any]) -> bool:
     """
-    Whether rows of SQL are delivered that the request says nothing of.
+    Return whether rows of SQL are delivered that the request says nothing of.
 
     They stay in a folder that the request names for its own use. Of Hive and Spark a plain SELECT alone can be written.
     """
@@ -109,7 +109,7 @@ def needs_lookup(policy: policies.Policy, request: requests.Work) -> set[str]:
 
 def cluster_allowed(policy: policies.Policy, cluster_id: str, name: str, tags: Mapping[str, str]) -> bool:
     """
-    Whether a tenant may use a cluster: by its id, by its name or by one of its tags.
+    Return whether a tenant may use a cluster: by its id, by its name or by one of its tags.
 
     A cluster that a request created counts under its requested name, too: a tenant may use what it may create.
     """
@@ -146,13 +146,13 @@ def too_many_queued(policy: policies.Policy, most: int) -> jobs.Reason:
 
 
 def _may_name(policy: policies.Policy, cluster_id: str) -> bool:
-    """Whether the id is allowed, or the cluster's name or tags may still allow it."""
+    """Return whether the id is allowed, or the cluster's name or tags may still allow it."""
     by_more = any(one.startswith((policies.NAME, policies.TAG)) for one in policy.allow.clusters or ())
     return by_more or cluster_allowed(policy, cluster_id, "", {})
 
 
 def _may_order(policy: policies.Policy, body: Mapping[str, Any] | None) -> bool:
-    """Whether the tenant may use a cluster that it creates, by its name and tags: it has no id yet."""
+    """Return whether the tenant may use a cluster that it creates, by its name and tags: it has no id yet."""
     if body is None:
         return True
     tags = body.get("tags")

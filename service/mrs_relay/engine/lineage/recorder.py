@@ -130,5 +130,5 @@ class Recorder:
 
 
 def _is_quick(sql: str) -> bool:
-    """Whether SQL may be parsed on the event loop: it is short, and not deeply nested."""
+    """Return whether SQL may be parsed on the event loop: it is short, and not deeply nested."""
     return len(sql) < _THREADED_LENGTH and statements.nesting(sql) <= _MOST_NESTED

@@ -75,5 +75,5 @@ def changes(before: jobs.Job | None, decision: decisions.Decision) -> Iterator[C
 
 
 def has_runs(job: jobs.Job) -> bool:
-    """Whether the attempts of a job are runs: it is a batch job, which has a name on MRS, or SQL."""
+    """Return whether the attempts of a job are runs: it is a batch job, which has a name on MRS, or SQL."""
     return job.subject in {"job", "sql"} and (job.statement or bool(job.name))

@@ -84,7 +84,7 @@ NOTHING: Final = Found()
 
 
 def is_available() -> bool:
-    """Whether sqlglot is installed."""
+    """Return whether sqlglot is installed."""
     return importlib.util.find_spec("sqlglot") is not None
 
 
@@ -229,7 +229,7 @@ def _tables(statement: exp.Expr) -> Iterator[exp.Table]:
 
 
 def _is_within(table: exp.Table, name: str) -> bool:
-    """Whether the table stands in the subquery of its own name, where the name means a table unless it is recursive."""
+    """Return whether the table stands in the subquery of its own name, where it means a table unless recursive."""
     from sqlglot import exp  # noqa: PLC0415 - an extra
 
     above = table.find_ancestor(exp.CTE)

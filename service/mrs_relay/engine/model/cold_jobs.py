@@ -47,7 +47,7 @@ _decoder: Final = msgspec.json.Decoder(_Ended)
 
 
 def is_cold(job: jobs.Job) -> bool:
-    """Whether memory need not hold a committed job."""
+    """Return whether memory need not hold a committed job."""
     is_busy = job.duplicates or job.second_looks or job.late_until_ms or job.rows_until_ms
     return job.state in _LEAVING and not is_busy
 
@@ -64,7 +64,7 @@ def head(job: jobs.Job) -> bytes:
 
 
 def has_head(value: bytes) -> bool:
-    """Whether a record was written as that of a cold job in format 2."""
+    """Return whether a record was written as that of a cold job in format 2."""
     return value[:1] == _HEAD_MARK
 
 

@@ -37,7 +37,7 @@ def owner(deployment: str, tenant: str) -> str:
 
 
 def is_named(owned_by: str) -> bool:
-    """Whether an owner, as `owner` returns it, names the deployment."""
+    """Return whether an owner, as `owner` returns it, names the deployment."""
     return "/" in owned_by
 
 
@@ -76,7 +76,7 @@ def wished_names(name: str) -> tuple[str, ...]:
 
 
 def goes_by(name: str, wished: str) -> bool:
-    """Whether a request may call a cluster of this name on MRS `wished`: the whole name, or one that was cut for it."""
+    """Return whether a request may call a cluster of this name on MRS `wished`: the whole name, or one cut for it."""
     names = wished_names(name)
     return wished == name or job_names.cut(wished) in names[1:2] or _cut(wished) in names[2:]
 

@@ -34,7 +34,7 @@ class Requested(msgspec.Struct, frozen=True, gc=False):
     record: records.Record | None = None
 
     def repeats(self, job: jobs.Job) -> bool:
-        """Whether it equals the job's own request; the digest of that may have been computed by version 0.1."""
+        """Return whether it equals the job's own request; the digest of that may have been computed by version 0.1."""
         if self.job.digest == job.digest:
             return True
 

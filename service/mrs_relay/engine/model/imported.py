@@ -23,6 +23,6 @@ def perhaps_sent(job: jobs.Job, now_ms: int) -> jobs.Job:
 
 
 def was_put_in_doubt(before: jobs.Job, after: jobs.Job) -> bool:
-    """Whether an import has made the one job of the other, and put it in doubt; see `perhaps_sent`."""
+    """Return whether an import has made the one job of the other, and put it in doubt; see `perhaps_sent`."""
     doubtful = perhaps_sent(before, before.not_before_ms)
     return doubtful is not before and doubtful == after

@@ -354,12 +354,12 @@ class Job(job_values.Record, frozen=True, gc=False):
 
 
 def is_ending(job: Job) -> bool:
-    """Whether the present attempt has ended badly on MRS, and its log is being read."""
+    """Return whether the present attempt has ended badly on MRS, and its log is being read."""
     return job.ending is not None and job.ending.attempt == job.attempt and job.state in FOLLOWED
 
 
 def holds_slot(job: Job) -> bool:
-    """Whether the job occupies one of its cluster's slots."""
+    """Return whether the job occupies one of its cluster's slots."""
     return TRAITS[job.state].holds_slot and not is_ending(job)
 
 

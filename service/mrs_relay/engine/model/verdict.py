@@ -79,12 +79,12 @@ def of_job(job_state: str, job_result: str) -> Verdict:
 
 
 def is_documented(job_state: str) -> bool:
-    """Whether MRS's documents contain a job's state; a job in any other state counts as not ended."""
+    """Return whether MRS's documents contain a job's state; a job in any other state counts as not ended."""
     return job_state in _BEFORE or job_state == "RUNNING" or job_state in _ENDED or job_state in _OLD
 
 
 def is_documented_status(status: str) -> bool:
-    """Whether MRS's documents contain a statement's status."""
+    """Return whether MRS's documents contain a statement's status."""
     return status in _STATEMENT or status in _STATEMENT_BEFORE
 
 

@@ -107,7 +107,7 @@ class Member:
         return sum(counts[:buckets]) * limits.WINDOW_S / (buckets * limits.BUCKET_S)
 
     def is_present(self, now_s: float) -> bool:
-        """Whether its latest demand is so young that a grant would reach it in time."""
+        """Return whether its latest demand is so young that a grant would reach it in time."""
         return now_s - self.heard_s < VALID_S
 
     def in_force(self, operation: str, limit: int, now_s: float) -> int:
@@ -153,7 +153,7 @@ class Member:
         self.granted = [one for one in self.granted if one.until_s + limits.WINDOW_S > now_s]
 
     def is_over(self, now_s: float) -> bool:
-        """Whether it has no calls in the present window, and cannot make any."""
+        """Return whether it has no calls in the present window, and cannot make any."""
         known = any(self.known(operation, now_s) for operation in self.used)
         return not self.is_present(now_s) and not self.granted and not known
 

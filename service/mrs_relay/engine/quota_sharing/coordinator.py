@@ -241,7 +241,7 @@ class QuotaCoordinator:
         return found
 
     def _is_default(self, operation: str, this: _Round, found: Mapping[str, int], others: Mapping[str, int]) -> bool:
-        """Whether an operation need not be listed: each replica's part of it is that of the unlisted ones."""
+        """Return whether an operation need not be listed: each replica's part of it is that of the unlisted ones."""
         limit = self._limit_of(operation)
         if any(
             _has_waiting_calls(one, operation) or one.known(operation, this.now_s) for one in self._members.values()
@@ -298,7 +298,7 @@ def _has_waiting_calls(member: book.Member, operation: str) -> bool:
 
 
 def _is_current(member: book.Member, groups: Mapping[str, Group]) -> bool:
-    """Whether its demand is of a present assignment; a former replica's note stays until its successor writes."""
+    """Return whether its demand is of a present assignment; a former replica's note stays until the next writes."""
     owned = member.demand.owned if member.demand is not None else {}
     return any(topic in groups and groups[topic].generation == generation for topic, (generation, _) in owned.items())
 

@@ -336,5 +336,5 @@ def _limit_of(operation: str) -> int:
 
 
 def _is_lone(memberships: Iterable[status.Membership]) -> bool:
-    """Whether this replica owns every partition of every topic."""
+    """Return whether this replica owns every partition of every topic."""
     return all(0 < one.total <= len(one.owned) for one in memberships)

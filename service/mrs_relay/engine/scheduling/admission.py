@@ -144,12 +144,12 @@ class Admission:
         return False
 
     def is_held(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> bool:
-        """Whether the place has no room for a call of the tenant now, or is paused; sets the timer for a pause."""
+        """Return whether the place has no room for a call of the tenant, or is paused; sets the timer for a pause."""
         has_place = cluster.lane.may_take((tenant, cluster.place[0]))
         return not has_place or self.slots.is_full(cluster.place) or self.pauses.must_wait(cluster)
 
     def is_limited(self, tenant: quota.TenantQuota) -> bool:
-        """Whether a tenant has reached a limit; the end of a job, or else the timer, leads to the next check."""
+        """Return whether a tenant has reached a limit; the end of a job, or else the timer, leads to the next check."""
         if not tenant.is_bounded:
             return False
         if tenant.is_full:
@@ -160,7 +160,7 @@ class Admission:
         return wait_s > 0
 
     def _others_wait(self, operation: str) -> bool:
-        """Whether an entry that is no probe waits for a token."""
+        """Return whether an entry that is no probe waits for a token."""
         return any(one.place[1] == operation and one.breaker.is_closed for one in self._able())
 
     def _able(self) -> Iterator[queues.ClusterQueue]:

@@ -94,12 +94,12 @@ class Breaker:
         return self.state is State.CLOSED
 
     def is_forgettable(self, now_s: float) -> bool:
-        """Whether the breaker has nothing to remember: the last pause and its careful time are over."""
+        """Return whether the breaker has nothing to remember: the last pause and its careful time are over."""
         remember_s = 0.0 if self.is_closed else CAREFUL_S
         return max(self.until_s + remember_s, self.careful_until_s) <= now_s
 
     def one_at_a_time(self, now_s: float) -> bool:
-        """Whether a call waits for the outcome of the one before."""
+        """Return whether a call waits for the outcome of the one before."""
         return self.state in {State.REFUSING, State.FAILING} or now_s < self.careful_until_s
 
     def full(self, now_s: float, now_ms: int, wait_s: float, answer: Answer) -> None:

@@ -168,5 +168,5 @@ def scopes_of(job: jobs.Job, tenant: str) -> list[controls.Scope]:
 
 
 def is_under_way(scope: controls.Scope, job: jobs.Job, tenant: str) -> bool:
-    """Whether a scope names a job whose submission was decided, and that has not ended."""
+    """Return whether a scope names a job whose submission was decided, and that has not ended."""
     return job.state in _UNDER_WAY and scope in scopes_of(job, tenant)

@@ -194,7 +194,7 @@ class FairQueue:
 
     def _gives_way(self, queue: queues.TenantQueue) -> bool:
         """
-        Whether the last free slot belongs to another tenant, which may go and had its turn at the cluster longer ago.
+        Return whether the last free slot belongs to another tenant: it may go, and had its turn longer ago.
 
         This applies only where slots are scarce: else a tenant that waits for quota would lose its turns to tenants
         that wait for the same cluster.

@@ -74,7 +74,7 @@ class Lane:
         return max(0, self.most - self.taken - (0 if is_newcomer else self._kept))
 
     def may_take(self, group: Group) -> bool:
-        """Whether a place is free for this tenant and cluster."""
+        """Return whether a place is free for this tenant and cluster."""
         free, kept = self.most - self.taken, self._kept
         if free > kept or free <= 0:
             return free > 0

@@ -54,7 +54,7 @@ class Pauses:
         return self._unreachable > 0
 
     def must_wait(self, cluster: queues.ClusterQueue) -> bool:
-        """Whether a place waits for the end of a pause, or for the outcome of its probe; sets the timer."""
+        """Return whether a place waits for the end of a pause, or for the outcome of its probe; sets the timer."""
         now_s = self._time.monotonic_s()
         wait_s = max(self.paused_until_s - now_s, cluster.wait_s(now_s))
         if wait_s > 0:

@@ -32,7 +32,7 @@ class ClusterQueue:
         return max(0.0, self.breaker.until_s - now_s, careful_s - now_s)
 
     def is_probing(self, now_s: float) -> bool:
-        """Whether the next call waits for the outcome of one that is under way."""
+        """Return whether the next call waits for the outcome of one that is under way."""
         return self.in_flight > 0 and self.breaker.one_at_a_time(now_s)
 
 

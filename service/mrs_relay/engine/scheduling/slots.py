@@ -40,11 +40,11 @@ class Slots:
         return len(self._holders.get(cluster_id, _NO_HOLDERS))
 
     def is_full(self, place: entries.Place) -> bool:
-        """Whether the place needs a slot and all are taken."""
+        """Return whether the place needs a slot and all are taken."""
         return place[1] in jobs.SUBMISSIONS and 0 < self.most <= self.taken(_cluster_of(place))
 
     def is_last(self, place: entries.Place) -> bool:
-        """Whether the place needs a slot and one slot is left."""
+        """Return whether the place needs a slot and one slot is left."""
         return place[1] in jobs.SUBMISSIONS and self.taken(_cluster_of(place)) == self.most - 1
 
     def take(self, place: entries.Place, holder: entries.Holder) -> None:

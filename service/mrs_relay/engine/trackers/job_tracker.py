@@ -379,7 +379,7 @@ class JobTracker:
 
 
 def _is_about_cluster(cluster: tracked_jobs.TrackedCluster, error: errors.MrsError) -> bool:
-    """Whether a refusal concerns all jobs of the cluster: there is none, or its state forbids the read."""
+    """Return whether a refusal concerns all jobs of the cluster: there is none, or its state forbids the read."""
     return error.code in cluster.calls.nowhere or isinstance(error, errors.MrsBusy)
 
 

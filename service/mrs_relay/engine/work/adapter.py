@@ -123,7 +123,7 @@ class WorkAdapter(Protocol):
     traits: Traits
 
     def takes(self, request: requests.Work) -> bool:
-        """Whether the request asks for work of this kind."""
+        """Return whether the request asks for work of this kind."""
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> Draft:
         """
@@ -152,19 +152,19 @@ class WorkAdapter(Protocol):
         """
 
     def is_findable(self, job: jobs.Job) -> bool:  # noqa: ARG002 - for other kinds
-        """Whether MRS shows if a submission whose reply was lost took effect."""
+        """Return whether MRS shows if a submission whose reply was lost took effect."""
         return False
 
     def is_repeatable(self, job: jobs.Job) -> bool:  # noqa: ARG002 - for other kinds
-        """Whether running it twice does no harm."""
+        """Return whether running it twice does no harm."""
         return False
 
     def only_reads(self, job: jobs.Job) -> bool:  # noqa: ARG002 - for other kinds
-        """Whether it changes nothing and keeps nothing busy, so that a lost submission cannot have left an effect."""
+        """Return whether it changes nothing and keeps nothing busy, so that a lost submission leaves no effect."""
         return False
 
     def is_refusal_final(self, job: jobs.Job) -> bool:  # noqa: ARG002 - for other kinds
-        """Whether a refusal cannot follow from the effect of an earlier submission of the same job."""
+        """Return whether a refusal cannot follow from the effect of an earlier submission of the same job."""
         return True
 
     def followed(self, job: jobs.Job, submitted: jobs.Job, target: jobs.TargetState | None) -> jobs.Job:  # noqa: ARG002 - for other kinds

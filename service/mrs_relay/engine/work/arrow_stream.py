@@ -31,7 +31,7 @@ _LINE_END: Final = b"\n"
 
 
 def is_installed() -> bool:
-    """Whether the extra is installed; nothing is loaded."""
+    """Return whether the extra is installed; nothing is loaded."""
     return importlib.util.find_spec("pyarrow") is not None
 
 

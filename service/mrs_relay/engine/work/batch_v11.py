@@ -42,7 +42,7 @@ class BatchV11(batch_v2.BatchV2):
     name = "batch_v11"
 
     def takes(self, request: requests.Work) -> bool:
-        """Whether the request is a job for V1.1, which runs no SQL."""
+        """Return whether the request is a job for V1.1, which runs no SQL."""
         return isinstance(request, requests.JobSubmit) and request.api == "v1.1"
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - V1.1 gives out no rows

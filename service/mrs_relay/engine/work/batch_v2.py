@@ -29,7 +29,7 @@ class BatchV2(adapter.WorkAdapter):
     traits = adapter.Traits(is_listed=True, leaves_log=True)
 
     def takes(self, request: requests.Work) -> bool:
-        """Whether the request is a job for V2, or SQL for an engine that runs it as a job."""
+        """Return whether the request is a job for V2, or SQL for an engine that runs it as a job."""
         if isinstance(request, requests.SqlSubmit):
             return request.engine in _SQL_JOBS
         return isinstance(request, requests.JobSubmit) and request.api == "v2"
@@ -68,7 +68,7 @@ class BatchV2(adapter.WorkAdapter):
         return jobs.SUBMISSION
 
     def is_findable(self, job: jobs.Job) -> bool:
-        """Whether the job's work is known, so that a look-up can search for its name."""
+        """Return whether the job's work is known, so that a look-up can search for its name."""
         return isinstance(job.work, jobs.Batch)
 
     def asked(self, job: jobs.Job) -> redaction.Asked | None:

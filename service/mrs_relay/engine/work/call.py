@@ -51,7 +51,7 @@ class Call(adapter.WorkAdapter):
     traits = adapter.Traits(ends_with_reply=True, names_operation=True)
 
     def takes(self, request: requests.Work) -> bool:
-        """Whether the request is a call, or the deletion of job records."""
+        """Return whether the request is a call, or the deletion of job records."""
         return isinstance(request, requests.Call | requests.JobDelete)
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - there are no rows
@@ -80,11 +80,11 @@ class Call(adapter.WorkAdapter):
         return job.work.operation if isinstance(job.work, jobs.Call) else ""
 
     def is_repeatable(self, job: jobs.Job) -> bool:
-        """Whether the operation may be called twice."""
+        """Return whether the operation may be called twice."""
         return isinstance(job.work, jobs.Call) and job.work.repeatable
 
     def only_reads(self, job: jobs.Job) -> bool:
-        """Whether the operation is a read."""
+        """Return whether the operation is a read."""
         return isinstance(job.work, jobs.Call) and job.work.reads
 
     def is_refusal_final(self, job: jobs.Job) -> bool:
@@ -212,7 +212,7 @@ class Calls(adapter.WorkCalls):
 
 
 def _is_gone(error: errors.MrsRefused) -> bool:
-    """Whether there is no such job, so that there is no record to delete. Source: Terraform providers: 404 (V1.1)."""
+    """Return whether there is no such job, so no record to delete. Source: Terraform providers: 404 (V1.1)."""
     return error.code in codes.NO_SUCH_JOB or error.status == _NOT_FOUND
 
 

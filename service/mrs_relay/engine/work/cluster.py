@@ -36,7 +36,7 @@ class Cluster(call.Call):
     traits = adapter.Traits(follows_cluster=True, can_be_stopped=False, ends_with_reply=True, names_operation=True)
 
     def takes(self, request: requests.Work) -> bool:
-        """Whether the request creates, resizes or deletes a cluster."""
+        """Return whether the request creates, resizes or deletes a cluster."""
         return isinstance(request, requests.ClusterRequest)
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - there are no rows
@@ -72,7 +72,7 @@ class Cluster(call.Call):
         return Calls(client)
 
     def is_findable(self, job: jobs.Job) -> bool:
-        """Whether MRS shows the effect of an order in doubt; a resize by a difference of nodes cannot be recognized."""
+        """Return whether MRS shows the effect of an order in doubt; a resize by a difference cannot be recognized."""
         work = job.work
         return isinstance(work, jobs.Call) and work.target is not None and work.target.kind != "resized"
 
@@ -157,13 +157,13 @@ def _is_since(cluster: models.Cluster, since_ms: int) -> bool:
 
 
 def is_about(refusal: errors.MrsError) -> bool:
-    """Whether a list of jobs was refused because there is no such cluster, or because of the cluster's state."""
+    """Return whether a list of jobs was refused because there is no such cluster, or because of the cluster's state."""
     return isinstance(refusal, errors.MrsBusy) or refusal.code == codes.NO_SUCH_CLUSTER
 
 
 async def is_gone(client: clients.Client, cluster_id: str, refusal: errors.MrsError) -> bool:
     """
-    Whether the list of a cluster's jobs was refused because the cluster is there no more, as the cluster itself shows.
+    Return whether a list of jobs was refused because the cluster is there no more, as the cluster itself shows.
 
     False, too, if that cannot be read.
     """

@@ -36,6 +36,6 @@ _ABOUT_THE_CALLER: Final = frozenset({"12000001", "130000002", "12000136", "1200
 
 
 def is_about_what_was_asked(error: errors.MrsRefused) -> bool:
-    """Whether MRS refused a read because of its content, not because of the caller's identity or rights."""
+    """Return whether MRS refused a read because of its content, not because of the caller's identity or rights."""
     is_gateway = error.code is not None and error.code.startswith("APIGW.")
     return not is_gateway and error.status not in {401, 403} and error.code not in _ABOUT_THE_CALLER

@@ -58,7 +58,7 @@ def of(job: jobs.Job) -> adapter.WorkAdapter:
 
 
 def is_known(name: str) -> bool:
-    """Whether this version knows the kind of work that a ledger record names; "" where it names none."""
+    """Return whether this version knows the kind of work that a ledger record names; "" where it names none."""
     return not name or name in ADAPTERS
 
 

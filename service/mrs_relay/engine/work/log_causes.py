@@ -148,7 +148,7 @@ def _root(text: str) -> reasons.Cause | None:
 
 
 def _names_another(text: str) -> bool:
-    """Whether a report names the class of an error that is no wrapper."""
+    """Return whether a report names the class of an error that is no wrapper."""
     for found in _CLASS.finditer(text):
         before = text[max(0, found.start() - _MAX_CLASS) : found.start()]
         name = before[len(before.rstrip(_OF_CLASSES)) :].rpartition(".")[2].rpartition("$")[2] + found[0]

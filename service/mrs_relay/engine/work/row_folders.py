@@ -45,7 +45,7 @@ a slash at its end stands for a folder.
 
 
 def is_written(job: jobs.Job) -> bool:
-    """Whether a job's rows are delivered through folders of its own."""
+    """Return whether a job's rows are delivered through folders of its own."""
     return job.delivery is not None and isinstance(job.work, jobs.Batch) and job.work.job_type in _FORMS
 
 
@@ -80,7 +80,7 @@ def of_attempt(job: jobs.Job) -> jobs.Job:
 
 
 def has_names(place: paths.Place) -> bool:
-    """Whether the names in the objects of a folder are those of the columns."""
+    """Return whether the names in the objects of a folder are those of the columns."""
     return place.key.endswith(f".{_JSON}/")
 
 
@@ -137,7 +137,7 @@ def written_to(place: paths.Place, found: Iterable[transport.Listed]) -> list[st
 
 
 def is_own(place: paths.Place, key: str) -> bool:
-    """Whether an engine calls an object so that it writes to this folder."""
+    """Return whether an engine calls an object so that it writes to this folder."""
     return key.startswith(place.key) and _WRITTEN.fullmatch(key.removeprefix(place.key)) is not None
 
 

@@ -40,7 +40,7 @@ class Statement(adapter.WorkAdapter):
     )
 
     def takes(self, request: requests.Work) -> bool:
-        """Whether the request is SQL for Presto."""
+        """Return whether the request is SQL for Presto."""
         return isinstance(request, requests.SqlSubmit) and request.engine == "presto"
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - the reply holds its rows
@@ -63,7 +63,7 @@ class Statement(adapter.WorkAdapter):
         return jobs.STATEMENT
 
     def is_repeatable(self, job: jobs.Job) -> bool:
-        """Whether it only reads. NB: a statement whose reply was lost may still keep the cluster busy."""
+        """Return whether it only reads. NB: a statement whose reply was lost may still keep the cluster busy."""
         return isinstance(job.work, jobs.Presto) and job.work.repeatable
 
     def asked(self, job: jobs.Job) -> redaction.Asked | None:
@@ -77,7 +77,7 @@ class Statement(adapter.WorkAdapter):
 
 
 def is_repeatable(statement: str) -> bool:
-    """Whether a Presto statement only reads, so that running it twice does no harm."""
+    """Return whether a Presto statement only reads, so that running it twice does no harm."""
     code = sql_text.code(statement)
     begins = _READS.match(code)
     effects = _EFFECTS.get(begins[1].lower()) if begins else None

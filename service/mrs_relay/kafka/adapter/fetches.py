@@ -64,7 +64,7 @@ class _Whole:
         return iter(found)
 
     def _hides(self, batch: Any) -> bool:  # noqa: ANN401 - the same
-        """Whether a batch has nothing for readers: it belongs to an aborted transaction, or ends one."""
+        """Return whether a batch has nothing for readers: it belongs to an aborted transaction, or ends one."""
         library = self._library
         if batch.producer_id is None:
             return False

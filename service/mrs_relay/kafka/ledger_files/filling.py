@@ -125,7 +125,7 @@ class Filling:
             self._token = ledger_format.token(claim_offset)
 
     def has(self, key: bytes) -> bool:
-        """Whether the ledger has the key, or had it lately: its value stays as it is."""
+        """Return whether the ledger has the key, or had it lately: its value stays as it is."""
         return key in self._has
 
     async def add(self, changes: Sequence[records.Change]) -> None:

@@ -14,7 +14,7 @@ Word = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, to_upper
 
 
 def empty_for_null(value: object) -> object:
-    """The empty text in place of null; any other value as it is."""
+    """Return the empty text in place of null; any other value as it is."""
     return "" if value is None else value
 
 
@@ -94,7 +94,7 @@ class Reply(Part):
 
     def failure(self) -> Failure | None:
         """
-        The failure that this reply reports in spite of its HTTP status; None in the normal case.
+        Return the failure that this reply reports in spite of its HTTP status; None in the normal case.
 
         Source: CreateExecuteJob, pages of 2021 and OTC: error_code and error_msg may stand in the body of a 200.
         """

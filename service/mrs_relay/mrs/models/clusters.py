@@ -195,7 +195,7 @@ class OutcomeReply(base.Reply):
     result: str | None = None
 
     def failure(self) -> base.Failure | None:
-        """The failure that the body reports."""
+        """Return the failure that the body reports."""
         if failure := super().failure():
             return failure
         if self.result is None or self.result == _SUCCEEDED:

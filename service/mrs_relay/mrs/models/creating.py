@@ -165,7 +165,7 @@ class ClusterCreated(base.Reply):
     order_id: str | None = None
 
     def failure(self) -> base.Failure | None:
-        """The failure that the body reports, or a reply that names no cluster."""
+        """Return the failure that the body reports, or a reply that names no cluster."""
         if failure := super().failure():
             return failure
         if self.result is False:

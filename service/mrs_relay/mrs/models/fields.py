@@ -73,7 +73,7 @@ RootPassword = Annotated[pydantic.SecretStr, pydantic.AfterValidator(_root), pyd
 
 
 def repeated(words: list[str]) -> str | None:
-    """The first word that stands in the list twice, or None."""
+    """Return the first word that stands in the list twice, or None."""
     seen: set[str] = set()
     for word in words:
         if word in seen:

@@ -151,7 +151,7 @@ class SubmitReply(base.Reply):
 
     def failure(self) -> base.Failure | None:
         """
-        The failure that the body reports, here, at the top or nested, or a reply that names no job.
+        Return the failure that the body reports, here, at the top or nested, or a reply that names no job.
 
         Source: CreateExecuteJob: the state can be FAILED (SDK, 2021) or JOBSTAT_SUBMIT_FAILED (OTC) with status 2xx,
         and error_code can be nested inside job_submit_result.
@@ -231,7 +231,7 @@ class JobListReply(base.Reply):
         return self.job_list or ()
 
     def failure(self) -> base.Failure | None:
-        """The failure that the body reports, or a body that is no page: an absent list must not look like no jobs."""
+        """Return the failure that the body reports, or that it is no page: no list must not look like no jobs."""
         if self.job_list is None and self.total_record != 0:
             return super().failure() or base.Failure(message="the reply has no job_list", certain=False)
         return super().failure()

@@ -49,7 +49,7 @@ class SqlExecution(base.Asked):
 
 
 def _as_rows(content: Any) -> Any:  # noqa: ANN401 - whatever the reply holds; pydantic judges the outcome
-    """Rows from any of the three documented forms; a flat list, whose width is lost, becomes rows of one column."""
+    """Return rows from any of the three documented forms; a flat list, whose width is lost, has one column."""
     if isinstance(content, list):
         return [row if isinstance(row, list) else [row] for row in content]
     return () if content is None else content

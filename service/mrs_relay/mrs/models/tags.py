@@ -131,7 +131,7 @@ class TagListReply(base.Reply):
 
 
 def _as_values(value: object) -> object:
-    """The values as a list; one page prints a single text."""
+    """Return the values as a list; one page prints a single text."""
     return [value] if isinstance(value, str) else value
 
 

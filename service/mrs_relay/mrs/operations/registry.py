@@ -66,7 +66,7 @@ OPERATIONS: Final[Mapping[str, operation.AnyOperation]] = MappingProxyType({each
 
 def named(name: str) -> operation.AnyOperation:
     """
-    The operation of that name.
+    Return the operation of that name.
 
     Raises:
         MrsRefused: there is none; nothing was sent.
