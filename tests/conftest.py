@@ -87,7 +87,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """After a failure, say where the logs of the brokers are."""
+    """Say, after a failure, where the logs of the brokers are."""
     if terminalreporter.stats.keys() & {"failed", "error"}:
         own = [f"log of {node.name}: {node.log}" for node in config.stash.get(_LOGS, [])]
         for line in [*own, *config.stash.get(_WORKERS_LOGS, [])]:

@@ -50,7 +50,7 @@ class Place:
 
     @contextlib.asynccontextmanager
     async def sending(self, transactional_id: str | None = None) -> AsyncIterator[brokers.Producer]:
-        """A started producer, killed at the end."""
+        """Yield a started producer, killed at the end."""
         producer = self.producer(transactional_id)
         await producer.start()
         try:
@@ -116,7 +116,7 @@ class Member:
             self.consumer.flow(position, 0)
 
     async def poll(self, *, limit: int = 1000) -> list[records.Record]:
-        """Whatever comes within half a second, of all that is ours."""
+        """Return whatever comes within half a second, of all that is ours."""
         wanted = self.assignments[-1] if self.assignments else frozenset()
         arrived = await self.consumer.poll(wanted, limit=limit, timeout_s=0.2)
         return [record for found in arrived.values() for record in found]

@@ -47,20 +47,20 @@ class Writer:
 
 
 async def writer(opened: database.Database, owner: str = "one", end: int = 1_000_000) -> Writer:
-    """A writer at the beginning of the topic."""
+    """Return a writer at the beginning of the topic."""
     writes = store.Store(opened, owner, lease_s=10)
     logs = await writes.open_logs(TOPIC, {0: broker.Bounds(0, end, "topic-1")})
     return Writer(writes, logs[0], logs[0].next)
 
 
 async def shown(opened: database.Database, request_id: str = "r-1") -> dict[str, Any]:
-    """The row of a request."""
+    """Return the row of a request."""
     (row,) = await queries.of_id(opened, request_id, tenant=None, source=None)
     return row
 
 
 async def sequences(opened: database.Database) -> Sequence[tuple[str, int]]:
-    """Ids and numbers of all events, in the order of the log."""
+    """Return ids and numbers of all events, in the order of the log."""
     (rows,) = await opened.rows(sa.select(tables.EVENTS.c.event).order_by(tables.EVENTS.c.offset))
     found = [msgspec.json.decode(row.event) for row in rows]
     return [(one["subject"], int(one["sequence"])) for one in found]
@@ -68,7 +68,7 @@ async def sequences(opened: database.Database) -> Sequence[tuple[str, int]]:
 
 @contextlib.contextmanager
 def counted(verb: str) -> Iterator[list[int]]:
-    """Yields the numbers of rows that statements with this verb have changed."""
+    """Yield the numbers of rows that statements with this verb have changed."""
     counts: list[int] = []
 
     def note(_connection: object, cursor: Any, statement: str, *_others: object) -> None:

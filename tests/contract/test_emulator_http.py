@@ -25,14 +25,14 @@ JOBS = f"/v2/{PROJECT}/clusters/{CLUSTER}/job-executions"
 
 @asynccontextmanager
 async def running(**changes: object) -> AsyncIterator[tuple[server.Running, aiohttp.ClientSession]]:
-    """A server on a free port and a client for it."""
+    """Yield a server on a free port and a client for it."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "auth": False, **changes})
     async with server.running(chosen) as live, aiohttp.ClientSession(live.url) as session:
         yield live, session
 
 
 def signed(verb: str, host: str, path: str, query: str, body: bytes) -> dict[str, str]:
-    """Headers of a signed request, worked out here by the steps of the signing guide."""
+    """Return headers of a signed request, worked out here by the steps of the signing guide."""
     key = settings.Credential()
     date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     block = f"content-type:application/json\nhost:{host}\nx-sdk-date:{date}\n"
@@ -106,7 +106,7 @@ async def test_port_that_is_taken_is_named() -> None:
 
 
 async def _matched(session: aiohttp.ClientSession, url: str) -> bool:
-    """Whether a call has met the fault in force."""
+    """Return whether a call has met the fault in force."""
     async with session.get(f"{url}/emulator/faults") as reply:
         return bool((await reply.json())["faults"][0]["matched"])
 

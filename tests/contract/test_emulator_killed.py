@@ -19,7 +19,7 @@ CLUSTER = settings.Cluster().cluster_id
 
 
 def started(folder: Path, port: int) -> child.Child:
-    """An emulator as a process, with a state file; it answers."""
+    """Return an emulator as a process, with a state file; it answers."""
     flags = ["--port", str(port), "--state", str(folder / "state"), "--slots", "0", "--no-limits", "--run-s", "0"]
     command = [sys.executable, "-m", "mrs_emulator", *flags]
     process = child.Child(command, log=folder / "emulator.log")
@@ -34,13 +34,13 @@ def started(folder: Path, port: int) -> child.Child:
 
 
 def page(url: str) -> str:
-    """The page at an address."""
+    """Return the page at an address."""
     with urllib.request.urlopen(url, timeout=60) as reply:
         return str(reply.read().decode())
 
 
 async def submitted(sdk: vendor_sdk.Vendor, name: str) -> str:
-    """Id of a job whose submission was acknowledged."""
+    """Return id of a job whose submission was acknowledged."""
     job = v2.JobExecution(job_name=name, job_type="SparkSubmit", arguments=["obs://secret/a.jar"])
     reply = await sdk.ask(sdk.v2.create_execute_job, v2.CreateExecuteJobRequest(cluster_id=CLUSTER, body=job))
     return str(reply.job_submit_result.job_id)

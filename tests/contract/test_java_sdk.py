@@ -36,7 +36,7 @@ _PLAYED = {
 
 
 async def _told(url: str) -> dict[str, Any]:
-    """What the client saw, in a process of its own."""
+    """Return what the client saw, in a process of its own."""
     home, libs = java_sdk.require()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(java_sdk.PROGRAM), str(libs), url),

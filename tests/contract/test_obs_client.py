@@ -30,7 +30,7 @@ MEBIBYTE = 1 << 20
 
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[server.Running]:
-    """An emulator that serves OBS."""
+    """Yield an emulator that serves OBS."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "obs_port": 0, "obs_dir": folder})
     async with server.running(chosen) as live:
         yield live
@@ -39,7 +39,7 @@ async def serving(folder: Path) -> AsyncIterator[server.Running]:
 def opened(
     live: server.Running, keys: Callable[[], transport.Keys | None] = lambda: KEYS, **changes: object
 ) -> client.Client:
-    """A client of it."""
+    """Return a client of it."""
     given = {"endpoint": live.obs_url, "region": "cn-north-4", "path_style": True, **changes}
     group = obs_settings.ObsSettings.model_validate(given)
     return client.Client(group, client.over_network(group), keys)

@@ -46,7 +46,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:Depreca
 
 @asynccontextmanager
 async def serving(folder: Path, **changes: object) -> AsyncIterator[server.Running]:
-    """An emulator that serves OBS."""
+    """Yield an emulator that serves OBS."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "obs_port": 0, "obs_dir": folder, **changes})
     async with server.running(chosen) as live:
         yield live
@@ -54,7 +54,7 @@ async def serving(folder: Path, **changes: object) -> AsyncIterator[server.Runni
 
 @contextmanager
 def opened(url: str, access: str = KEY.access_key, secret: str = SECRET, token: str | None = None) -> Iterator[Any]:
-    """boto3's client."""
+    """Yield boto3's client."""
     client = boto3.client(
         "s3",
         endpoint_url=url,
@@ -71,7 +71,7 @@ def opened(url: str, access: str = KEY.access_key, secret: str = SECRET, token: 
 
 
 def refused(call: Callable[..., Any], **fields: object) -> str:
-    """The code of a refusal, as boto3 reads it."""
+    """Return the code of a refusal, as boto3 reads it."""
     with pytest.raises(ClientError) as caught:
         call(**fields)
     return str(caught.value.response["Error"]["Code"])
@@ -284,7 +284,7 @@ async def test_jobs_that_have_ended_leave_their_drivers_logs(tmp_path: Path) -> 
         sdk = vendor_sdk.Vendor(live.url)
 
         async def log(**body: object) -> str:
-            """The stderr of a job that has ended."""
+            """Return the stderr of a job that has ended."""
             made = await sdk.ask(
                 sdk.v2.create_execute_job, v2.CreateExecuteJobRequest(CLUSTER, v2.JobExecution(**body))
             )

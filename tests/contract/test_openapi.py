@@ -48,7 +48,7 @@ def address() -> Iterator[str]:
 
 
 def _narrowed(address: str) -> dict[str, Any]:
-    """The document without the parameters whose texts only the service can make, and with ids that there are."""
+    """Return the document without the parameters whose texts only the service can make, and with ids that there are."""
     with urllib.request.urlopen(f"{address}/v1/openapi.json") as response:
         document: dict[str, Any] = json.load(response)
     for path in document["paths"].values():

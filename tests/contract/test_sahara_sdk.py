@@ -34,7 +34,7 @@ async def _ask(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 @asynccontextmanager
 async def _client(*plays: str, **changes: Any) -> AsyncIterator[sahara.Client]:
-    """The client, logged in at an emulator of its own that in the end has seen all of `plays` succeed."""
+    """Yield the client, logged in at an emulator of its own that in the end has seen all of `plays` succeed."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "pace": _PACE, **changes})
     async with server.running(chosen) as live:
         login = v3.Password(
@@ -58,7 +58,7 @@ async def _succeeded(live: server.Running) -> set[str]:
 
 
 async def _refused(call: Callable[..., Any], *arguments: Any) -> str:
-    """The code of a refusal, as the client reads it."""
+    """Return the code of a refusal, as the client reads it."""
     with pytest.raises(base.APIException) as caught:
         await _ask(call, *arguments)
     return str(caught.value.error_code)

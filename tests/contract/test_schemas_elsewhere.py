@@ -27,7 +27,7 @@ def played() -> dict[str, Document]:
 
 
 def _changed(tmp_path: Path, name: str, change: Callable[[Document], object]) -> Path:
-    """A copy of schemas/ with one file changed."""
+    """Return a copy of schemas/ with one file changed."""
     folder = tmp_path / "schemas"
     shutil.copytree(_SCHEMAS, folder)
     document = json.loads((folder / name).read_text())

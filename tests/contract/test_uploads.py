@@ -24,7 +24,7 @@ MEBIBYTE = 1 << 20
 
 @asynccontextmanager
 async def serving(tmp_path: Path) -> AsyncIterator[server.Running]:
-    """An emulator that serves OBS, with a bucket."""
+    """Yield an emulator that serves OBS, with a bucket."""
     folder = tmp_path / "obs"
     (folder / "lake").mkdir(parents=True)
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "obs_port": 0, "obs_dir": folder})
@@ -33,7 +33,7 @@ async def serving(tmp_path: Path) -> AsyncIterator[server.Running]:
 
 
 def opened(live: server.Running, limits: dict[str, object] | None = None, **changes: object) -> uploads.Uploader:
-    """What uploads into the folder `programs`."""
+    """Return what uploads into the folder `programs`."""
     given = {
         "endpoint": live.obs_url,
         "region": "cn-north-4",
@@ -47,14 +47,14 @@ def opened(live: server.Running, limits: dict[str, object] | None = None, **chan
 
 
 def local(tmp_path: Path, content: bytes, name: str = "app.jar") -> Path:
-    """A file of this machine."""
+    """Return a file of this machine."""
     path = tmp_path / name
     path.write_bytes(content)
     return path
 
 
 def objects(tmp_path: Path) -> list[str]:
-    """All objects of the bucket, and what is left of uploads that did not end."""
+    """Return all objects of the bucket, and what is left of uploads that did not end."""
     bucket = tmp_path / "obs" / "lake"
     parts = [f"part of {path.parent.name}" for path in (tmp_path / "obs" / ".obs" / "uploads").rglob("*.part")]
     return sorted([str(path.relative_to(bucket)) for path in bucket.rglob("*") if path.is_file()] + parts)

@@ -25,19 +25,19 @@ class Vendor(vendor_sdk.Vendor):
     """The vendor's clients, with what these tests do again and again."""
 
     async def details(self, cluster_id: str) -> Any:
-        """Details of a cluster."""
+        """Return details of a cluster."""
         request = v1.ShowClusterDetailsRequest(cluster_id=cluster_id)
         return (await self.ask(self.v1.show_cluster_details, request)).cluster
 
     async def until(self, cluster_id: str, *states: str) -> Any:
-        """Details of a cluster once it is in one of the states."""
+        """Return details of a cluster once it is in one of the states."""
         async with asyncio.timeout(60):
             while (found := await self.details(cluster_id)).cluster_state not in states:
                 await asyncio.sleep(0.02)
         return found
 
     async def created(self, name: str = "etl", **changes: object) -> str:
-        """Id of a cluster ordered by V1.1's run-job-flow."""
+        """Return id of a cluster ordered by V1.1's run-job-flow."""
         body = v1.CreateClusterReqV11(
             cluster_version="MRS 3.1.2-LTS.3",
             cluster_name=name,
@@ -64,14 +64,14 @@ class Vendor(vendor_sdk.Vendor):
 
 @asynccontextmanager
 async def vendor(**changes: object) -> AsyncIterator[Vendor]:
-    """The vendor's clients at a fresh emulator that checks signatures."""
+    """Yield the vendor's clients at a fresh emulator that checks signatures."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "pace": PACE, **changes})
     async with server.running(chosen) as live:
         yield Vendor(live.url)
 
 
 def v2_body(kind: Any, name: str, **changes: object) -> Any:
-    """A V2 order."""
+    """Return a V2 order."""
     disk = v2.Volume(type="SAS", size=600)
     groups = [
         v2.NodeGroupV2(

@@ -37,26 +37,26 @@ class Vendor(vendor_sdk.Vendor):
     """The vendor's clients, with what these tests do again and again."""
 
     async def submitted(self, name: str = "etl", job_type: str = "SparkSubmit", **body: object) -> str:
-        """Id of a job submitted by V2."""
+        """Return id of a job submitted by V2."""
         job = v2.JobExecution(job_name=name, job_type=job_type, **body)
         reply = await self.ask(self.v2.create_execute_job, v2.CreateExecuteJobRequest(cluster_id=CLUSTER, body=job))
         assert (reply.status_code, reply.job_submit_result.state) == (202, "COMPLETE")
         return str(reply.job_submit_result.job_id)
 
     async def job(self, job_id: str) -> Any:
-        """Details of a job by V2."""
+        """Return details of a job by V2."""
         request = v2.ShowSingleJobExeRequest(job_execution_id=job_id, cluster_id=CLUSTER)
         return (await self.ask(self.v2.show_single_job_exe, request)).job_detail
 
     async def ended(self, job_id: str) -> Any:
-        """Details of a job once it has ended."""
+        """Return details of a job once it has ended."""
         async with asyncio.timeout(60):
             while (found := await self.job(job_id)).job_result == "UNDEFINED":
                 await asyncio.sleep(0.02)
         return found
 
     async def statement(self, sql_id: str) -> Any:
-        """A Presto statement once it has ended."""
+        """Return a Presto statement once it has ended."""
         request = v2.ShowSqlResultRequest(cluster_id=CLUSTER, sql_id=sql_id)
         async with asyncio.timeout(60):
             while (found := await self.ask(self.v2.show_sql_result, request)).status not in {"FINISHED", "FAILED"}:
@@ -64,21 +64,21 @@ class Vendor(vendor_sdk.Vendor):
         return found
 
     async def executed(self, text: str, **body: object) -> Any:
-        """The reply to ExecuteSql."""
+        """Return the reply to ExecuteSql."""
         wanted = v2.SqlExecutionReq(sql_type="presto", sql_content=text, database="default", **body)
         return await self.ask(self.v2.execute_sql, v2.ExecuteSqlRequest(cluster_id=CLUSTER, body=wanted))
 
 
 @asynccontextmanager
 async def vendor(**changes: object) -> AsyncIterator[tuple[Vendor, server.Running]]:
-    """The vendor's clients at an emulator of their own."""
+    """Yield the vendor's clients at an emulator of their own."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "pace": PACE, **changes})
     async with server.running(chosen) as live:
         yield Vendor(live.url), live
 
 
 def old_job(**changes: object) -> v1.CreateAndExecuteJobRequest:
-    """A submit-job request of V1.1."""
+    """Return a submit-job request of V1.1."""
     fields = {"job_type": 1, "job_name": "old", "cluster_id": CLUSTER, "jar_path": "s3a://bucket/x.jar"} | changes
     return v1.CreateAndExecuteJobRequest(body=v1.SubmitJobReqV11(**fields))
 

@@ -29,7 +29,7 @@ _TOKEN = "t0ken"  # noqa: S105 - the test's own
 
 
 def _values(bootstrap: str, mrs: str, catalogue: str) -> dict[str, Any]:
-    """Values for the brokers, the MRS and the catalogue of this machine, with secrets."""
+    """Return values for the brokers, the MRS and the catalogue of this machine, with secrets."""
     topics = {name: f"chart.{name}" for name in _TOPICS}
     kafka = {"guarantee": "at-least-once", "app_id": "chart", "group_id": "chart", "topics": topics}
     return {

@@ -34,7 +34,7 @@ TYPED = (
 def _deployment(
     kafka: brokers.KafkaNode, workdir: Path
 ) -> Iterator[tuple[service.Emulator, service.Deployment, settings.KafkaSettings]]:
-    """An emulator with OBS, a deployment with a topic for chunks but no relay, and what its client needs to know."""
+    """Yield an emulator with OBS, a deployment with a topic for chunks but no relay, and its client's settings."""
     obs_port = ports.free_port()
     with service.emulator(workdir, "--obs-port", str(obs_port), "--run-s", "0.5") as mrs:
         topic = f"results-{time.monotonic_ns()}"
@@ -143,7 +143,7 @@ async def _some_stored(kafka: settings.KafkaSettings) -> None:
 
 
 def _identities(stored: list[records.Record]) -> list[int]:
-    """Numbers of the chunks, each once: one that was written again has the same number and content."""
+    """Return numbers of the chunks, each once: one that was written again has the same number and content."""
     found: dict[int, bytes] = {}
     for one in stored:
         chunk = chunks.read(one.value, one.headers)

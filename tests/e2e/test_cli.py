@@ -37,7 +37,7 @@ class Shown:
     err: str
 
     def lines(self) -> list[Any]:
-        """Standard output as JSON lines; every line must be one."""
+        """Return standard output as JSON lines; every line must be one."""
         return [json.loads(line) for line in self.out.splitlines()]
 
 
@@ -302,7 +302,7 @@ def test_emulate_says_in_one_line_why_it_cannot_start(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def child_on_port(tmp_path: Path) -> Iterator[int]:
-    """A port that somebody listens on."""
+    """Yield a port that somebody listens on."""
     with service.emulator(tmp_path) as playing:
         yield int(playing.url.rpartition(":")[2])
 

@@ -42,7 +42,7 @@ class Stage:
 
     @contextlib.asynccontextmanager
     async def running(self, **changes: object) -> AsyncIterator[runtime.Runtime[None]]:
-        """A runtime that numbers the records."""
+        """Yield a runtime that numbers the records."""
 
         async def handler(lease: leases.Lease[None]) -> None:
             self.restored.append(dict(lease.restored))
@@ -66,7 +66,7 @@ class Stage:
                 await asyncio.wait([task])
 
     async def events(self) -> list[bytes]:
-        """The text of all committed events."""
+        """Return the text of all committed events."""
         found = topic_io.read_all(client.KafkaBroker(self.kafka), self.kafka.topics.events)
         return [one.value or b"" async for one in found]
 

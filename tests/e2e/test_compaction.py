@@ -21,7 +21,7 @@ _SECRET, _ID = b"SELECT secret", b"id-of-a-finished-request"
 
 
 def _on_disk(data: Path, topic: str, wanted: bytes) -> bool:
-    """Whether a file of the first partition has these bytes, segments that wait to be deleted included."""
+    """Return whether a file of the first partition has these bytes, segments that wait to be deleted included."""
     for file in data.glob(f"{topic}-0/*.log*"):
         with contextlib.suppress(FileNotFoundError):  # deleted between the two
             if wanted in file.read_bytes():

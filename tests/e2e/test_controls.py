@@ -24,7 +24,7 @@ def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
 
 
 def _owned(*relays: child.Child) -> int:
-    """How many partitions relays have taken."""
+    """Return how many partitions relays have taken."""
     return sum(relay.log.read_text().count("partition_owned") for relay in relays)
 
 

@@ -49,7 +49,7 @@ async def _send(here: service.Deployment, messages: Sequence[malformed.Message],
 
 
 def _ends(topic: str, message: malformed.Message) -> str:
-    """What the relay has to make of a message: "letter", "rejected", or anything else."""
+    """Return what the relay has to make of a message: "letter", "rejected", or anything else."""
     record = records.Record(topic, 0, 0, 0, message.key, message.value, cast("records.Headers", message.headers))
     meaning = reader.read(record, frozenset(), _MOST_BYTES)
     if isinstance(meaning, dead_letters.DeadLetter):

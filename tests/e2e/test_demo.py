@@ -19,13 +19,13 @@ _DEMO = [sys.executable, "-m", "mrs_relay", "demo", "--scale", "0.01", "--speed"
 
 
 def _environment(tmp_path: Path, **more: str) -> Mapping[str, str]:
-    """The tests' own, with temporary folders in a place where they can be counted."""
+    """Return the tests' own, with temporary folders in a place where they can be counted."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MRS_RELAY_")}
     return {**plain, "TMPDIR": str(tmp_path), **more}
 
 
 def _left_behind(tmp_path: Path) -> list[str]:
-    """Temporary folders of the demo, and processes that work in one."""
+    """Return temporary folders of the demo, and processes that work in one."""
     folders = [str(path) for path in tmp_path.glob("mrs-relay-demo-*")]
     processes = []
     for entry in Path("/proc").glob("[0-9]*/cwd"):

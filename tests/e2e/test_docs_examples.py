@@ -67,7 +67,7 @@ def _kcat(folder: Path, program: str) -> list[str]:
 
 
 def _seen(printed: str, request_id: str) -> list[tuple[int, str]]:
-    """The numbers and types that a program printed of one request, in its order."""
+    """Return the numbers and types that a program printed of one request, in its order."""
     found = []
     for line in printed.splitlines():
         if plain := re.fullmatch(rf"{request_id} (\d+) (mrs\.\S+)", line):

@@ -27,7 +27,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[secured.Secured]
 
 
 def _settings(head: str, kafka: secured.Secured, folder: Path) -> str:
-    """The settings below a heading, with the addresses and files of the test."""
+    """Return the settings below a heading, with the addresses and files of the test."""
     (block,) = (each for each in pages.blocks(_PAGE) if each.head == head and each.language == "toml")
     (folder / "kafka-password").write_text(secured.PASSWORD)
     fitted = re.sub(r'bootstrap_servers = ".*"', f'bootstrap_servers = "{kafka.sasl}"', block.text)
@@ -39,7 +39,7 @@ def _settings(head: str, kafka: secured.Secured, folder: Path) -> str:
 
 
 def _variables(kafka: secured.Secured) -> dict[str, str]:
-    """The variables of the page, with the files of the test."""
+    """Return the variables of the page, with the files of the test."""
     assert kafka.realm is not None
     found = dict(re.findall(r"^    export (KRB5\w+)=(\S+)$", (pages.DOCS / _PAGE).read_text(), re.MULTILINE))
     files = {"/etc/mrs-relay/krb5.conf": kafka.realm.conf, "/etc/mrs-relay/user.keytab": kafka.realm.client_keytab}

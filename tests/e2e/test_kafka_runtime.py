@@ -86,7 +86,7 @@ class Stage:
             await sender.kill()
 
     async def events(self) -> Events:
-        """All committed events so far."""
+        """Return all committed events so far."""
         found: Events = {number: [] for number in range(_PARTITIONS)}
         async for record in topic_io.read_all(self.broker, self.kafka.topics.events):
             offset, count = (record.value or b"").split()
@@ -102,7 +102,7 @@ class Stage:
         await waiting.until(enough)
 
     async def done(self) -> Events:
-        """All events, once every record has been dealt with."""
+        """Return all events, once every record has been dealt with."""
         found: Events = {}
 
         async def all_told() -> bool:
@@ -129,7 +129,7 @@ async def _until_at_work(worker: child.Child) -> None:
 
 
 def _exactly_once(found: Events) -> bool:
-    """Every record in order, without gap or repeat, and counted right."""
+    """Return every record in order, without gap or repeat, and counted right."""
     return all(seen == [(number, number + 1) for number in range(len(seen))] for seen in found.values())
 
 
@@ -234,7 +234,7 @@ class _FlakyBroker(client.KafkaBroker):
 
 @contextlib.asynccontextmanager
 async def _one_lease(stage: Stage) -> AsyncIterator[list[leases.Lease[None]]]:
-    """A runtime in this process whose producers lose replies on request; all its leases in order."""
+    """Yield a runtime in this process whose producers lose replies on request; all its leases in order."""
     held: list[leases.Lease[None]] = []
 
     async def handler(lease: leases.Lease[None]) -> None:

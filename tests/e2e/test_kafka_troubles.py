@@ -49,7 +49,7 @@ class Stage:
             await sender.kill()
 
     async def events(self) -> list[tuple[int, bytes]]:
-        """Partition and text of all committed events."""
+        """Return partition and text of all committed events."""
         return [
             (one.partition, one.value or b"") async for one in topic_io.read_all(self.broker, self.kafka.topics.events)
         ]
@@ -67,7 +67,7 @@ class Stage:
 
     @contextlib.asynccontextmanager
     async def running(self, **changes: object) -> AsyncIterator[runtime.Runtime[None]]:
-        """A runtime at work."""
+        """Yield a runtime at work."""
 
         async def handler(lease: leases.Lease[None]) -> None:
             self.leases.append(lease)
@@ -85,7 +85,7 @@ class Stage:
 
     @contextlib.asynccontextmanager
     async def administering(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        """The library's own admin client."""
+        """Yield the library's own admin client."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.bootstrap_servers)
         await admin.start()
         try:
@@ -200,7 +200,7 @@ async def _until_partitions(stage: Stage, count: int) -> None:
 
 
 def _notice_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library looks for new partitions every five minutes; here every second."""
+    """Let the library look for new partitions every second, not every five minutes."""
     original = connection.Connection.options
 
     def options(self: connection.Connection, role: str) -> dict[str, Any]:

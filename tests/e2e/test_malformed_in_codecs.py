@@ -21,7 +21,7 @@ _TAKEN_BYTES = 1_000_000
 
 
 def _mixed(number: int, codec: str) -> tuple[list[malformed.Message], list[str]]:
-    """The messages of a partition, and the ids of the good ones."""
+    """Return the messages of a partition, and the ids of the good ones."""
     drawn = [one for one in malformed.messages(number, _COUNT) if librdkafka.can_write(one)]
     mixed = [one for one in drawn if len(one.value or b"") < _TAKEN_BYTES]
     good = [f"good-{codec}-{count}" for count in range(_GOOD)]

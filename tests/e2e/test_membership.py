@@ -29,14 +29,14 @@ async def place(kafka: brokers.KafkaNode) -> broker_places.Place:
 
 
 def _with(place: broker_places.Place, **settings: object) -> broker_places.Place:
-    """The same topics and group, for a member with other settings."""
+    """Return the same topics and group, for a member with other settings."""
     kafka = place.kafka.model_copy(update=settings)
     return dataclasses.replace(place, kafka=kafka, broker=client.KafkaBroker(kafka))
 
 
 @contextlib.asynccontextmanager
 async def _polled(place: broker_places.Place) -> AsyncIterator[broker_places.Member]:
-    """A member that polls all the time, as the runtime does."""
+    """Yield a member that polls all the time, as the runtime does."""
     async with broker_places.joined(place) as member:
         polling = asyncio.create_task(member.until(lambda: False))
         try:

@@ -47,7 +47,7 @@ async def _count(broker: client.KafkaBroker, topic: str) -> int:
 
 
 async def _claims(broker: client.KafkaBroker, kafka: settings.KafkaSettings) -> list[int]:
-    """The formats of all claims, sorted."""
+    """Return the formats of all claims, sorted."""
     written = [one async for one in topic_io.read_all(broker, kafka.topics.ledger) if one.key == b"\0claim"]
     return sorted(json.loads(one.value or b"")["format"] for one in written)
 

@@ -17,7 +17,7 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "plot_sql.ipynb"
 
 
 def _outputs(notebook: Mapping[str, Any], cell: str) -> list[Any]:
-    """What a cell has put out."""
+    """Return what a cell has put out."""
     [found] = [one["outputs"] for one in notebook["cells"] if one["id"] == cell]
     return list(found)
 

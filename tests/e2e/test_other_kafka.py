@@ -43,7 +43,7 @@ class _Move:
     folder: Path
 
     def commands(self, page: str, head: str) -> list[str]:
-        """The commands of mrs-relay below a heading of a page."""
+        """Return the commands of mrs-relay below a heading of a page."""
         (section,) = (part for part in (pages.DOCS / page).read_text().split("\n## ") if part.startswith(head))
         found = re.findall(r"^    (mrs-relay .*)$", section, re.MULTILINE)
         assert found, f"{page} has no command below {head}"
@@ -67,7 +67,7 @@ class _Move:
         assert code == 0, shown
 
     def jobs(self) -> list[str]:
-        """The names that were requested for all jobs that MRS has or had."""
+        """Return the names that were requested for all jobs that MRS has or had."""
         return sorted(str(one["name"]).split("-d")[0] for one in self.mrs.effects())
 
 
@@ -125,7 +125,7 @@ async def _prepare(move: _Move) -> None:
 
 
 async def _numbers(*there: service.Deployment) -> dict[str, list[tuple[int, str]]]:
-    """Numbers and states of all events, by request, in the order of the Kafkas."""
+    """Return numbers and states of all events, by request, in the order of the Kafkas."""
     found: dict[str, list[tuple[int, str]]] = {}
     for one in there:
         for event in await one.story():

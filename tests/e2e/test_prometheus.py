@@ -53,7 +53,7 @@ class _Prometheus:
         return {one["labels"]["job"] for one in targets if one["health"] == "up"}
 
     def has_data(self, query: str) -> bool:
-        """Whether a query has had a value in the last minutes."""
+        """Return whether a query has had a value in the last minutes."""
         now_s = time.time()
         found = self.get("query_range", query=query, start=f"{now_s - 300}", end=f"{now_s}", step="5")
         return bool(found and found["result"])

@@ -25,7 +25,7 @@ async def _per_minute(mrs: service.Emulator) -> float:
 
 
 def _shared(logs: list[str]) -> bool:
-    """Whether each replica has partitions, and one of them coordinates."""
+    """Return whether each replica has partitions, and one of them coordinates."""
     return all("partition_owned" in log for log in logs) and any("quota_coordinator_started" in log for log in logs)
 
 

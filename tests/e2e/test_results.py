@@ -119,5 +119,5 @@ async def test_rows_of_hive_and_spark_come_through_folders_that_are_removed(
 
 
 def written(folder: Path) -> list[Path]:
-    """All objects in folders of rows."""
+    """Return all objects in folders of rows."""
     return [one for one in folder.rglob("*") if "/mr" in str(one) and one.is_file()]

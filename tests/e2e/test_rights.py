@@ -320,7 +320,7 @@ async def _until_named(user: str, rule: acl_plan.Acl, logs: _Logs, asked: Callab
 
 
 def _names(user: str, rule: acl_plan.Acl, said: str) -> bool:
-    """Whether a text names what is missing to whom, and the command; Kafka's refusal may be of several operations."""
+    """Return whether a text names what is missing to whom, and the command; Kafka may refuse several operations."""
     (operation,) = rule.operations
     wanted = f"--{rule.kind} {rule.name} ", f"--allow-principal User:{user} "
     lines = [part for part in said.split("`") if part.startswith("kafka-acls.sh") and all(w in part for w in wanted)]

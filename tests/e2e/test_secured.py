@@ -29,7 +29,7 @@ def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
 
 
 def _told(relay: child.Child) -> list[dict[str, Any]]:
-    """What a relay has logged."""
+    """Return what a relay has logged."""
     return [json.loads(line) for line in relay.log.read_text().splitlines() if line.startswith("{")]
 
 

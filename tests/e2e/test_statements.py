@@ -36,7 +36,7 @@ AGREED: Final = 80
 
 
 def _asked(engine: statement.Dialect) -> Iterator[tuple[str, object]]:
-    """Expressions of an engine with one plain value, which JSON has too, and the value."""
+    """Yield expressions of an engine with one plain value, which JSON has too, and the value."""
     for row in playing.read(lists.EXPRESSIONS, engine)[1:]:
         if "error" in row or row["type"].partition("(")[0] not in SCALARS:
             continue
@@ -45,7 +45,7 @@ def _asked(engine: statement.Dialect) -> Iterator[tuple[str, object]]:
 
 
 def _agreed(right: Mapping[str, Mapping[str, object]]) -> dict[tuple[str, str], int]:
-    """How many statements of each two engines are the same text, with the same answer from both."""
+    """Return how many statements of each two engines are the same text, with the same answer from both."""
     recorded = {engine: dict(_asked(engine)) for engine in playing.ENGINES if engine in right}
     return {
         (one, other): sum(
@@ -57,7 +57,7 @@ def _agreed(right: Mapping[str, Mapping[str, object]]) -> dict[tuple[str, str], 
 
 
 def _is(shown: object, value: object) -> bool:
-    """Whether what an event has, in JSON's types or as text, is the engine's value."""
+    """Return whether what an event has, in JSON's types or as text, is the engine's value."""
     if value is None:
         return shown in (None, "")
     text = str(shown).lower() if isinstance(shown, bool) else str(shown)
@@ -73,7 +73,7 @@ def _is(shown: object, value: object) -> bool:
 
 
 def _cell(data: Mapping[str, Any]) -> object:
-    """The only value of an answer."""
+    """Return the only value of an answer."""
     [rows] = data["result"]["statements"]
     assert (rows["row_count"], len(rows["rows"])) == (1, 1)
     [row] = rows["rows"]

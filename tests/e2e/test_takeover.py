@@ -82,7 +82,7 @@ def _requests(ids: Sequence[str] = _IDS) -> list[tuple[bytes | None, bytes | Non
 async def _all_ended(
     here: service.Deployment, mrs: service.Emulator, guarantee: str, ids: Sequence[str] = _IDS
 ) -> None:
-    """One job each, all told: without gap or repeat, or with repeats of the same event where nothing better is said."""
+    """Check that each request has one job and a whole story: without gap or repeat, or with the same event again."""
     events = await here.until_ended(ids)
     if guarantee == "at-least-once":
         events = list({(event.request_id, event.sequence): event for event in events}.values())
@@ -112,7 +112,7 @@ async def test_an_owner_that_freezes_beyond_its_session_and_wakes_up_harms_nobod
 
 
 async def _group_waits(here: service.Deployment) -> bool:
-    """Whether the group waits for its members to join again."""
+    """Return whether the group waits for its members to join again."""
     client = admin.AIOKafkaAdminClient(bootstrap_servers=here.bootstrap)
     await client.start()
     try:
@@ -178,7 +178,7 @@ async def test_a_rebalance_in_the_middle_of_posts_starts_no_job_twice(
 
 
 async def _all_decided(here: service.Deployment) -> bool:
-    """Whether nothing undecided stands in the way of the ledger's readers."""
+    """Return whether nothing undecided stands in the way of the ledger's readers."""
     ends: list[dict[aiokafka.TopicPartition, int]] = []
     for level in ("read_committed", "read_uncommitted"):
         topic = f"{here.requests}.ledger"

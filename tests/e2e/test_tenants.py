@@ -96,7 +96,7 @@ def _here(kafka: brokers.KafkaNode, tmp_path: Path) -> Iterator[Here]:
 
 
 async def _most_under_way(tenant: service.Deployment, ids: list[str]) -> int:
-    """How many of a tenant's jobs had been submitted and had not ended at one time, as its events tell."""
+    """Return how many of a tenant's jobs had been submitted and had not ended at one time, as its events tell."""
     under_way, most = 0, 0
     for event in await tenant.story():
         if event.request_id in ids:
@@ -137,7 +137,7 @@ async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> Non
 
 
 async def _look(here: Here, port: int, count: int) -> None:
-    """Health, metrics and commands, tenant by tenant."""
+    """Check health, metrics and commands, tenant by tenant."""
     assert sorted(json.loads(_get(port, "/ready"))["tenants"]) == ["a", "b", "c"]
     text = _get(port, "/metrics")
     assert all(f'mrs_relay_jobs_waiting{{tenant="{name}"}} 0.0' in text for name in "abc")

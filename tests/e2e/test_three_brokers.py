@@ -38,7 +38,7 @@ def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
 
 @asynccontextmanager
 async def two_relays(here: service.Deployment, links: Sequence[proxy.Link]) -> AsyncIterator[list[child.Child]]:
-    """A relay on each link; those in the list in the end still run then, and end in order."""
+    """Yield a relay on each link; those in the list in the end still run then, and end in order."""
     await asyncio.to_thread(here.create_topics, PARTITIONS, 3)
     relays = [start_relay(here, link, str(number)) for number, link in enumerate(links)]
     await until_all_own(relays)
@@ -79,7 +79,7 @@ async def until_all_own(relays: Sequence[child.Child]) -> None:
 
 
 def owned(relay: child.Child) -> int:
-    """How often a relay has taken a partition."""
+    """Return how often a relay has taken a partition."""
     return relay.log.read_text().count('"partition_owned"')
 
 

@@ -49,7 +49,7 @@ publishes the same but for some addresses and comments, which its generator word
 
 
 def rounded(rows: list[sql.Row]) -> list[sql.Row]:
-    """Rows with numbers of any type rounded to two digits; everything else as it is."""
+    """Return rows with numbers of any type rounded to two digits; everything else as it is."""
     return [
         tuple(round(float(value), 2) if isinstance(value, int | float | Decimal) else value for value in row)
         for row in rows

@@ -30,7 +30,7 @@ def _deployment(kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path,
 
 
 def _request(request_id: str) -> bytes:
-    """The example of docs/old-clusters.md, under an id of its own."""
+    """Return the example of docs/old-clusters.md, under an id of its own."""
     [example] = [block for block in pages.blocks("old-clusters.md") if block.language == "json"]
     message: dict[str, Any] = json.loads(example.text)
     return json.dumps({**message, "id": request_id, "source": "/test"}).encode()

@@ -21,7 +21,7 @@ _SEEN = jobs.MrsStatus("job-1", "RUNNING", "UNDEFINED", 42.0, "application_1", "
 
 
 def ledger() -> dict[bytes, bytes]:
-    """Key and value of one record for each state, and one of a statement."""
+    """Return key and value of one record for each state, and one of a statement."""
     written = {}
     for state in jobs.State:
         job = jobs.Job(
@@ -67,7 +67,7 @@ def ledger() -> dict[bytes, bytes]:
 
 
 def _others() -> list[jobs.Job]:
-    """Works, and fields that no job above has."""
+    """Return works, and fields that no job above has."""
     work = jobs.Presto("select 1", "db", "obs://bucket/", repeatable=True)
     job = jobs.Job(
         "/recorded", "statement", "sql", "d2", jobs.State.SUBMITTING, statement=True, work=work, cluster="c-1"
@@ -99,7 +99,7 @@ def _others() -> list[jobs.Job]:
 
 
 def lines() -> list[str]:
-    """One JSON line for each record: key and value in base64, and what the job must read as."""
+    """Return one JSON line for each record: key and value in base64, and what the job must read as."""
     return [
         json.dumps(
             {

@@ -29,7 +29,7 @@ def test_a_recorded_ledger_is_read_with_every_field_as_it_was_written(file: Path
 
 
 def _extends(places: Any, before: Any) -> bool:
-    """Whether places are those that were there before, at each depth, and empty ones behind them."""
+    """Return whether places are those that were there before, at each depth, and empty ones behind them."""
     if not isinstance(before, list):
         return bool(places == before)
     return all(map(_extends, places, before)) and len(places) >= len(before) and not any(places[len(before) :])

@@ -45,7 +45,7 @@ TYPES = {"presto": ["string"] * 3, "spark": ["int64", "string", "double"], "hive
 
 
 def values(here: service_harness.ServiceHarness, request_id: str) -> list[bytes]:
-    """The values of a request's chunks, by their headers alone, as a reader without our client finds them."""
+    """Return the values of a request's chunks, by their headers alone, as a reader without our client finds them."""
     found = []
     for record in here.broker.committed("mrs.results"):
         headers = dict(record.headers)

@@ -68,7 +68,7 @@ def call(
     query: Mapping[str, Any] | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """A message that calls an operation."""
+    """Return a message that calls an operation."""
     data = {"operation": name, "path": path or {}, "query": query or {}, "body": body}
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.call", "data": data}).encode()
 

@@ -14,12 +14,12 @@ LONG = {"pace": {"run_s": 600}}
 
 
 def long_job(request_id: str, **more: Any) -> bytes:
-    """A job that would run ten minutes."""
+    """Return a job that would run ten minutes."""
     return service.job(request_id, **more)
 
 
 def reason_of(here: service_harness.ServiceHarness, request_id: str) -> dict[str, Any]:
-    """The reason in a request's last event."""
+    """Return the reason in a request's last event."""
     found: dict[str, Any] = [event for event in here.events() if event.request_id == request_id][-1].data["reason"]
     return found
 

@@ -19,7 +19,7 @@ LOGS = "obs://lake/logs"
 async def started(
     *, leaves_logs: bool = True, **groups: Any
 ) -> AsyncIterator[tuple[service_harness.ServiceHarness, objects.ObjectDoor]]:
-    """A deployment that reads logs from OBS, and clusters that leave them there."""
+    """Yield a deployment that reads logs from OBS, and clusters that leave them there."""
     chosen = service_harness.settings(**{"causes": {"path": LOGS}, **groups})
     emulated = {"obs_job_logs": LOGS} if leaves_logs else {}
     async with service_harness.start(chosen, replicas=0, emulated=emulated) as here:
@@ -29,7 +29,7 @@ async def started(
 
 
 def failing(request_id: str, cause: str = "memory", *, times: int | None = None, **more: Any) -> bytes:
-    """A job that fails for a cause, as its log says."""
+    """Return a job that fails for a cause, as its log says."""
     properties = {"emulator.cause": cause} | ({} if times is None else {"emulator.cause_times": str(times)})
     job = {
         "job_type": "SparkSubmit",
@@ -41,17 +41,17 @@ def failing(request_id: str, cause: str = "memory", *, times: int | None = None,
 
 
 def reason(here: service_harness.ServiceHarness, request_id: str) -> Any:
-    """The reason in a request's last event."""
+    """Return the reason in a request's last event."""
     return [event.data for event in here.events() if event.request_id == request_id][-1]["reason"]
 
 
 def steps(here: service_harness.ServiceHarness, request_id: str) -> list[str]:
-    """The states of a request's events, without those that a poll may miss."""
+    """Return the states of a request's events, without those that a poll may miss."""
     return [state for state in here.states(request_id) if state not in {"running", "progress"}]
 
 
 def path_of(here: service_harness.ServiceHarness, request_id: str) -> str:
-    """Where the log of a request's first job is."""
+    """Return where the log of a request's first job is."""
     job_id = next(
         event.data["mrs"]["job_id"]
         for event in here.events()

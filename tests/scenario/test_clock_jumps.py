@@ -23,12 +23,12 @@ class Jumping(clock.LoopClock):
     off_ms = 0
 
     def now_ms(self) -> int:
-        """What the clock on the wall shows."""
+        """Return what the clock on the wall shows."""
         return super().now_ms() + self.off_ms
 
 
 async def _start(here: service_harness.ServiceHarness, off_ms: int = 0) -> Jumping:
-    """A replica with a clock of its own; MRS keeps the right one."""
+    """Return a replica with a clock of its own; MRS keeps the right one."""
     wall = Jumping()
     wall.off_ms = off_ms
     here.time = wall

@@ -24,7 +24,7 @@ DAY_S = 86_400.0
 
 
 def named(deployment: str) -> settings.Settings:
-    """Settings of a deployment."""
+    """Return settings of a deployment."""
     return service_harness.settings(kafka={"app_id": deployment}, mrs={"budgets": False})
 
 
@@ -32,7 +32,7 @@ def named(deployment: str) -> settings.Settings:
 async def deployed(
     name: str, mrs: core.Emulator, time: clock.LoopClock
 ) -> AsyncIterator[service_harness.ServiceHarness]:
-    """A deployment of this name, with a broker of its own, on an MRS that others use, too."""
+    """Yield a deployment of this name, with a broker of its own, on an MRS that others use, too."""
     chosen = named(name)
     broker = memory_broker.MemoryBroker(chosen.kafka, transactions=True)
     broker.create_topics(1, chosen.kafka.topics)
@@ -49,7 +49,7 @@ async def deployed(
 
 @contextlib.asynccontextmanager
 async def two() -> AsyncIterator[dict[str, service_harness.ServiceHarness]]:
-    """Two deployments on one project."""
+    """Yield two deployments on one project."""
     async with (
         service_harness.start(named("prod"), emulated={"limits": {"on": False}}) as prod,
         deployed("staging", prod.mrs, prod.time) as staging,
@@ -58,7 +58,7 @@ async def two() -> AsyncIterator[dict[str, service_harness.ServiceHarness]]:
 
 
 def nightly(jar: str) -> bytes:
-    """The same request in both deployments but for what it runs."""
+    """Return the same request in both deployments but for what it runs."""
     body = {"job_type": "SparkSubmit", "arguments": [jar], "properties": {"emulator.duration_s": "2000"}}
     data = {"cluster": service.CLUSTER, "job": body}
     return json.dumps({"id": "nightly", "source": "/test", "type": "mrs.job.submit", "data": data}).encode()

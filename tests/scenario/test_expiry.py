@@ -14,7 +14,7 @@ _OUTAGE_S = 1200.0
 
 
 async def _outage(here: service_harness.ServiceHarness, *messages: tuple[int, bytes]) -> None:
-    """The messages come to their partitions while no replica runs, and lie there for twenty minutes."""
+    """Let messages come while no replica runs, and lie there for twenty minutes."""
     await here.replicas[-1].kill()
     await asyncio.sleep(100)
     for partition, message in messages:

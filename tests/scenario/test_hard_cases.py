@@ -157,7 +157,7 @@ async def test_replicas_share_the_write_budget() -> None:
 
 
 async def _submit_by_hand(here: service_harness.ServiceHarness, name: str) -> str:
-    """What a request does that was on its way for ever: one more job under a name that exists."""
+    """Submit as a request does that was on its way for ever: one more job under a name that exists."""
     client = clients.Client(here.chosen.mrs, service_harness.Wire(here.mrs), here.time)
     body = {"job_type": "SparkSubmit", "job_name": name}
     reply = await client.call(job_calls.CREATE_EXECUTE_JOB, path={"cluster_id": service.CLUSTER}, body=body)

@@ -13,7 +13,7 @@ from mrs_relay.testing import rehearsal
 
 
 def job(cluster: str, **more: Any) -> dict[str, Any]:
-    """A batch job."""
+    """Return a batch job."""
     return {
         "type": "mrs.job.submit",
         "data": {"cluster": cluster, "job": {"job_type": "SparkSubmit", "arguments": ["x.jar"]}},
@@ -23,7 +23,7 @@ def job(cluster: str, **more: Any) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def service(run_s: float = 0.1) -> AsyncIterator[tuple[rehearsal.Relay, web_role.Client]]:
-    """A relay and `mrs-relay web` on one broker."""
+    """Yield a relay and `mrs-relay web` on one broker."""
     pace = rehearsal.QUICK.pace.model_copy(update={"run_s": run_s})
     emulated: emulator_settings.EmulatorSettings = rehearsal.QUICK.model_copy(update={"pace": pace})
     async with rehearsal.Relay(emulated) as relay, web_role.role(web_role.Stage(broker=relay.kafka)) as client:

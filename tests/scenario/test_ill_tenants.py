@@ -23,12 +23,12 @@ Trouble = Callable[[service_harness.ServiceHarness], object]
 
 
 def quick() -> Any:
-    """Two tenants without a quota."""
+    """Return two tenants without a quota."""
     return tenants.tenants(mrs={"budgets": False})
 
 
 async def status(here: service_harness.ServiceHarness) -> health.Health:
-    """What `/ready` says once MRS has been asked."""
+    """Return what `/ready` says once MRS has been asked."""
     served = here.replicas[0].served
     probes = {one.connection.name: probe.Probe(one.connection.client, "http://mrs.test") for one in served}
     for one in probes.values():
@@ -37,17 +37,17 @@ async def status(here: service_harness.ServiceHarness) -> health.Health:
 
 
 def no_topic(here: service_harness.ServiceHarness) -> None:
-    """There is no input topic."""
+    """Leave out the input topic."""
     here.broker.drop_topic("b.requests")
 
 
 def no_ledger(here: service_harness.ServiceHarness) -> None:
-    """There is no ledger."""
+    """Leave out the ledger."""
     here.broker.drop_topic("b.requests.ledger")
 
 
 def wrong_ledger(here: service_harness.ServiceHarness) -> None:
-    """The ledger would forget."""
+    """Make a ledger that would forget."""
     here.broker.configure("b.requests.ledger", **{"cleanup.policy": "delete"})
 
 

@@ -34,7 +34,7 @@ def lines() -> Iterator[list[Any]]:
 
 
 def _events_of_steps() -> set[str]:
-    """The events that the steps of a request can log."""
+    """Return the events that the steps of a request can log."""
     found = re.findall(r'_log\.\w+\(\s*"(\w+)"', "".join(path.read_text() for path in _STEPS.glob("*.py")))
     return set(found) - _OF_NO_REQUEST
 

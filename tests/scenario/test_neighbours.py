@@ -33,7 +33,7 @@ def _refuse(here: service_harness.ServiceHarness, cluster: str, code: str = "120
 
 
 async def _submitted(here: service_harness.ServiceHarness, minutes: int, count: int) -> int:
-    """How many of so many requests for the healthy cluster get through in these minutes."""
+    """Return how many of so many requests for the healthy cluster get through in these minutes."""
     for number in range(count):
         here.put(_job(f"good-{number}"))
     await asyncio.sleep(60 * minutes)

@@ -38,7 +38,7 @@ async def _send(here: service_harness.ServiceHarness, ids: Sequence[str]) -> Non
 
 
 def _claims(here: service_harness.ServiceHarness, partition: int) -> list[int]:
-    """The formats of all claims of a partition, the oldest first."""
+    """Return the formats of all claims of a partition, the oldest first."""
     written = here.broker.committed(here.chosen.kafka.topics.ledger, partition)
     return [json.loads(record.value or b"")["format"] for record in written if record.key == b"\0claim"]
 

@@ -75,7 +75,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch, given: Mapping[str, str]) -> N
 
 
 def _rows(word: str) -> list[str]:
-    """The variables, without prefix, of the settings whose type or name has a word, but those of tables."""
+    """Return the variables, without prefix, of the settings whose type or name has a word, but those of tables."""
     rows = [row for row in settings.describe() if "<" not in row.name]
     return [row.variable.removeprefix(settings.PREFIX) for row in rows if word in row.kind or row.name.endswith(word)]
 
@@ -262,7 +262,7 @@ def _settings() -> settings.Settings:
 
 
 def _requests() -> Iterator[bytes]:
-    """Requests with marks where arguments, SQL, properties and passwords are, and some that are not valid."""
+    """Yield requests with marks where arguments, SQL, properties and passwords are, and some that are not valid."""
     properties = {"spark.secret": f"{_MARK}-value"}
     for number in range(4):
         yield _job(f"j-{number}", arguments=["obs://b/a.jar", f"--password={_MARK}-argument"], properties=properties)
@@ -338,7 +338,7 @@ async def _page(of: web_role.Client, path: str) -> str:
 
 
 async def _refused(of: web_role.Client) -> dict[str, object]:
-    """What the API answers to bodies that it refuses."""
+    """Return what the API answers to bodies that it refuses."""
     sql = {"cluster": service.CLUSTER, "engine": "spark", "statement": f"select '{_MARK}'"}
     bodies: list[object] = [
         {"type": "mrs.sql.submit", "data": {**sql, "engine": _MARK}},

@@ -18,7 +18,7 @@ _WINDOWS_S = 4 * 61.0
 
 
 def _sent(here: service_harness.ServiceHarness, status: int | None = None) -> list[float]:
-    """When submissions were answered, all of them or those with a status."""
+    """Return when submissions were answered, all of them or those with a status."""
     return sorted(
         one.at_s
         for replica in here.replicas

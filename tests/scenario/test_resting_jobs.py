@@ -28,7 +28,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> list[partition_jobs.Jobs]:
 
 
 def _resting(held: partition_jobs.Jobs) -> int:
-    """Each of them is made again whenever it is asked for."""
+    """Make each again whenever it is asked for."""
     return sum(held[key] is not held[key] for key in held)
 
 

@@ -19,7 +19,7 @@ FEW = "select 'a' as name, cast(null as int) as none, 1.50 as price union all se
 
 
 def files(door: objects.ObjectDoor) -> list[str]:
-    """The keys of all objects below the results."""
+    """Return the keys of all objects below the results."""
     store = door.mrs.objects.store
     return sorted(store.walk("lake", "results/")) if any(name == "lake" for name, _ in store.buckets()) else []
 

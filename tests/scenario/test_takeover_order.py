@@ -46,7 +46,7 @@ def indexing(monkeypatch: pytest.MonkeyPatch) -> _Indexing:
 
 @contextlib.asynccontextmanager
 async def _remembering(ended: int = 12) -> AsyncIterator[service_harness.ServiceHarness]:
-    """A job that runs for hours, and requests that came and ended after it began."""
+    """Yield a job that runs for hours, and requests that came and ended after it began."""
     chosen = service_harness.settings(kafka={"feed_records": _FEED})
     async with service_harness.start(chosen, emulated={"pace": {"run_s": 6 * 3600.0}}) as here:
         here.put(service.job("long"))

@@ -24,7 +24,7 @@ def _hide(here: service_harness.ServiceHarness) -> None:
 
 
 def _leave_open(here: service_harness.ServiceHarness) -> None:
-    """MRS shows that the job has ended, and not how."""
+    """Let MRS show that the job has ended, and not how."""
     job_id = next(event.data["mrs"]["job_id"] for event in here.events() if event.state == "submitted")
     body = {"job_detail": {**_NO_OUTCOME, "job_id": job_id, "job_result": "UNDEFINED"}}
     here.trouble(action="status", operation="ShowSingleJobExe", status=200, body=body, count=None)
@@ -60,7 +60,7 @@ def _last(here: service_harness.ServiceHarness) -> Mapping[str, Any]:
 
 
 def _notes(here: service_harness.ServiceHarness, field: str) -> int:
-    """How many ledger records say how long something has been the case."""
+    """Return how many ledger records say how long something has been the case."""
     ledger = here.broker.committed(here.chosen.kafka.topics.ledger)
     values = [record.value for record in ledger if record.key and record.key[:1] != b"\0"]
     return sum(getattr(job_records.decode(value), field) is not None for value in values if value is not None)

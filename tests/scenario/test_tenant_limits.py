@@ -12,7 +12,7 @@ pytestmark = pytest.mark.looptime
 
 
 def refused(here: service_harness.ServiceHarness) -> int:
-    """How many calls MRS answered with 429."""
+    """Return how many calls MRS answered with 429."""
     return sum(one.status == 429 for replica in here.replicas for one in replica.wire.answered)
 
 

@@ -74,7 +74,7 @@ async def test_the_same_id_of_two_tenants_is_two_jobs() -> None:
 async def two_connections(
     **groups: Mapping[str, Any],
 ) -> AsyncIterator[tuple[service_harness.ServiceHarness, core.Emulator]]:
-    """Tenant a on the connection of all, tenant b on one of its own, to another MRS."""
+    """Yield tenant a on the connection of all, tenant b on one of its own, to another MRS."""
     keys = service_harness.settings().mrs
     lake = {
         "endpoint": f"http://{OTHER}.test",

@@ -25,7 +25,7 @@ def _start(kept: spans.Kept, **more: Any) -> Any:
 
 
 def _is_whole(kept: spans.Kept, trace_id: int, first: int | None = spans.PRODUCER) -> None:
-    """Every span of a trace has its parent there, or is the first."""
+    """Check that every span of a trace has its parent there, or is the first."""
     found = kept.of_trace(trace_id)
     own = [spans.ids(span)[1] for span in found]
     assert len(own) == len(set(own))
@@ -33,7 +33,7 @@ def _is_whole(kept: spans.Kept, trace_id: int, first: int | None = spans.PRODUCE
 
 
 def _carried(relay: service_harness.ServiceHarness, request_id: str = "r-1") -> set[str | None]:
-    """The trace contexts of a request's events."""
+    """Return the trace contexts of a request's events."""
     found = [dict(record.headers) for record in relay.broker.committed("mrs.events")]
     mine = [headers for headers in found if headers["ce_subject"].decode() == request_id]
     assert all(headers.get("traceparent") == headers.get("ce_traceparent") for headers in mine)
@@ -280,7 +280,7 @@ _HIDDEN = "hunter2"
 
 
 def _secretive(number: int) -> Iterator[tuple[str, bytes]]:
-    """Requests that hold a secret wherever arguments, SQL, properties, labels or a call's values stand."""
+    """Yield requests that hold a secret wherever arguments, SQL, properties, labels or a call's values stand."""
     labels = {"note": _HIDDEN}
     where = f"where b = '{_HIDDEN}'"
     for engine in ("spark", "hive", "presto"):

@@ -82,7 +82,7 @@ class _LaterBroker:
 
 
 def _written(here: service_harness.ServiceHarness) -> dict[bytes, list[bytes]]:
-    """All records of each job in the ledger, the oldest first."""
+    """Return all records of each job in the ledger, the oldest first."""
     found: dict[bytes, list[bytes]] = {}
     for record in here.broker.committed(here.chosen.kafka.topics.ledger):
         if record.key is not None and record.key[:1] != b"\0" and record.value is not None:

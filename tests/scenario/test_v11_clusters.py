@@ -29,7 +29,7 @@ async def _state_of(here: service_harness.ServiceHarness, job_id: str) -> int:
 
 
 async def _submit_by_hand(here: service_harness.ServiceHarness, name: str) -> str:
-    """What a request does that was on its way for ever: one more job under a name that exists."""
+    """Return what a request does that was on its way for ever: one more job under a name that exists."""
     client = clients.Client(here.chosen.mrs, service_harness.Wire(here.mrs), here.time)
     body = {"job_type": 1, "job_name": name, "cluster_id": service.CLUSTER, "jar_path": "s3a://demo/sessionize.jar"}
     return (await client.call(v11_calls.CREATE_AND_EXECUTE_JOB, body=body)).job_execution.id

@@ -19,7 +19,7 @@ _STATE = {"error_code": "12000062", "error_msg": "The cluster state does not all
 
 
 def _settings(**engine: Any) -> Any:
-    """A relay without quota."""
+    """Return a relay without quota."""
     return service_harness.settings(engine=engine, **_FREE)
 
 

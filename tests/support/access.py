@@ -45,11 +45,11 @@ class Callers:
         self.file.write_text("\n".join([*lines, line, ""]))
 
     def headers(self, name: str | None) -> dict[str, str]:
-        """The header that authenticates a caller; None: none."""
+        """Return the header that authenticates a caller; None: none."""
         return {} if name is None else {"Authorization": f"Bearer {self.tokens.get(name, name)}"}
 
     def chosen(self) -> settings.WebRoleSettings:
-        """Settings of a web role with the two tenants that asks for tokens."""
+        """Return settings of a web role with the two tenants that asks for tokens."""
         return web_role.chosen(api={"access": {"tokens_file": self.file}}, tenants=TENANTS)
 
 
@@ -58,7 +58,7 @@ def _read(text: str) -> callers.Grants:
 
 
 def stage() -> web_role.Stage:
-    """A broker with the topics of both tenants."""
+    """Return a broker with the topics of both tenants."""
     made = web_role.Stage()
     for tenant in TENANTS.values():
         made.broker.create_topic(tenant["requests"], 2, {})
@@ -66,7 +66,7 @@ def stage() -> web_role.Stage:
 
 
 async def put_requests(made: web_role.Stage) -> None:
-    """Requests of each tenant: running, unknown, and failed, of which the message is there; a dead letter of each."""
+    """Put requests of each tenant: running, unknown, and failed, of which the message is there; and a dead letter."""
     for tenant, settings_of_tenant in TENANTS.items():
         source = f"/mrs-relay/{tenant}"
         await made.put(
@@ -80,5 +80,5 @@ async def put_requests(made: web_role.Stage) -> None:
 
 
 def written(made: web_role.Stage, tenant: str) -> list[records.Record]:
-    """The messages that were sent to a tenant's topic over HTTP."""
+    """Return the messages that were sent to a tenant's topic over HTTP."""
     return [record for record in made.broker.committed(TENANTS[tenant]["requests"]) if record.headers]

@@ -26,7 +26,7 @@ def batch(
     headers: Sequence[Headers] = (),
     producer_id: int = -1,
 ) -> bytes:
-    """A batch of format v2 with these values, of a transaction if it has a producer's id."""
+    """Return a batch of format v2 with these values, of a transaction if it has a producer's id."""
     transactional = int(producer_id >= 0)
     # The builder written in Python asks `tests.support.raw_records.Name` for its bytes; the compiled one does not.
     builder = default_records._DefaultRecordBatchBuilderPy(2, CODECS[codec], transactional, producer_id, 0, -1, 1 << 30)
@@ -38,7 +38,7 @@ def batch(
 
 
 def marker(first: int, producer_id: int, *, commit: bool) -> bytes:
-    """The control batch that ends a transaction."""
+    """Return the control batch that ends a transaction."""
     builder: Any = default_records._DefaultRecordBatchBuilderPy(2, 0, 1, producer_id, 0, -1, 1 << 20)
     builder.append(0, 0, struct.pack(">hh", 0, int(commit)), struct.pack(">hi", 0, 0), [])
     raw = builder.build()
@@ -47,7 +47,7 @@ def marker(first: int, producer_id: int, *, commit: bool) -> bytes:
 
 
 def old_batch(first: int, values: Sequence[bytes], *, codec: str = "none", magic: Any = 1) -> bytes:
-    """A message set of format v0 or v1."""
+    """Return a message set of format v0 or v1."""
     builder = legacy_records._LegacyRecordBatchBuilderPy(magic, CODECS[codec], 1 << 30)
     for number, value in enumerate(values):
         builder.append(first + number, 1_700_000_000_000, b"k", value)
@@ -58,7 +58,7 @@ def old_batch(first: int, values: Sequence[bytes], *, codec: str = "none", magic
 
 
 def changed(raw: bytes, *, attributes: int | None = None, body: bytes | None = None) -> bytes:
-    """The batch with other attributes or another body, and a checksum that is right for them."""
+    """Return the batch with other attributes or another body, and a checksum that is right for them."""
     new = bytearray(raw[:HEAD_BYTES] + (raw[HEAD_BYTES:] if body is None else body))
     if attributes is not None:
         struct.pack_into(">h", new, _ATTRIBUTES_AT, attributes)
@@ -68,5 +68,5 @@ def changed(raw: bytes, *, attributes: int | None = None, body: bytes | None = N
 
 
 def damaged(raw: bytes) -> bytes:
-    """The batch with one bit turned."""
+    """Return the batch with one bit turned."""
     return raw[:-1] + bytes([raw[-1] ^ 1])

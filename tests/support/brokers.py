@@ -371,7 +371,7 @@ def _printed(command: Sequence[str], text: str = "") -> str:
 
 
 def _answers(port: int) -> bool:
-    """Whether a broker on the port replies to ApiVersions, the first request of every client."""
+    """Return whether a broker on the port replies to ApiVersions, the first request of every client."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
             connection.sendall(_API_VERSIONS)

@@ -138,7 +138,7 @@ class KillLoop:
                 await site.fleet.replace_dead()
 
     async def _tell(self) -> None:
-        """A line now and then: how far, and what is still under way."""
+        """Print a line now and then: how far, and what is still under way."""
         began_s = time.monotonic()
         while True:
             await asyncio.sleep(_TELL_EVERY_S)
@@ -206,7 +206,7 @@ async def play(count: int, workdir: Path, seed: int, options: Options) -> chaos_
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The errors of a group, out of all groups within it."""
+    """Return the errors of a group, out of all groups within it."""
     return [
         leaf
         for error in group.exceptions
@@ -282,7 +282,7 @@ def _lane(sort: str, kinds: Kinds, count: int, chance: random.Random) -> chaos_l
 
 
 def _relay_lanes(sites: Sequence[chaos_sites.Site], count: int, chance: random.Random) -> list[chaos_lanes.Lane]:
-    """Lanes of the sites whose relays are touched; together `count` troubles, by the sites' weights."""
+    """Return lanes of the sites whose relays are touched; together `count` troubles, by the sites' weights."""
     touched = [site for site in sites if site.plan.lanes]
     weight = sum(site.plan.weight for site in touched)
     lanes = []
@@ -318,7 +318,7 @@ def _numbers(loop: KillLoop, seen: Counter[str], minutes: float, faults: int) ->
 
 
 def _by_trouble(loop: KillLoop) -> dict[str, chaos_delays.Summary]:
-    """The delays of the deployment whose relays were left alone, by what Kafka and the network went through."""
+    """Return the delays of the deployment whose relays were left alone, by what Kafka and the network went through."""
     waits = next((site.waits for site in loop.sites if not site.plan.lanes), None)
     if waits is None:
         return {}

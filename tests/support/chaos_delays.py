@@ -110,11 +110,11 @@ class Waits:
     times_s: Sequence[float]
 
     def all(self) -> Summary:
-        """All delays."""
+        """Return all delays."""
         return summary(end - begin for begin, end in self.spans)
 
     def during(self, troubles: Sequence[Interval]) -> Summary:
-        """The delays of requests that waited while one of the troubles lasted."""
+        """Return the delays of requests that waited while one of the troubles lasted."""
         return summary(
             end - begin
             for begin, end in self.spans
@@ -122,11 +122,11 @@ class Waits:
         )
 
     def longest_stall_s(self) -> float:
-        """Longest time without any event while an acknowledged request waited."""
+        """Return the longest time without any event while an acknowledged request waited."""
         return max((self._stall_s(begin, end) for begin, end in self.spans), default=0.0)
 
     def _stall_s(self, begin_s: float, end_s: float) -> float:
-        """Longest time without any event between two moments."""
+        """Return the longest time without any event between two moments."""
         first = bisect.bisect_right(self.times_s, begin_s)
         last = bisect.bisect_left(self.times_s, end_s)
         marks = [begin_s, *self.times_s[first:last], end_s]

@@ -238,7 +238,7 @@ class Fleet:
 
 
 def last_error(log: Path) -> str:
-    """The last error that a relay itself has logged, not its libraries; its last line if there is none."""
+    """Return the last error that a relay itself has logged, not its libraries; its last line if there is none."""
     lines = log.read_text(errors="replace").splitlines()
     for line in reversed(lines):
         with contextlib.suppress(json.JSONDecodeError):

@@ -87,7 +87,7 @@ class KafkaTroubles:
         return await self._recovered()
 
     async def _freeze(self, *nodes: brokers.KafkaNode) -> bool:
-        """Long enough for the controller to give it up, sometimes much longer; a lone broker has no peer to do so."""
+        """Freeze long enough for the controller to give it up, sometimes much longer; a lone broker has no peers."""
         alone = len(self.cluster.nodes) == 1
         for node in nodes:
             node.send(signal.SIGSTOP)
@@ -112,7 +112,7 @@ class KafkaTroubles:
         return await trouble(node)
 
     async def _coordinator_dies_in_mid_commit(self) -> bool:
-        """A relay stands still between the records and the end of a transaction while its coordinator dies."""
+        """Return a relay stands still between the records and the end of a transaction while its coordinator dies."""
         site = self.chance.choice([site for site in self.sites if site.plan.lanes])
         relay = await site.fleet.take()
         try:

@@ -80,7 +80,7 @@ def _delays(what: str, found: chaos_delays.Summary) -> str:
 
 
 def lived(folder: Path) -> Counter[str]:
-    """What the relays lived through, by their own logs."""
+    """Return what the relays lived through, by their own logs."""
     seen: Counter[str] = Counter()
     for log in folder.glob("relay-*.log"):
         for line in log.read_text(errors="replace").splitlines():
@@ -91,7 +91,7 @@ def lived(folder: Path) -> Counter[str]:
 
 
 def counts(sent: Sequence[str], events: Sequence[history.Seen], created: Sequence[str]) -> dict[str, int]:
-    """The numbers of the table that must be 0."""
+    """Return the numbers of the table that must be 0."""
     numbers: dict[str, list[int]] = {request_id: [] for request_id in sent}
     for seen in events:
         numbers.setdefault(seen.request_id, []).append(seen.sequence)

@@ -52,7 +52,7 @@ _SHORT = {
 
 
 def _defaults() -> dict[str, str]:
-    """What the relay's Kafka settings are when they are not set, for all that some deployment here sets."""
+    """Return what the relay's Kafka settings are when they are not set, for all that some deployment here sets."""
     fields = settings.KafkaSettings.model_fields
     names = ["KAFKA__SHUTDOWN_S", *_SHORT]
     return {name: str(fields[name.removeprefix("KAFKA__").lower()].default) for name in names}

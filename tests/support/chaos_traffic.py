@@ -135,7 +135,7 @@ class Sender:
         return {"format": "arrow"}
 
     def _failing(self, request_id: str, cluster: str) -> bytes:
-        """A job that fails for a cause, at first or always, and is tried again if it was preempted."""
+        """Draw a job that fails for a cause, at first or always, and is tried again if it was preempted."""
         cause = self.chance.choice((*cause_history.NAMES, "preempted", "preempted"))
         properties = {"emulator.cause": cause}
         if self.chance.random() < 0.5:
@@ -243,7 +243,7 @@ class Reader:
             self.ended.add(seen.request_id)
 
     async def ledger(self) -> tuple[list[history.Kept], list[str]]:
-        """What every ledger partition keeps, and which are not at the end of their input."""
+        """Return what every ledger partition keeps, and which are not at the end of their input."""
         places: dict[int, history.Ledger] = {}
         topic = f"{self.here.requests}.ledger"
         async with self._consumer(topic) as consumer:
@@ -260,7 +260,7 @@ class Reader:
         return [job for ledger in places.values() for job in ledger.jobs.values()], behind
 
     async def chunks(self) -> list[chunk_history.Chunk]:
-        """All chunks on the topic of results."""
+        """Return all chunks on the topic of results."""
         async with self._consumer(results_of(self.here.name)) as consumer:
             return [
                 chunk_history.chunk((record.partition, record.offset), record.timestamp, record.headers, record.value)
@@ -283,7 +283,7 @@ class Reader:
 
 
 async def _records(consumer: Any, begin: dict[Any, int]) -> AsyncIterator[Any]:
-    """All records from `begin` to the present ends; moves `begin` on."""
+    """Yield all records from `begin` to the present ends; moves `begin` on."""
     parts = sorted(consumer.assignment())
     for part in parts:
         consumer.seek(part, begin.get(part, 0))
@@ -302,11 +302,11 @@ async def _records(consumer: Any, begin: dict[Any, int]) -> AsyncIterator[Any]:
 
 
 def results_of(name: str) -> str:
-    """The topic on which a deployment's rows come in chunks."""
+    """Return the topic on which a deployment's rows come in chunks."""
     return f"{name}.results"
 
 
 def _rows(data: Mapping[str, Any]) -> list[Any] | None:
-    """The first column of an event's rows; None: it has none."""
+    """Return the first column of an event's rows; None: it has none."""
     statements = (data.get("result") or {}).get("statements", ())
     return [row[0] for shown in statements for row in chunk_history.rows_of_statement(shown)] or None

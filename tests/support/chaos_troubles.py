@@ -87,7 +87,7 @@ class RelayTroubles:
         return reached
 
     async def _die_at_start(self, point: str) -> bool:
-        """A relay dies, and so does its successor, while it takes over."""
+        """Let a relay die, and so its successor, while it takes over."""
         order = (point, self.chance.randint(1, 3), signal.SIGKILL)
         victim = await self.fleet.take()
         doomed = await self.fleet.start(order, taken=True)

@@ -66,7 +66,7 @@ async def _of_obs(site: chaos_sites.Site, count: Counter[str]) -> list[str]:
 
 
 def _unnamed(events: Sequence[history.Seen], wanted: set[str]) -> list[str]:
-    """Successes whose chunks no event names, although no event says that they have not come."""
+    """Return successes whose chunks no event names, although no event says that they have not come."""
     done = {event.request_id for event in events if event.state == "succeeded"}
     late = {event.request_id for event in events if event.state == "result"}
     return [f"{one}: has succeeded, and no event names its chunks" for one in sorted(done & wanted - late)]

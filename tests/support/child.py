@@ -98,7 +98,7 @@ class Child:
         return self.exit_code() is None
 
     def exit_code(self) -> int | None:
-        """Its exit code, negative for a signal, or None while it runs."""
+        """Return its exit code, negative for a signal, or None while it runs."""
         code = self._process.poll()
         if code is not None:
             _running.discard(self._process)

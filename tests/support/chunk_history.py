@@ -152,7 +152,7 @@ def _table(stream: bytes) -> Any:
 
 
 def _is_within(one: Chunk, said: Mapping[str, Any]) -> bool:
-    """Whether a chunk is where the event says, as far as it does."""
+    """Return whether a chunk is where the event says, as far as it does."""
     partition, offset = one.at
     if said.get("partition") is None:
         return True

@@ -16,7 +16,7 @@ from mrs_relay.obs import client as obs_client
 
 
 def brought(here: service_harness.ServiceHarness, request_id: str, *, places: bool = True) -> handles.Handle:
-    """What a service's client knows of a request; `places`: where the chunks are, which not every broker reports."""
+    """Return what a client knows of a request; `places`: where the chunks are, which not every broker reports."""
     seen = [copy.deepcopy(one.data) for one in here.events() if one.request_id == request_id]
     for one in seen if not places else ():
         for name in ("partition", "first_offset", "end_offset"):
@@ -33,6 +33,6 @@ async def _no_cancel(_handle: handles.Handle) -> None: ...
 
 
 def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small parts and chunks."""
+    """Take small parts and chunks."""
     monkeypatch.setattr(chunk_sink, "_CHUNK_BYTES", 16_384)
     monkeypatch.setattr(obs_client, "_PART_BYTES", 50_000)

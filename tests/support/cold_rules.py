@@ -10,7 +10,7 @@ from mrs_relay.kafka import cold_records
 def rule(
     due_ms: Callable[[bytes], int | None], unit_ms: int = 1000, fingerprint: Callable[[bytes], int] = hash
 ) -> cold_records.ColdRule:
-    """A rule that looks at each value by itself."""
+    """Return a rule that looks at each value by itself."""
 
     def all_due_ms(values: Sequence[bytes | None]) -> list[int | None]:
         return [None if value is None else due_ms(value) for value in values]

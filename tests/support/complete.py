@@ -71,7 +71,7 @@ _V11_FIELDS: Final = {"MapReduce": {"jar_path"}, "HiveScript": {"hive_script_pat
 
 
 def request(chance: random.Random, kind: str) -> dict[str, Any]:
-    """The `data` of a good request of this type, with all fields that go together."""
+    """Return the `data` of a good request of this type, with all fields that go together."""
     if kind == "mrs.call":
         return call(chance)
     data: dict[str, Any] = _filled(chance, requests.MODELS[kind])
@@ -94,7 +94,7 @@ def request(chance: random.Random, kind: str) -> dict[str, Any]:
 
 
 def call(chance: random.Random, name: str | None = None) -> dict[str, Any]:
-    """The `data` of a call of any operation, with path, query and body filled from the operation's own models."""
+    """Return the `data` of a call of any operation, with path, query and body filled from the operation's models."""
     wanted: operation.AnyOperation = registry.named(name or chance.choice(sorted(registry.OPERATIONS)))
     data = _filled(chance, requests.Call) | {"operation": wanted.name}
     data["path"] = {field: CLUSTER if field == "cluster_id" else "p-1" for field in wanted.fields}
@@ -121,7 +121,7 @@ def _fit_job(chance: random.Random, data: dict[str, Any]) -> None:
 
 
 def _order(chance: random.Random, kind: str) -> dict[str, Any]:
-    """The body of a cluster order: the example, with every field of the model that may stand beside its own."""
+    """Return the body of a cluster order: the example, with every field of the model that may stand beside its own."""
     name = "CreateCluster" if kind == "mrs.cluster.create" else "RunJobFlow"
     model = registry.named(name).body
     assert model is not None

@@ -79,7 +79,7 @@ class Raw:
 
 
 def _places(container: dict[str, Any] | list[Any]) -> Iterator[Place]:
-    """Every value of a message, at any depth, by its container."""
+    """Yield every value of a message, at any depth, by its container."""
     inner = container.items() if isinstance(container, dict) else enumerate(container)
     for key, value in list(inner):
         yield container, key
@@ -88,7 +88,7 @@ def _places(container: dict[str, Any] | list[Any]) -> Iterator[Place]:
 
 
 def _free_places(members: dict[str, Any]) -> Iterator[Place]:
-    """Those whose values may be of any type."""
+    """Yield those whose values may be of any type."""
     for container, key in list(_places(members)):
         if key in _FREE and isinstance(container[key], dict | list):
             yield from _places(container[key])
@@ -118,7 +118,7 @@ def _retype(chance: random.Random, place: Place, _raw: Raw) -> None:
 
 
 def _respell(chance: random.Random, place: Place, raw: Raw) -> None:
-    """A value of the same type in another spelling, as another JSON writer would have it."""
+    """Spell a value in another way, as another JSON writer would."""
     value = place[0][place[1]]
     if isinstance(value, bool) or not isinstance(value, int | float):
         _misspell(chance, place, raw)
@@ -164,14 +164,14 @@ def _set_moment(chance: random.Random, place: Place, _raw: Raw) -> None:
 
 
 def _widen(chance: random.Random, place: Place, raw: Raw) -> None:
-    """Many values in place of one."""
+    """Put many values in place of one."""
     count = chance.choice((20, 300, 3_000))
     pieces = chance.choice((b"1e15", b"null", b'""', b"[]", b'{"a":1}'))
     place[0][place[1]] = raw.token(b"[" + b",".join([pieces] * count) + b"]")
 
 
 def _double(chance: random.Random, place: Place, raw: Raw) -> None:
-    """The same name twice in one object, once with another value."""
+    """Put the same name twice into one object, once with another value."""
     container, key = place
     if isinstance(container, dict) and isinstance(key, str) and key.isascii() and key.isprintable():
         other = chance.choice((b"1", b"null", b'"x"', b"{}", b'"bad-twice"'))

@@ -56,7 +56,7 @@ class Block:
 
 
 def blocks(page: str) -> list[Block]:
-    """All blocks of a page, fenced and indented."""
+    """Return all blocks of a page, fenced and indented."""
     found = _BLOCKS.finditer((ROOT / page).read_text())
     return [
         Block(
@@ -70,7 +70,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def commands(page: str) -> Iterator[list[str]]:
-    """Every call of mrs-relay in the blocks of a page, as words without the program's name."""
+    """Yield every call of mrs-relay in the blocks of a page, as words without the program's name."""
     for block in blocks(page):
         for line in block.text.replace("\\\n", " ").splitlines():
             if re.match(r"(\.venv/bin/)?mrs-relay ", line):
@@ -78,7 +78,7 @@ def commands(page: str) -> Iterator[list[str]]:
 
 
 def mentions(page: str) -> list[list[str]]:
-    """Every call of mrs-relay in the text of a page; arguments may be left out there."""
+    """Return every call of mrs-relay in the text of a page; arguments may be left out there."""
     return [_words(line) for line in _INLINE.findall((ROOT / page).read_text())]
 
 

@@ -31,7 +31,7 @@ class Door:
         self.sent: list[transport.Request] = []
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
-        """One request, one reply."""
+        """Answer one request with one reply."""
         del timeout_s
         self.sent.append(request)
         headers = {**request.headers, "Host": HOST}
@@ -57,7 +57,7 @@ class Pair:
 
 
 def group(**changes: Any) -> settings.MrsSettings:
-    """Settings that fit the emulator's."""
+    """Return settings that fit the emulator's."""
     return settings.MrsSettings(
         **{"endpoint": f"http://{HOST}", "project_id": PROJECT, "budgets": False, **KEYS, **changes}
     )
@@ -66,7 +66,7 @@ def group(**changes: Any) -> settings.MrsSettings:
 @contextlib.asynccontextmanager
 async def pair(emulated: Mapping[str, Any] | None = None, **changes: Any) -> AsyncIterator[Pair]:
     """
-    A client at a fresh emulator that checks signatures.
+    Yield a client at a fresh emulator that checks signatures.
 
     Args:
         emulated: settings of the emulator.
@@ -89,7 +89,7 @@ class Kept:
     door: Door
 
     def asked_iam(self, path: str) -> int:
-        """How many calls IAM had on this path."""
+        """Return how many calls IAM had on this path."""
         return sum(request.target.partition("?")[0] == path for request in self.door.sent)
 
 
@@ -98,7 +98,7 @@ async def kept(
     *, emulated: Mapping[str, Any] | None = None, patient: bool = False, **changes: Any
 ) -> AsyncIterator[Kept]:
     """
-    A client that logs in by itself.
+    Yield a client that logs in by itself.
 
     Args:
         emulated: settings of the emulator.

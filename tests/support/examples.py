@@ -31,7 +31,7 @@ _CLUSTER: Final = service.CLUSTER
 
 
 def requests() -> dict[str, dict[str, Any]]:
-    """One request of each type, by its path below the folder."""
+    """Return one request of each type, by its path below the folder."""
     return {f"requests/{kind}.json": examples.message(kind) for kind in sorted(registry.REQUESTS)}
 
 
@@ -164,7 +164,7 @@ def write(folder: Path) -> None:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two messages say the same, at whatever time: SQL takes real time."""
+    """Return whether two messages say the same, at whatever time: SQL takes real time."""
     return bool(_timeless(one) == _timeless(other))
 
 
@@ -177,7 +177,7 @@ def _timeless(value: Any) -> Any:
 
 
 def text(message: Mapping[str, Any]) -> str:
-    """A message as it stands in its file."""
+    """Return a message as it stands in its file."""
     return json.dumps(message, indent=2, ensure_ascii=False) + "\n"
 
 

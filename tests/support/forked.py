@@ -137,7 +137,7 @@ class ForkServer:
 
 
 def unlike(env: Mapping[str, str] | None) -> bool:
-    """Whether an environment differs from that of the tests in what is read while modules are imported."""
+    """Return whether an environment differs from that of the tests in what is read while modules are imported."""
     given = os.environ if env is None else env
     names = {name for name in {*given, *os.environ} if name.startswith(_READ_AT_IMPORT)} - {"PYTHONPATH"}
     return any(given.get(name) != os.environ.get(name) for name in names)

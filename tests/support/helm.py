@@ -27,7 +27,7 @@ class ChartRefused(RuntimeError):  # noqa: N818 - named for what happened
 
 
 def is_built(wanted: str) -> bool:
-    """Whether the program is there, made from files of this digest."""
+    """Return whether the program is there, made from files of this digest."""
     stamp = FOLDER / STAMP
     return PROGRAM.is_file() and stamp.is_file() and stamp.read_text() == wanted
 

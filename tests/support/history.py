@@ -134,7 +134,7 @@ def faults(
     results: Mapping[str, str] | None = None,
 ) -> list[str]:
     """
-    Everything that breaks the promise, one line each; an empty list means it was kept.
+    Return everything that breaks the promise, one line each; an empty list means it was kept.
 
     Args:
         sent: ids of all requests that should have become exactly one job each.
@@ -197,7 +197,7 @@ def _effect_faults(stories: Mapping[str, Sequence[Seen]], created: Sequence[str]
 
 
 def _verdict_faults(stories: Mapping[str, Sequence[Seen]], results: Mapping[str, str]) -> Iterable[str]:
-    """What was reported last of a job must be what MRS says of it; an end that cannot be known is `unknown`."""
+    """Check that the last report of a job is what MRS says of it; an end that cannot be known is `unknown`."""
     reported = {
         event.job_name: (request_id, event.state)
         for request_id, story in stories.items()

@@ -40,7 +40,7 @@ def _compiles(java: Path) -> bool:
 
 
 def _version(java: Path) -> int:
-    """Major version, 0 when it does not run: a macOS without Java has a `java` that only says so."""
+    """Return major version, 0 when it does not run: a macOS without Java has a `java` that only says so."""
     try:
         output = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError):

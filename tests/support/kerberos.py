@@ -65,7 +65,7 @@ class Realm:
     folder: Path
 
     def environ(self, keytab: Path | None) -> dict[str, str]:
-        """The variables with which a client logs in by a keytab; None: it has none and no ticket either."""
+        """Return the variables with which a client logs in by a keytab; None: it has none and no ticket either."""
         return {
             "KRB5_CONFIG": str(self.conf),
             "KRB5CCNAME": f"FILE:{self.folder / ('tickets' if keytab else 'no-tickets')}",

@@ -13,7 +13,7 @@ CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
 def can_write(message: malformed.Message) -> bool:
-    """Whether librdkafka takes all of the message: its header names end at a NUL."""
+    """Return whether librdkafka takes all of the message: its header names end at a NUL."""
     return all("\0" not in name for name, _ in message.headers)
 
 

@@ -115,14 +115,14 @@ TIMESTAMPS_MS: Final = (-1, 0, 1, 1_795_420_800_000, 1_795_420_800_000_000, 2**6
 
 
 def messages(seed: int, count: int) -> Iterator[Message]:
-    """So many messages; one in 500 has a text of a million characters, another one grows when written again."""
+    """Yield so many messages; one in 500 has a text of a million characters, another one grows when written again."""
     for number in range(count):
         chance = random.Random(f"{seed} {number}")  # noqa: S311 - chance, no secret
         yield _message(chance, f"bad-{number}", number % 500)
 
 
 def harmless(seed: int, count: int, most_bytes: int = 500_000) -> Iterator[Message]:
-    """Those that every producer can send, and that start no job without a token of ours in its name."""
+    """Yield those that every producer can send, and that start no job without a token of ours in its name."""
     for one in messages(seed, count):
         if one.value is None or len(one.value) > most_bytes or any("\0" in name for name, _ in one.headers):
             continue
@@ -155,7 +155,7 @@ def _message(chance: random.Random, request_id: str, turn: int) -> Message:
 
 
 def _members(chance: random.Random, request_id: str) -> dict[str, Any]:
-    """A complete request of some type, with every attribute that the relay knows."""
+    """Return a complete request of some type, with every attribute that the relay knows."""
     kind = chance.choice(sorted(requests.MODELS))
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     return {
@@ -188,7 +188,7 @@ def _binary(members: dict[str, Any]) -> tuple[bytes, Headers]:
 
 
 def as_json(value: Any, *, indent: int | None = None) -> bytes:
-    """JSON text in UTF-8, of anything that Python has a spelling for."""
+    """Return JSON text in UTF-8, of anything that Python has a spelling for."""
     return json.dumps(value, ensure_ascii=False, indent=indent).encode(errors="surrogatepass")
 
 
@@ -241,13 +241,13 @@ def _cut(chance: random.Random, value: bytes) -> bytes:
 
 
 def _splice(chance: random.Random, value: bytes) -> bytes:
-    """Raw bytes that no JSON writer makes, in place of some of the message's own."""
+    """Splice in raw bytes that no JSON writer makes, in place of some of the message's own."""
     first = chance.randint(0, len(value))
     return value[:first] + chance.choice(_RAW) + value[first + chance.choice([0, 1, 8]) :]
 
 
 def _member(chance: random.Random, value: bytes) -> bytes:
-    """The same, as the value of a member, so that the rest stays JSON."""
+    """Return the same, as the value of a member, so that the rest stays JSON."""
     name = chance.choice([b'"id"', b'"data"', b'"source"', b'"cluster"', b'"x"', b'"priority"', b'"arguments"'])
     return value.replace(b"{", b"{" + name + b":" + chance.choice(_RAW) + b",", 1)
 

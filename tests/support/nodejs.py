@@ -55,13 +55,13 @@ def require(program: str, remedy: str = "run `make tools`") -> str:
 
 
 def is_fetched(wanted: str) -> bool:
-    """Whether the packages are those of this stamp."""
+    """Return whether the packages are those of this stamp."""
     stamp = FOLDER / STAMP
     return stamp.is_file() and stamp.read_text() == wanted
 
 
 def environment() -> Mapping[str, str]:
-    """What Node programs run in: a home of their own, no call to the outside."""
+    """Return what Node programs run in: a home of their own, no call to the outside."""
     return {**os.environ, "HOME": str(FOLDER), "SUPPRESS_NO_CONFIG_WARNING": "1", "NO_COLOR": "1"}
 
 

@@ -23,7 +23,7 @@ class Object:
     size: int
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """In small pieces, so that characters and rows are cut anywhere."""
+        """Yield small pieces, so that characters and rows are cut anywhere."""
         for start in range(0, len(self.content), PIECE_BYTES):
             await asyncio.sleep(0)
             yield self.content[start : start + PIECE_BYTES]
@@ -59,12 +59,12 @@ class ObjectDoor:
     failing: int = 0
 
     def connect(self, group: settings.ObsSettings) -> transport.Transport:
-        """As `wiring.opened` wants it."""
+        """Connect as `wiring.opened` does."""
         assert group.region
         return self
 
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
-        """One read."""
+        """Count one read."""
         assert keys.access
         await self.mrs.settle_objects()
         self.opened.append(str(place))
@@ -91,7 +91,7 @@ class ObjectDoor:
         return content, found.size
 
     async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
-        """The size, for a read in parts."""
+        """Return the size, for a read in parts."""
         assert keys.access
         content, size = await self._found(place)
         return transport.Head(size, str(len(content)))
@@ -99,7 +99,7 @@ class ObjectDoor:
     async def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
     ) -> AsyncIterator[bytes]:
-        """A part; the troubles are those of `open`."""
+        """Yield a part; the troubles are those of `open`."""
         assert keys.access
         assert head.tag
         content, _ = await self._found(place)
@@ -110,7 +110,7 @@ class ObjectDoor:
         yield content[span[0] : span[1]]
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
-        """All pages of one listing, of a few objects each."""
+        """Yield all pages of one listing, of a few objects each."""
         assert keys.access
         self.listings.append(str(folder))
         await asyncio.sleep(LATENCY_S)
@@ -124,7 +124,7 @@ class ObjectDoor:
             yield [transport.Listed(one.key, one.size, one.etag) for one in found[start : start + PIECE_BYTES]]
 
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
-        """One removal of some objects."""
+        """Count one removal of some objects."""
         assert keys.access
         await asyncio.sleep(LATENCY_S)
         self._fail()
@@ -138,12 +138,12 @@ class ObjectDoor:
             raise errors.ObsDown("OBS did not answer, as ordered")
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
-        """The end of an object, with the same troubles."""
+        """Return the end of an object, with the same troubles."""
         found = await self.open(place, keys)
         content = b"".join([piece async for piece in found.chunks()])
         return content[-most_bytes:], found.size
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
-        """An address that says what it is for."""
+        """Return an address that says what it is for."""
         assert keys.access
         return f"https://{place.bucket}.obs.test/{place.key}?expires={life_s}"

@@ -57,7 +57,7 @@ class Provider:
         self.published = [self.key]
 
     def token(self, key: Any = None, algorithm: str = "ES256", **claims: Any) -> str:
-        """A token of ann for this service that ends in an hour; `claims` replace its own, None leaves one out."""
+        """Return a token of ann for this service, for an hour; `claims` replace its own, None leaves one out."""
         now_s = web_role.NOW_MS // 1000
         whole = {"iss": self.issuer, "aud": AUDIENCE, "sub": "ann", "iat": now_s, "exp": now_s + 3600, **claims}
         used = self.key if key is None else key
@@ -67,7 +67,7 @@ class Provider:
         )
 
     async def configuration(self, _request: web.Request) -> web.Response:
-        """Where the keys are."""
+        """Return where the keys are."""
         if self.is_away:
             raise web.HTTPServiceUnavailable
         names = {"jwks_uri": "keys", "authorization_endpoint": "authorize", "token_endpoint": "token"}
@@ -113,7 +113,7 @@ class Provider:
         )
 
     async def keys(self, _request: web.Request) -> web.Response:
-        """The keys."""
+        """Return the keys."""
         self.asked += 1
         return web.json_response({"keys": [key.as_dict(private=False) for key in self.published]})
 

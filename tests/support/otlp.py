@@ -67,7 +67,7 @@ class Collector:
         return web.Response(body=answer, content_type="application/x-protobuf")
 
     def named(self, name: str) -> list[Span]:
-        """The spans whose names begin so."""
+        """Return the spans whose names begin so."""
         return [span for span in self.spans if span.name.startswith(name)]
 
 

@@ -30,13 +30,13 @@ class Block:
     text: str
 
     def at(self, here: service.Deployment) -> str:
-        """The code with the addresses and topics of a deployment."""
+        """Return the code with the addresses and topics of a deployment."""
         fitted = self.text.replace("localhost:9092", here.bootstrap)
         return fitted.replace("mrs.events", here.events).replace("mrs.requests", here.requests)
 
 
 def blocks(page: str) -> list[Block]:
-    """All blocks of a page of docs/, in their order."""
+    """Return all blocks of a page of docs/, in their order."""
     head, found = "", []
     for piece in _PIECES.findall((DOCS / page).read_text()):
         if (block := _BLOCK.fullmatch(piece)) is not None:
@@ -47,6 +47,6 @@ def blocks(page: str) -> list[Block]:
 
 
 def block(page: str, head: str) -> Block:
-    """The one block below a heading."""
+    """Return the one block below a heading."""
     [found] = [each for each in blocks(page) if each.head == head]
     return found

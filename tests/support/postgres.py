@@ -38,7 +38,7 @@ def _program(name: str) -> str:
 
 
 def _as_owner(command: list[str]) -> list[str]:
-    """PostgreSQL refuses to run as root."""
+    """Run as the owner of the files: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return command
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
@@ -66,7 +66,7 @@ def running(log: pathlib.Path) -> Iterator[str]:
 
 
 def _answers(port: int) -> bool:
-    """Whether the server speaks its protocol: it answers a request for TLS with one byte, also while it starts."""
+    """Return whether the server speaks its protocol: it answers a request for TLS by one byte, also while it starts."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as one:
             one.sendall(b"\0\0\0\x08\x04\xd2\x16/")

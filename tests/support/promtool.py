@@ -35,12 +35,12 @@ def require(name: str) -> str:
 
 
 def rules() -> list[dict[str, Any]]:
-    """All alert rules."""
+    """Return all alert rules."""
     return [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
 
 
 def names() -> set[str]:
-    """Names of all series that the rules read."""
+    """Return names of all series that the rules read."""
     return {name for rule in rules() for name in _NAME.findall(rule["expr"])}
 
 

@@ -42,15 +42,15 @@ class Clock:
         self._rate, self._offset_s = rate, offset_s
 
     def monotonic_s(self) -> float:
-        """Seconds."""
+        """Return seconds."""
         return asyncio.get_running_loop().time() * self._rate + self._offset_s
 
     def boottime_s(self) -> float:
-        """Seconds."""
+        """Return seconds."""
         return self.monotonic_s()
 
     def now_ms(self) -> int:
-        """Not used."""
+        """Return nothing of use."""
         return 0
 
 
@@ -82,14 +82,14 @@ class Replica:
         return not self.thawed.is_set()
 
     async def read_notes(self) -> Mapping[int, str]:
-        """All notes, after a while."""
+        """Return all notes, after a while."""
         await self._reach()
         found = {number: self.group.notes.get(number, "") for number in range(self.group.partitions)}
         await self._reach()
         return found
 
     async def write_note(self, partition: int, note: str) -> bool:
-        """Refused to those who are not in the present generation."""
+        """Refuse those who are not in the present generation."""
         generation = self.membership.generation if self.membership is not None else -1
         await self._reach()
         if generation != self.group.generation:
@@ -137,18 +137,18 @@ class Fleet:
         self.faults: list[str] = []
 
     def failed(self, task: str, error: BaseException) -> None:
-        """A task must not end."""
+        """Fail, since a task must not end."""
         self.faults.append(f"{task}: {error!r}")
 
     def add(self) -> Replica:
-        """One more replica, which is given partitions at the next rebalance."""
+        """Add one more replica, which is given partitions at the next rebalance."""
         replica = Replica(self.group, self)
         self.replicas.append(replica)
         self.members.append(replica)
         return replica
 
     async def rebalance(self) -> None:
-        """Members stop, join and are given their partitions; who stands still is put out and does not know it."""
+        """Let members stop, join and get their partitions; who stands still is put out and does not know it."""
         for one in self.members:
             if not one.frozen:
                 one.membership = None
@@ -162,18 +162,18 @@ class Fleet:
             one.quota.look_again()
 
     async def kill(self, replica: Replica) -> None:
-        """It is gone at once; the group learns of it at the next rebalance."""
+        """Kill it at once; the group learns of it at the next rebalance."""
         await replica.task_supervisor.close()
         replica.thawed.clear()
 
     def thaw(self, replica: Replica) -> None:
-        """It continues; one that has been put out learns it now."""
+        """Let it continue; one that has been put out learns it now."""
         if replica not in self.members:
             replica.membership = None
         replica.thawed.set()
 
     async def trouble(self) -> None:
-        """Something happens to a replica."""
+        """Let something happen to a replica."""
         chance = self.group.chance
         going = [one for one in self.members if not one.frozen]
         victim = chance.choice(going)
@@ -206,11 +206,11 @@ class Fleet:
         return sorted(moment for one in self.replicas for moment in one.calls)
 
     def used(self, since_s: float, until_s: float) -> float:
-        """The part of the limit that was used."""
+        """Return the part of the limit that was used."""
         return sum(since_s <= moment < until_s for moment in self.calls) / ((until_s - since_s) / 60 * LIMIT)
 
     def most_in_a_minute(self) -> int:
-        """Most calls in any 60 seconds."""
+        """Return most calls in any 60 seconds."""
         calls = self.calls
         most = first = 0
         for number, moment in enumerate(calls):

@@ -20,7 +20,7 @@ def start(arguments: Sequence[str], variables: Mapping[str, str], log: Path) -> 
 
 
 def answers(port: int, path: str) -> bool:
-    """Whether a role answers there with 200."""
+    """Return whether a role answers there with 200."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
             return bool(reply.status == 200)

@@ -11,7 +11,7 @@ from tests.support import objects, service_harness
 
 @contextlib.asynccontextmanager
 async def started(**groups: Any) -> AsyncIterator[tuple[service_harness.ServiceHarness, objects.ObjectDoor]]:
-    """One replica; `groups`: of settings, for those that are to differ."""
+    """Yield one replica; `groups`: of settings, for those that are to differ."""
     chosen = service_harness.settings(**{"results": {"path": "obs://lake/results"}, **groups})
     async with service_harness.start(chosen, replicas=0) as here:
         here.objects = door = objects.ObjectDoor(here.mrs)

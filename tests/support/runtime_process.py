@@ -20,7 +20,7 @@ from mrs_relay.kafka.adapter import client
 
 
 def worker_settings(bootstrap: str, name: str, guarantee: str, session_ms: int = 6_000) -> settings.KafkaSettings:
-    """Settings that notice a dead member soon."""
+    """Return settings that notice a dead member soon."""
     return settings.KafkaSettings.model_validate(
         {
             "bootstrap_servers": bootstrap,

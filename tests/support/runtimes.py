@@ -18,7 +18,7 @@ LEDGER = "in.ledger"
 
 
 def kafka_settings(**changes: object) -> settings.KafkaSettings:
-    """Settings for tests: topics `in`, `ev`, `dl`, no status; everything else as in production unless changed."""
+    """Return settings for tests: topics `in`, `ev`, `dl`, no status; all else as in production unless changed."""
     base: dict[str, object] = {
         "topics": settings.Topics(requests=IN, events=EV, dead_letters=DL, status=None),
         "app_id": "app",
@@ -28,7 +28,7 @@ def kafka_settings(**changes: object) -> settings.KafkaSettings:
 
 
 def cluster(kafka: settings.KafkaSettings, partitions: int = 4) -> memory_broker.MemoryBroker:
-    """An in-memory broker with all topics."""
+    """Return an in-memory broker with all topics."""
     broker = memory_broker.MemoryBroker(kafka, transactions=kafka.transactional)
     broker.create_topics(partitions)
     return broker
@@ -82,7 +82,7 @@ class Counting:
 async def running(
     kafka: settings.KafkaSettings, broker: memory_broker.MemoryBroker, handler: Counting
 ) -> AsyncIterator[runtime.Runtime[str]]:
-    """A runtime at work; shut down in order at the end, and its error, if any, is raised."""
+    """Yield a runtime at work; shut down in order at the end, and its error, if any, is raised."""
     work = runtime.Runtime(kafka, broker, handler, clock.LoopClock())
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work.run(), name="runtime")
@@ -98,7 +98,7 @@ async def running(
 def working_cluster(
     guarantee: str = "exactly-once", partitions: int = 4, **changes: object
 ) -> memory_broker.MemoryBroker:
-    """An in-memory broker with all topics, for the guarantee and the changed settings."""
+    """Return an in-memory broker with all topics, for the guarantee and the changed settings."""
     return cluster(kafka_settings(guarantee=guarantee, **changes), partitions)
 
 
@@ -109,7 +109,7 @@ def feed_in(broker: memory_broker.MemoryBroker, count: int, partitions: int = 4)
 
 
 def counts(broker: memory_broker.MemoryBroker) -> list[int]:
-    """What the ledgers say about how many records were counted, by partition."""
+    """Return what the ledgers say about how many records were counted, by partition."""
     found = []
     for partition in range(broker.partitions(LEDGER)):
         values = [r.value for r in broker.committed(LEDGER, partition) if r.key == b"n"]
@@ -118,13 +118,13 @@ def counts(broker: memory_broker.MemoryBroker) -> list[int]:
 
 
 def events(broker: memory_broker.MemoryBroker) -> list[tuple[bytes | None, bytes | None]]:
-    """Key and value of all committed events."""
+    """Return key and value of all committed events."""
     return [(record.key, record.value) for record in broker.committed(EV)]
 
 
 @contextlib.asynccontextmanager
 async def crashing(broker: memory_broker.MemoryBroker, handler: Counting) -> AsyncIterator[runtime.Runtime[str]]:
-    """A runtime that is cut off at the end instead of being shut down."""
+    """Yield a runtime that is cut off at the end instead of being shut down."""
     work = runtime.Runtime(broker.kafka, broker, handler, clock.LoopClock())
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work.run())

@@ -34,7 +34,7 @@ def scenario(name: str) -> Callable[[Scenario], Scenario]:
 
 
 def sample(file: str, name: str, **changes: Any) -> dict[str, Any]:
-    """The first sample request of an operation, with changes."""
+    """Return the first sample request of an operation, with changes."""
     found = json.loads((_SAMPLES / f"{file}.json").read_text())
     first = next(one for one in found if one["operation"] == name and one["kind"] == "request")
     return {**first["body"], **changes}

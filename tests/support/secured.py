@@ -56,7 +56,7 @@ class Secured:
         self.node.start()
 
     def settings(self, protocol: str, mechanism: str = "PLAIN", **more: str) -> dict[str, str]:
-        """The variables, without prefix, that lead a relay to the listener."""
+        """Return the variables, without prefix, that lead a relay to the listener."""
         given = {
             "KAFKA__BOOTSTRAP_SERVERS": self.tls if protocol == "SSL" else self.sasl,
             "KAFKA__SECURITY__PROTOCOL": protocol,
@@ -153,7 +153,7 @@ def _properties(node: brokers.KafkaNode, tls: str, sasl: str, files: dict[str, P
 
 
 def _mechanisms(realm: kerberos.Realm | None, users: Iterable[str]) -> dict[str, str]:
-    """How clients may log in at the SASL listener; tokens are taken unsigned, by Kafka's own validator for tests."""
+    """Return how clients may log in at the SASL listener; Kafka's own validator for tests takes tokens unsigned."""
     modules = "org.apache.kafka.common.security"
     known = " ".join(f'user_{name}="{PASSWORD}"' for name in users)
     jaas = {
@@ -174,7 +174,7 @@ def _mechanisms(realm: kerberos.Realm | None, users: Iterable[str]) -> dict[str,
 
 
 def _write(issued: trustme.LeafCert, path: Path) -> None:
-    """One file with key and certificates; Kafka takes keys as PKCS #8 only."""
+    """Write one file with key and certificates; Kafka takes keys as PKCS #8 only."""
     key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
     form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     text = key.private_bytes(serialization.Encoding.PEM, form, none)

@@ -67,7 +67,7 @@ class Deployment:
         return f"{self.name}.dead-letters"
 
     def environment(self) -> dict[str, str]:
-        """The environment of a relay process."""
+        """Return the environment of a relay process."""
         given = {
             "KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
             "KAFKA__GUARANTEE": self.guarantee,
@@ -152,7 +152,7 @@ class Deployment:
             await producer.stop()
 
     async def records(self, topic: str) -> list[aiokafka.ConsumerRecord[bytes, bytes]]:
-        """Everything committed in a topic at this moment."""
+        """Return everything committed in a topic at this moment."""
         async with self._reading(topic) as consumer:
             parts = sorted(consumer.assignment())
             ends = await consumer.end_offsets(parts)
@@ -176,7 +176,7 @@ class Deployment:
             await consumer.stop()
 
     async def story(self) -> list[history.Seen]:
-        """All committed events."""
+        """Return all committed events."""
         return [history.seen(record.headers, record.value) for record in await self.records(self.events)]
 
     async def until_ended(self, request_ids: Iterable[str]) -> list[history.Seen]:
@@ -198,7 +198,7 @@ class Emulator:
     url: str
 
     def effects(self, kind: str = "job") -> list[dict[str, Any]]:
-        """What was really created."""
+        """Return what was really created."""
         found: list[dict[str, Any]] = []
         while True:
             page = self._call("GET", f"/emulator/effects?kind={kind}&start={len(found)}&limit=1000")["effects"]
@@ -211,7 +211,7 @@ class Emulator:
         self._call("POST", "/emulator/faults", json.dumps(order).encode())
 
     def hits(self) -> int:
-        """How many calls the faults in force have matched."""
+        """Return how many calls the faults in force have matched."""
         return sum(fault["matched"] for fault in self._call("GET", "/emulator/faults")["faults"])
 
     def lift(self) -> None:
@@ -227,7 +227,7 @@ class Emulator:
 
 @contextmanager
 def emulator(workdir: Path, *flags: str, limited: bool = False) -> Iterator[Emulator]:
-    """An emulator process; `flags` are those of `mrs-relay emulate`, and only a limited one refuses calls with 429."""
+    """Yield an emulator process; `flags` are those of `mrs-relay emulate`; only a limited one answers 429."""
     port = ports.free_port()
     limits = [] if limited else ["--no-limits"]
     command = [sys.executable, "-m", "mrs_relay", "emulate", "--port", str(port), *limits, *flags]
@@ -248,37 +248,37 @@ def emulator(workdir: Path, *flags: str, limited: bool = False) -> Iterator[Emul
 
 
 def job(request_id: str, *, name: str = "job", job_type: str = "SparkSubmit", **more: Any) -> bytes:
-    """A request for a batch job."""
+    """Return a request for a batch job."""
     data = {"cluster": CLUSTER, "job": {"job_type": job_type, "job_name": name}, **more}
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.job.submit", "data": data}).encode()
 
 
 def old_job(request_id: str, *, name: str = "job", fields: dict[str, str] | None = None, **more: Any) -> bytes:
-    """A request for a batch job by V1.1's job API; `fields` are more fields of the job."""
+    """Return a request for a batch job by V1.1's job API; `fields` are more fields of the job."""
     job = {"job_type": "MapReduce", "job_name": name, "jar_path": "s3a://demo/sessionize.jar", **(fields or {})}
     data = {"cluster": CLUSTER, "api": "v1.1", "job": job, **more}
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.job.submit", "data": data}).encode()
 
 
 def sql(request_id: str, engine: str, statement: str, **more: Any) -> bytes:
-    """A request for SQL."""
+    """Return a request for SQL."""
     data = {"cluster": CLUSTER, "engine": engine, "statement": statement, **more}
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.sql.submit", "data": data}).encode()
 
 
 def call(request_id: str, operation: str, path: dict[str, str], body: dict[str, Any] | None = None) -> bytes:
-    """A request to call one operation of MRS."""
+    """Return a request to call one operation of MRS."""
     data = {"operation": operation, "path": path, **({"body": body} if body is not None else {})}
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.call", "data": data}).encode()
 
 
 def cancel(message_id: str, request_id: str, **more: Any) -> bytes:
-    """A message that cancels a request."""
+    """Return a message that cancels a request."""
     data = {"request": {"id": request_id}, **more}
     return json.dumps({"id": message_id, "source": "/test", "type": "mrs.job.cancel", "data": data}).encode()
 
 
 def resolve(message_id: str, request_id: str, verdict: str, note: str = "looked at MRS") -> bytes:
-    """A message that settles a request by hand."""
+    """Return a message that settles a request by hand."""
     data = {"request": {"id": request_id}, "verdict": verdict, "note": note}
     return json.dumps({"id": message_id, "source": "/test", "type": "mrs.job.resolve", "data": data}).encode()

@@ -34,7 +34,7 @@ LATENCY_S = 0.02
 
 
 def settings(**groups: Mapping[str, Any]) -> all_settings.Settings:
-    """Settings as in production, but for what a group says otherwise; the status, written each second, is off."""
+    """Return settings as in production, but for what a group says otherwise; the status is off."""
     mrs = {
         "endpoint": f"http://{HOST}",
         "project_id": service.PROJECT,
@@ -82,7 +82,7 @@ class Wire:
         self.answered: list[Answered] = []
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
-        """One request, one reply, as over a network with a short delay each way."""
+        """Send one request for one reply, as over a network with a short delay each way."""
         self.sent += 1
         headers = {**request.headers, "Host": self._host}
         try:
@@ -176,21 +176,21 @@ class ServiceHarness:
         topic: str | None = None,
         traceparent: str | None = None,
     ) -> None:
-        """A request arrives."""
+        """Let a request arrive."""
         headers = () if traceparent is None else (("traceparent", traceparent.encode()),)
         self.broker.put(topic or self.chosen.kafka.topics.requests, partition, key, value, headers)
 
     def events(self, topic: str | None = None) -> list[history.Seen]:
-        """All committed events, partition by partition."""
+        """Return all committed events, partition by partition."""
         topic = topic or self.chosen.kafka.topics.events
         return [self._seen(record.headers, record.value or b"") for record in self.broker.committed(topic)]
 
     def last(self, request_id: str) -> Any:
-        """The data of a request's last event."""
+        """Return the data of a request's last event."""
         return [event.data for event in self.events() if event.request_id == request_id][-1]
 
     def states(self, request_id: str) -> list[str]:
-        """The event states of one request, in order."""
+        """Return the event states of one request, in order."""
         return [event.state for event in self.events() if event.request_id == request_id]
 
     async def until_ended(self, request_ids: Sequence[str], timeout_s: float) -> None:
@@ -200,7 +200,7 @@ class ServiceHarness:
                 await asyncio.sleep(0.5)
 
     def created(self) -> list[str]:
-        """Names of all jobs that really exist."""
+        """Return names of all jobs that really exist."""
         return [effect.name for effect in self.mrs.effects() if effect.kind == "job"]
 
     def trouble(self, **order: Any) -> None:
@@ -217,7 +217,7 @@ async def start(
     emulated: Mapping[str, Any] | None = None,
     observing: tracing.Tracing = tracing.OFF,
 ) -> AsyncIterator[ServiceHarness]:
-    """A deployment with its topics made and its replicas started."""
+    """Yield a deployment with its topics made and its replicas started."""
     chosen = chosen or settings()
     time = clock.LoopClock()
     broker = memory_broker.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)

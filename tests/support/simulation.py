@@ -34,12 +34,12 @@ from tests.support import simulation_loop, simulation_play
 
 
 def command(seed: int) -> str:
-    """How to see a seed again."""
+    """Return how to see a seed again."""
     return f"PYTHONPATH=. python -m tests.support.simulation {seed} --verbose"
 
 
 def _main(words: list[str]) -> int:
-    """`FIRST` plays one seed, `FIRST COUNT` that many from there on."""
+    """Play a seed with `FIRST`, or that many from there on with `FIRST COUNT`."""
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is part of what follows from the seed
         again = [sys.executable, "-m", "tests.support.simulation", *words]
         os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})

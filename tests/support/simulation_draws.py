@@ -14,14 +14,14 @@ CALL_TIMEOUT_S = 3.0
 
 
 def late_listing_s(chance: random.Random) -> float:
-    """For how long MRS hides a fresh job from its list, in seconds."""
+    """Return for how long MRS hides a fresh job from its list, in seconds."""
     return chance.choice((0.0, 1.0, 4.0))
 
 
 def settings(
     chance: random.Random, extras: simulation_extras.Extras, *, exactly_once: bool, hidden_s: float
 ) -> all_settings.Settings:
-    """Settings of all replicas: short timeouts, hardly more patience than needed, now and then a small bound."""
+    """Return settings of all replicas: short timeouts, hardly more patience than needed, now and then a small bound."""
     kafka = {
         "guarantee": "exactly-once" if exactly_once else "at-least-once",
         "session_timeout_ms": round(SESSION_S * 1000),
@@ -66,7 +66,7 @@ def settings(
 def emulated(
     chance: random.Random, extras: simulation_extras.Extras, *, hidden_s: float, number: int
 ) -> emulator_settings.EmulatorSettings:
-    """The MRS of this world; each has ids of its own, since all share one OBS."""
+    """Return the MRS of this world; each has ids of its own, since all share one OBS."""
     dead = [{"cluster_id": name, "name": name} for name in simulation_extras.DEAD[: extras.dead]]
     return emulator_settings.EmulatorSettings(
         seed=number,
@@ -81,7 +81,7 @@ def emulated(
 def request(  # noqa: PLR0911 - one return per kind of request
     chance: random.Random, request_id: str, place: str = ""
 ) -> bytes:
-    """A request of some kind; `place` stands in the texts of statements, so that no other's are the same."""
+    """Return a request of some kind; `place` stands in the texts of statements, so that no other's are the same."""
     kind = chance.random()
     if kind < 0.1:
         return service.sql(request_id, "presto", f"select '{place}{request_id}' as one")

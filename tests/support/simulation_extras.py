@@ -87,7 +87,7 @@ NONE: Final = Extras()
 
 
 def draw(seed: int) -> Extras:
-    """The extras of a seed: two of three seeds have none."""
+    """Return the extras of a seed: two of three seeds have none."""
     chance = random.Random(f"extras {seed}")
     if chance.random() > 1 / 3:
         return NONE
@@ -123,7 +123,7 @@ def draw(seed: int) -> Extras:
 
 
 def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the tenants, of their second connection, and of rows; `mrs` holds the keys."""
+    """Return the settings of the tenants, of their second connection, and of rows; `mrs` holds the keys."""
     rules = {"path": simulation_objects.PATH, "folder_life_s": simulation_objects.FOLDER_LIFE_S}
     reads = rules if extras.rows_away_s is not None else {}
     found: dict[str, Any] = {"results": reads, "obs": {"read_timeout_s": simulation_objects.READ_TIMEOUT_S}}
@@ -159,7 +159,7 @@ def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dic
 
 
 def orders(extras: Extras) -> dict[str, list[dict[str, Any]]]:
-    """Orders for the emulator: dead clusters, a job list that fails, statements whose replies are lost."""
+    """Return orders for the emulator: dead clusters, a job list that fails, statements whose replies are lost."""
     forbidden = {"status": 500, "body": {"error_code": "12000062", "error_msg": "The cluster status is abnormal"}}
     found: dict[str, list[dict[str, Any]]] = {}
     if extras.dead:
@@ -178,7 +178,7 @@ def _always(action: str, operation: str, **more: Any) -> dict[str, Any]:
 
 
 def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str) -> bytes:
-    """A request for one of the dead clusters; it gives up some time after it came."""
+    """Return a request for one of the dead clusters; it gives up some time after it came."""
     cluster = chance.choice(DEAD[: extras.dead])
     deadline_s = chance.uniform(20, 300)
     if chance.random() < 0.3:
@@ -189,7 +189,7 @@ def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str)
 
 
 def select(chance: random.Random, extras: Extras, request_id: str, place: str) -> bytes:
-    """A statement whose row is wanted in the event, or its rows in chunks; Spark and Hive write them to a folder."""
+    """Return a statement whose row is wanted in the event, or its rows in chunks; Spark and Hive write to a folder."""
     engine = ("presto", "spark", "hive")[zlib.crc32(request_id.encode()) % 3]
     wanted = {"format": "arrow"} if extras.arrow and chance.random() < 0.5 else {}
     if not extras.chunks or chance.random() < 0.3:
@@ -200,7 +200,7 @@ def select(chance: random.Random, extras: Extras, request_id: str, place: str) -
 
 
 def failing(chance: random.Random, request_id: str, place: str, **more: str) -> bytes:
-    """A job that fails for a cause, perhaps only at first, and that is perhaps tried again after some cause."""
+    """Return a job that fails for a cause, perhaps only at first, and that is perhaps tried again after some cause."""
     properties = {"emulator.cause": chance.choice((*cause_history.NAMES, *["preempted"] * 4)), **more}
     if chance.random() < 0.5:
         properties["emulator.cause_times"] = chance.choice(("1", "2"))
@@ -212,7 +212,7 @@ def failing(chance: random.Random, request_id: str, place: str, **more: str) -> 
 
 
 def call(chance: random.Random, request_id: str, key: str) -> bytes:
-    """A call that reads, or one that sets the tag `key`, which shows whether it was carried out."""
+    """Return a call that reads, or one that sets the tag `key`, which shows whether it was carried out."""
     path = {"cluster_id": service.CLUSTER}
     kind = chance.random()
     if kind < 0.3:
@@ -225,7 +225,7 @@ def call(chance: random.Random, request_id: str, key: str) -> bytes:
 
 
 def respelled(chance: random.Random, body: bytes) -> bytes:
-    """The same request as another JSON writer has it: other numbers, order and white space, null for absent."""
+    """Return the same request as another JSON writer has it: other numbers, order and white space, null for absent."""
     members = codec.decode(body)
     raw = damage.Raw()
     damage.respell(chance, members, raw)

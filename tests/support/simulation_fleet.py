@@ -145,7 +145,7 @@ class Fleet:
         return contextlib.nullcontext(clients.Client(mrs, door, self.time))
 
     async def _zombie(self, machine: simulation_loop.Machine, for_s: float) -> None:
-        """What the group decides while it stands still it learns after the thaw."""
+        """Stand still; what the group decides meanwhile it learns after the thaw."""
         members = self._members(machine)
         machine.freeze()
         if for_s > simulation_draws.SESSION_S:

@@ -54,7 +54,7 @@ class Logs:
     async def tail(
         self, place: paths.Place, most_bytes: int, content: Callable[[paths.Place], bytes]
     ) -> tuple[bytes, int]:
-        """The end of a log and its size, or what happens instead; that of stdout is always there."""
+        """Return the end of a log and its size, or what happens instead; that of stdout is always there."""
         _, _, job_id, name = place.key.split("/")
         now_s = asyncio.get_running_loop().time()
         since_s = now_s - self.asked_s.setdefault(job_id, now_s)
@@ -78,7 +78,7 @@ class Logs:
         return _end(content(place), most_bytes)
 
     def _refusal(self, job_id: str, since_s: float) -> errors.ObsError | None:
-        """What OBS answers instead of the log."""
+        """Return what OBS answers instead of the log."""
         match self.fates[job_id]:
             case "refused":
                 return errors.ObsRefused("OBS does not let the relay read it")

@@ -116,7 +116,7 @@ class Loop(asyncio.SelectorEventLoop):
         self.set_task_factory(_make_task)  # type: ignore[arg-type]  # a subclass of Task
 
     def time(self) -> float:
-        """Virtual seconds."""
+        """Return virtual seconds."""
         return self._now_s
 
     def jump(self) -> None:

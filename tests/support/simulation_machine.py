@@ -114,7 +114,7 @@ class Line(memory_broker.MemoryBroker):
         self.nature = nature
 
     def for_group(self, kafka: kafka_settings.KafkaSettings) -> Line:
-        """The same connections, for a consumer group of another topic."""
+        """Return the same connections, for a consumer group of another topic."""
         line = Line(self._hub, self.machine, self.nature)
         line.group = self._groups.setdefault(kafka.group_id, memory_group.Group(self._hub, kafka))
         return line
@@ -211,7 +211,7 @@ class Wire:
         self._host = host
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
-        """One request, one reply."""
+        """Send one request for one reply."""
         chance, weather = self._nature.chance, self._nature.weather
         if chance.random() < weather.drop / 4:
             raise transport.NoConnection("no connection")

@@ -50,12 +50,12 @@ class Objects:
         self._troubles = troubles
 
     def connect(self, group: settings.ObsSettings) -> transport.Transport:
-        """As `wiring.opened` wants it."""
+        """Connect as `wiring.opened` does."""
         assert group.region
         return self
 
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
-        """One read."""
+        """Count one read."""
         assert keys.access
         await asyncio.sleep(self._chance.uniform(0.001, 0.1))
         is_away = asyncio.get_running_loop().time() < self._away_s
@@ -77,13 +77,13 @@ class Objects:
         return objects.Object(content[:-1], len(content))
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
-        """One page of what lies below a folder."""
+        """Yield one page of what lies below a folder."""
         await self._asked(keys, "failed_listing")
         found = [place.look(folder.bucket, key) for place, key in self._below(folder.key)]
         yield [transport.Listed(one.key, one.size, one.etag) for one in found]
 
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
-        """One removal of some objects."""
+        """Count one removal of some objects."""
         await self._asked(keys, "failed_removal")
         for place, key in self._below(""):
             if key in names:
@@ -98,7 +98,7 @@ class Objects:
             raise errors.ObsDown("OBS is away")
 
     def _below(self, prefix: str) -> list[tuple[stores.Store, str]]:
-        """The keys of all projects' objects below the results, with where they are."""
+        """Return the keys of all projects' objects below the results, with where they are."""
         found = []
         for mrs in self._projects:
             store = mrs.objects.store
@@ -107,11 +107,11 @@ class Objects:
         return found
 
     def left(self) -> list[str]:
-        """Objects in folders that statements have written."""
+        """Return objects in folders that statements have written."""
         return [key for _, key in self._below("results/") if key.split("/")[-2].endswith((".json", ".hive"))]
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
-        """The end of the log of a job."""
+        """Return the end of the log of a job."""
         assert keys.access
         return await self.logs.tail(place, most_bytes, self._content)
 
@@ -123,13 +123,13 @@ class Objects:
     async def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
     ) -> AsyncIterator[bytes]:
-        """One part."""
+        """Yield one part."""
         found = await self.open(place, keys)
         assert head.size == found.size
         yield b"".join([piece async for piece in found.chunks()])[span[0] : span[1]]
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
-        """An address that says what it is for."""
+        """Return an address that says what it is for."""
         assert keys.access
         return f"https://{place.bucket}.obs.test/{place.key}?expires={life_s}"
 
@@ -145,7 +145,7 @@ class Objects:
 
 
 def faults(events: Iterable[history.Seen], bodies: dict[str, tuple[int, bytes]]) -> list[str]:
-    """Rows that are not those of the statement, or that come twice; announcements of late rows that nothing follows."""
+    """Return rows that are not the statement's, or come twice; announcements of late rows that nothing follows."""
     found: list[str] = []
     announced: Counter[str] = Counter()
     came: Counter[str] = Counter()

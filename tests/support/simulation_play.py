@@ -85,7 +85,7 @@ _TAILS = {name: getattr(live_tail, name) for name in ("FEW", "LEAST", "BY_KEY", 
 
 
 def _set_tails(seed: int) -> bool:
-    """In half of the worlds ledgers have tails of some dozen records; the others are too small to have one."""
+    """Set tails: ledgers have some of some dozen records in half of the worlds; the others are too small."""
     chance = random.Random(f"tails {seed}")
     is_short = chance.random() < 0.5
     short = {"FEW": 10, "LEAST": 30, "BY_KEY": 2, "AGE_S": chance.choice((5.0, 70.0)), "LOOK_BACK": 20}
@@ -283,7 +283,7 @@ class Simulation:
                 stage.put(partition, service.cancel(f"c-late-{number}", request_id) if is_cancel else body)
 
     async def _flood(self, stage: simulation_stage.Stage) -> None:
-        """Many messages at once, good and malformed ones mixed."""
+        """Send many messages at once, good and malformed ones mixed."""
         extras = self.extras
         await asyncio.sleep(self.chance.uniform(0, _BURST_S))
         for number in range(extras.flood):
@@ -314,7 +314,7 @@ class Simulation:
         return False
 
     def _folders(self) -> Iterator[str]:
-        """Objects of folders of rows that are to be removed in time."""
+        """Yield objects of folders of rows that are to be removed in time."""
         for one in self.deployments:
             yield from one.fleet.objects.left() if one.fleet.objects is not None else ()
 

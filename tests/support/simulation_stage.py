@@ -108,20 +108,20 @@ class Stage:
                     self.late.discard(event.request_id)
 
     def left(self, *, tied: bool) -> set[str]:
-        """Requests that have not ended or whose rows are late, with those that wait for a dead cluster or without."""
+        """Return requests that have not ended or whose rows are late, with or without those for a dead cluster."""
         return (self.bodies.keys() - self.ended | self.late) - (frozenset() if tied else self.tied)
 
     # the judgement
 
     def story(self) -> list[history.Seen]:
-        """All events of requests, in the order of each partition; not those of cancels and malformed messages."""
+        """Return all events of requests, by partition in order; not those of cancels and malformed messages."""
         shown = [history.seen(one.headers, one.value or b"") for one in self.hub.committed(self.topics.events)]
         if self.extras.bad:
             return [event for event in shown if event.request_id in self.bodies]
         return [event for event in shown if not event.request_id.startswith("c-")]
 
     def kept(self) -> list[history.Kept]:
-        """What the ledger says of each request."""
+        """Return what the ledger says of each request."""
         found: list[history.Kept] = []
         for partition in range(PARTITIONS):
             log = self.hub.log(records.Position(self.topics.ledger, partition))
@@ -134,7 +134,7 @@ class Stage:
         return [job for job in found if not job.request_id.startswith("c-")]
 
     def ends(self) -> dict[str, cause_history.End]:
-        """Id of a job on MRS -> its end as it was reported first."""
+        """Return id of a job on MRS -> its end as it was reported first."""
         found: dict[str, cause_history.End] = {}
         for record in self.hub.committed(self.topics.events):
             event = history.seen(record.headers, record.value or b"")
@@ -147,14 +147,14 @@ class Stage:
         return found
 
     def wrong_causes(self, events: Iterable[history.Seen]) -> Iterator[str]:
-        """What is wrong with the reasons of failed jobs, and with what followed them."""
+        """Yield what is wrong with the reasons of failed jobs, and with what followed them."""
         if self.extras.logs:
             jobs = {name: body for name, (_, body) in self.bodies.items() if b"mrs.job.submit" in body}
             asked = {name: cause_history.wanted(body) for name, body in jobs.items() if b'"v1.1"' not in body}
             yield from cause_history.faults(events, asked, self.cancelled)
 
     def chunks(self) -> list[chunk_history.Chunk]:
-        """All chunks that were stored."""
+        """Return all chunks that were stored."""
         if not self.extras.chunks or self.topics.results is None:
             return []
         return [
@@ -176,7 +176,7 @@ class Stage:
                 yield event, record.timestamp_ms
 
     def wrong_chunks(self) -> Iterator[str]:
-        """What is wrong with the chunks that events name, and successes whose chunks no event names."""
+        """Yield what is wrong with the chunks that events name, and successes whose chunks no event names."""
         if not self.extras.chunks:
             return
         rows = self.chunked_rows()
@@ -192,7 +192,7 @@ class Stage:
                 yield f"{request_id}: has succeeded, and its last event names no chunks: {result}"
 
     def denied(self, events: Iterable[history.Seen], effects: Iterable[state.Effect], tags: set[str]) -> list[str]:
-        """Requests reported as `cancelled` without a submission although MRS has carried them out."""
+        """Return requests reported as `cancelled` without a submission although MRS has carried them out."""
         run = {effect.statement for effect in effects if effect.kind != "job"}
         found = []
         for event in events:

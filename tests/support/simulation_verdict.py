@@ -52,7 +52,7 @@ async def done(projects: Iterable[core.Emulator], tags: Counter[str]) -> Done:
 
 
 def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once: bool) -> Iterator[str]:
-    """Everything that breaks the promise, one line each."""
+    """Yield everything that breaks the promise, one line each."""
     published: Counter[str] = Counter()
     late: set[str] = set()
     for stage in stages:
@@ -77,14 +77,14 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
 
 
 def _stopped_late(events: Iterable[history.Seen], seen: Done) -> set[str]:
-    """Names of jobs that took effect after all waits: an event has their ids and says that they are being stopped."""
+    """Return names of jobs that took effect after all waits: an event has their ids and says they are stopped."""
     reasons = [event.data.get("reason") or {} for event in events]
     texts = [reason.get("message", "") for reason in reasons if reason.get("code") == "stopped_twin"]
     return {job.name for job in seen.effects if job.kind == "job" and any(job.effect_id in text for text in texts)}
 
 
 def _given_up(events: Iterable[history.Seen], seen: Done) -> Iterator[str]:
-    """Nothing is lost on this MRS: a job that was submitted and named never has an unknown outcome."""
+    """Check that nothing is lost on this MRS: a job that was submitted and named never has an unknown outcome."""
     for event in events:
         result = seen.results.get(event.job_name or "")
         if event.state == "unknown" and result is not None and not event.data.get("repeated"):

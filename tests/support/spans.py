@@ -32,41 +32,41 @@ class Kept(sdk.SpanProcessor):
         self.spans.append(span)
 
     def named(self, name: str) -> list[sdk.ReadableSpan]:
-        """The spans whose names begin so."""
+        """Return the spans whose names begin so."""
         return [span for span in self.spans if span.name.startswith(name)]
 
     def one(self, name: str) -> sdk.ReadableSpan:
-        """The only span whose name begins so."""
+        """Return the only span whose name begins so."""
         (found,) = self.named(name)
         return found
 
     def of_trace(self, trace_id: int) -> list[sdk.ReadableSpan]:
-        """The spans of one trace."""
+        """Return the spans of one trace."""
         return [span for span in self.spans if ids(span)[0] == trace_id]
 
 
 def ids(span: sdk.ReadableSpan) -> tuple[int, int]:
-    """The ids of a span and its trace."""
+    """Return the ids of a span and its trace."""
     assert span.context is not None
     return span.context.trace_id, span.context.span_id
 
 
 def parent(span: sdk.ReadableSpan) -> int | None:
-    """The id of the span above it."""
+    """Return the id of the span above it."""
     return None if span.parent is None else span.parent.span_id
 
 
 def said(span: sdk.ReadableSpan) -> dict[str, Any]:
-    """Its attributes."""
+    """Return its attributes."""
     return dict(span.attributes or {})
 
 
 def linked(span: sdk.ReadableSpan) -> list[int]:
-    """The ids of the spans that it is linked to."""
+    """Return the ids of the spans that it is linked to."""
     return [link.context.span_id for link in span.links]
 
 
 def texts(spans: list[sdk.ReadableSpan]) -> Iterator[str]:
-    """All that spans say."""
+    """Yield all that spans say."""
     for span in spans:
         yield f"{span.name} {said(span)} {span.status.description}"

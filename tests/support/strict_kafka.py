@@ -59,17 +59,17 @@ class Strict:
     kafka: secured.Secured
 
     def settings(self, user: str) -> settings.KafkaSettings:
-        """Those of Kafka, with the login of a user."""
+        """Return those of Kafka, with the login of a user."""
         login = {"protocol": "SASL_SSL", "mechanism": "PLAIN", "username": user, "password": secured.PASSWORD}
         return _settings(self.kafka.sasl, {**login, "ca_file": self.kafka.ca_file})
 
     def environment(self, user: str) -> dict[str, str]:
-        """The same as a process takes them."""
+        """Return the same as a process takes them."""
         given = {f"KAFKA__TOPICS__{name.upper()}": value for name, value in TOPICS.items()}
         return given | self.kafka.settings("SASL_SSL", KAFKA__SECURITY__USERNAME=user)
 
     def deployment(self, mrs: str, workdir: Path, user: str) -> service.Deployment:
-        """A deployment whose relays are the user."""
+        """Return a deployment whose relays are the user."""
         more = self.environment(user)
         return service.Deployment(self.kafka.node.bootstrap, _NAME, mrs, workdir, more=more)
 

@@ -13,13 +13,13 @@ CLUSTERS = [service.CLUSTER, *(f"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e{number}" for
 
 
 def tenants(a: Mapping[str, Any] | None = None, b: Mapping[str, Any] | None = None, **groups: Mapping[str, Any]) -> Any:
-    """Settings with two tenants, whose events go to topics of their own."""
+    """Return settings with two tenants, whose events go to topics of their own."""
     own = {name: {"requests": f"{name}.requests", "events": f"{name}.events"} for name in "ab"}
     return service_harness.settings(tenants={"a": {**own["a"], **(a or {})}, "b": {**own["b"], **(b or {})}}, **groups)
 
 
 def job(request_id: str, duration_s: float = 1.0, cluster: Any = service.CLUSTER, **more: Any) -> bytes:
-    """A request for a batch job that runs for a while."""
+    """Return a request for a batch job that runs for a while."""
     body = {"job_type": "SparkSubmit", "properties": {"emulator.duration_s": str(duration_s)}}
     data = {"cluster": cluster, "job": body, **more}
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.job.submit", "data": data}).encode()

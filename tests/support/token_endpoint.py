@@ -33,7 +33,7 @@ class TokenEndpoint:
         self.is_away = False
 
     def reply(self, authorization: str, form: dict[str, list[str]]) -> tuple[int, dict[str, object]]:
-        """Status and body for a request."""
+        """Return status and body for a request."""
         wanted = base64.b64encode(f"{CLIENT_ID}:{parse.quote_plus(SECRET)}".encode()).decode()
         if self.is_away:
             return 503, {"error": "temporarily_unavailable"}

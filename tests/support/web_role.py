@@ -34,7 +34,7 @@ def event(  # noqa: PLR0913 - the fields of an event
     mode: events.Mode = "binary",
     **data: Any,
 ) -> records.Outgoing:
-    """An event as the relay writes it; `data` are further fields of its body."""
+    """Return an event as the relay writes it; `data` are further fields of its body."""
     body = events.EventBody(
         request=events.BodyRequest(id=request_id, source=source),
         state=state,
@@ -54,7 +54,7 @@ def event(  # noqa: PLR0913 - the fields of an event
 
 
 def story(request_id: str, *, start_ms: int = NOW_MS, **data: Any) -> list[records.Outgoing]:
-    """The four events of a request that succeeds."""
+    """Return the four events of a request that succeeds."""
     return [
         event(request_id, number, state, time_ms=start_ms + number * 1000, **data)
         for number, state in enumerate(STORY, start=1)
@@ -62,13 +62,13 @@ def story(request_id: str, *, start_ms: int = NOW_MS, **data: Any) -> list[recor
 
 
 def failed(request_id: str, **data: Any) -> records.Outgoing:
-    """The last event of a request whose job failed."""
+    """Return the last event of a request whose job failed."""
     reason = reasons.Reason(kind="job_failed", code="job_result", message="MRS says FAILED")
     return event(request_id, 4, "failed", reason=reason, **data)
 
 
 def refused(request_id: str, sequence: int) -> records.Outgoing:
-    """The answer to a second message that used the id for something else."""
+    """Return the answer to a second message that used the id for something else."""
     reason = reasons.Reason(kind="conflict", code="id_reused", message="the id is used")
     return event(request_id, sequence, "rejected", reason=reason)
 
@@ -76,7 +76,7 @@ def refused(request_id: str, sequence: int) -> records.Outgoing:
 def letter(
     offset: int, code: str = "bad_id", topic: str = "mrs.requests", *, time_ms: int = NOW_MS
 ) -> records.Outgoing:
-    """A dead letter as the relay writes it."""
+    """Return a dead letter as the relay writes it."""
     made = dead_letters.DeadLetter(
         key=b"k",
         value=b"not json",
@@ -113,12 +113,12 @@ class Stage:
         await producer.kill()
 
     def client(self, _kafka: kafka_settings.KafkaSettings) -> memory_topic_io.MemoryTopicClient:
-        """What `web_role` connects with."""
+        """Return what `web_role` connects with."""
         return memory_topic_io.MemoryTopicClient(self.broker)
 
 
 def chosen(database: str | None = None, **groups: Mapping[str, Any]) -> settings.WebRoleSettings:
-    """Settings with a free port."""
+    """Return settings with a free port."""
     api = {"port": 0, "requests_per_s": 10_000, **groups.pop("api", {})}
     read_model = {"database": database, **groups.pop("read_model", {})}
     return settings.WebRoleSettings.model_validate({"api": api, "read_model": read_model, **groups})
@@ -196,11 +196,11 @@ async def running(stage: Stage, with_settings: settings.WebRoleSettings) -> Asyn
 
 
 def milliseconds(moment: str) -> int:
-    """RFC 3339 text as milliseconds since the epoch."""
+    """Return RFC 3339 text as milliseconds since the epoch."""
     return round(dt.datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def ids(page: Mapping[str, Any]) -> list[str]:
-    """The ids of the requests on a page."""
+    """Return the ids of the requests on a page."""
     found: Sequence[Mapping[str, Any]] = page["items"]
     return [one["id"] for one in found]

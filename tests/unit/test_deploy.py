@@ -24,7 +24,7 @@ def _services() -> dict[str, Any]:
 
 
 def _load(service: dict[str, Any], patch: pytest.MonkeyPatch) -> settings.Settings:
-    """What the service would read from its environment."""
+    """Return what the service would read from its environment."""
     for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
         patch.delenv(name)
     for name, value in service["environment"].items():

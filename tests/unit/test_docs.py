@@ -27,7 +27,7 @@ def test_every_page_is_in_the_navigation() -> None:
 
 
 def _pages(nav: Any) -> Iterator[str]:
-    """All files that a part of the navigation names."""
+    """Yield all files that a part of the navigation names."""
     match nav:
         case str():
             yield nav

@@ -23,7 +23,7 @@ def _mrs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _service(name: str, address: str = "10.96.12.7") -> dict[str, str]:
-    """What Kubernetes puts into every pod of a namespace with this Service."""
+    """Return what Kubernetes puts into every pod of a namespace with this Service."""
     url = f"tcp://{address}:8080"
     return {
         f"{name}_SERVICE_HOST": address,

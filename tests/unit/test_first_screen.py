@@ -66,7 +66,7 @@ def test_the_recording_ends_with_the_checks_of_the_demo() -> None:
 
 
 def _changes() -> list[tuple[str, list[str]]]:
-    """The rows of "Ten everyday changes": the change and the files that it names."""
+    """Return the rows of "Ten everyday changes": the change and the files that it names."""
     text = (_ROOT / "ARCHITECTURE.md").read_text()
     rows = text.partition("## Ten everyday changes")[2].partition("\n## ")[0]
     cells = [row.strip("|").split("|", 1) for row in rows.splitlines() if row.startswith("| ")]

@@ -40,7 +40,7 @@ _REGISTRY = re.compile(
 
 
 def _tracked() -> list[Path]:
-    """Files that are in git or would be after `git add`."""
+    """Return files that are in git or would be after `git add`."""
     listed = subprocess.run(
         ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=_ROOT,

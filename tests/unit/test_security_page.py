@@ -20,7 +20,7 @@ _SECRET = "a-secret-that-must-not-show"  # noqa: S105 - what is looked for
 
 
 def _groups(model: type[pydantic.BaseModel], path: str = "") -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
-    """All groups of settings, with their paths."""
+    """Yield all groups of settings, with their paths."""
     yield path, model
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel):
@@ -72,14 +72,14 @@ def test_image_and_units_run_without_rights() -> None:
 
 
 def _table() -> dict[str, str]:
-    """The page's table: operation to actions."""
+    """Return the page's table: operation to actions."""
     section = _PAGE.partition("| operations | action |")[2].partition("\n\n")[0]
     rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
     return {name: actions for names, actions in rows for name in re.findall(r"`(\w+)`", names)}
 
 
 def _constants() -> dict[str, str]:
-    """The names of operations by their constants."""
+    """Return the names of operations by their constants."""
     found: dict[str, str] = {}
     for module in reference.GROUPS.values():
         found |= {name: one.name for name, one in vars(module).items() if isinstance(one, operation.Operation)}

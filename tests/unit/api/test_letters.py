@@ -20,7 +20,7 @@ _HEADERS = (("content-type", b"application/json"), ("x", b"\xff"))
 def letter(
     offset: int, *, value: bytes | None = b"not json", topic: str = "mrs.requests", headers: Any = _HEADERS, **more: Any
 ) -> records.Outgoing:
-    """A dead letter of a message with headers of its own."""
+    """Return a dead letter of a message with headers of its own."""
     made = dead_letters.DeadLetter(
         key=b"k",
         value=value,

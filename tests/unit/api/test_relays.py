@@ -21,7 +21,7 @@ def _record(key: str, content: status.Content, replica: str, at_ms: int) -> reco
 
 
 def _replica(name: str, partition: int, used: int, at_ms: int) -> list[records.Outgoing]:
-    """One replica with a partition, a full cluster and a queue."""
+    """Return one replica with a partition, a full cluster and a queue."""
     line = [status.InLine("/tests", f"{name}-{number}", 5, at_ms - 5000) for number in range(2)]
     queue = status.Queue(
         tenant="a",
@@ -59,7 +59,7 @@ def _replica(name: str, partition: int, used: int, at_ms: int) -> list[records.O
 
 
 async def _stage() -> tuple[web_role.Stage, int]:
-    """A broker with three replicas, of which one is silent; and the moment at which the others have reported."""
+    """Return a broker with three replicas, of which one is silent; and the moment at which the others have reported."""
     stage, now_ms = web_role.Stage(), clock.SystemClock().now_ms()
     await stage.put(*_replica("r-a", 0, 20, now_ms), *_replica("r-b", 1, 10, now_ms))
     await stage.put(*_replica("r-c", 2, 5, now_ms - 60_000))
@@ -67,7 +67,7 @@ async def _stage() -> tuple[web_role.Stage, int]:
 
 
 async def _items(client: web_role.Client, path: str) -> list[dict[str, Any]]:
-    """The items of a list, once the status has been read."""
+    """Return the items of a list, once the status has been read."""
     async with asyncio.timeout(60):
         while (found := await client.get(path)).get("problem"):
             await asyncio.sleep(0.01)

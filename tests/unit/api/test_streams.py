@@ -32,7 +32,7 @@ class Block:
 
 
 async def blocks(client: web_role.Client, query: str = "", last: str | None = None) -> AsyncGenerator[Block, None]:
-    """The blocks of a stream, heartbeats too."""
+    """Yield the blocks of a stream, heartbeats too."""
     headers = {} if last is None else {"Last-Event-ID": last}
     async with client.session.get(f"{client.url}/v1/events?{query}", headers=headers) as response:
         assert response.status == 200
@@ -46,7 +46,7 @@ async def blocks(client: web_role.Client, query: str = "", last: str | None = No
 
 
 async def read(client: web_role.Client, count: int, query: str = "", last: str | None = None) -> list[Block]:
-    """The next so many events."""
+    """Return the next so many events."""
     found = []
     async with asyncio.timeout(60):
         async for block in blocks(client, query, last):

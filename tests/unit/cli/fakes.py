@@ -14,7 +14,7 @@ Answer = Callable[[envelope.Envelope], Iterable[events.EventData]]
 
 
 def reported(request: envelope.Envelope, *states: events.State, **last: object) -> list[events.EventData]:
-    """The events of one request, `last` being further members of the last one."""
+    """Return the events of one request, `last` being further members of the last one."""
     made = []
     for number, state in enumerate(states, start=1):
         more = last if number == len(states) else {}
@@ -75,19 +75,19 @@ class Kafka:
 
     @asynccontextmanager
     async def topic(self, name: str, partitions: int) -> AsyncIterator[topic_io.TopicReader]:
-        """A reader of one topic."""
+        """Yield a reader of one topic."""
         assert partitions == 1
         yield _Reader(self.logs[name], self.first)
 
     def producer(self, transactional_id: str | None, *, idempotent: bool) -> broker.Producer:
-        """A producer whose writes are there at once."""
+        """Return a producer whose writes are there at once."""
         assert transactional_id is None
         assert not idempotent, "brokers without producer ids must do"
         return _Producer(self)
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[broker.Admin]:
-        """An admin client that knows the topics."""
+        """Yield an admin client that knows the topics."""
         yield _Admin(self)
 
 

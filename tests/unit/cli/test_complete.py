@@ -80,7 +80,7 @@ def test_nothing_is_offered_and_nothing_said_where_the_settings_are_wrong(monkey
 
 @contextlib.contextmanager
 def _silent_server() -> Iterator[str]:
-    """A server that takes connections and never answers."""
+    """Yield a server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 

@@ -101,7 +101,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> _Shell:
 
 
 def _words(shown: str) -> str:
-    """What a box says, on one line."""
+    """Return what a box says, on one line."""
     return " ".join(shown.replace("│", " ").split())
 
 

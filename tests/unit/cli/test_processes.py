@@ -28,7 +28,7 @@ async def _up(child: processes.Child) -> None:
 
 
 def _exists(pid: int) -> bool:
-    """Whether it runs; one that ended and waits to be collected counts as ended."""
+    """Return whether it runs; one that ended and waits to be collected counts as ended."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

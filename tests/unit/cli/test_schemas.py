@@ -154,7 +154,7 @@ class FakeRegistry:
         self.media: set[str] = set()
 
     def routes(self) -> web.Application:
-        """Its REST API, as far as it is used."""
+        """Return its REST API, as far as it is used."""
         app = web.Application()
         app.router.add_post("/subjects/{subject}/versions", self._register)
         app.router.add_post("/compatibility/subjects/{subject}/versions/latest", self._probe)

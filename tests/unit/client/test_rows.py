@@ -26,14 +26,14 @@ ROWS = [["1", 'a "b"'], ["2", "two\nlines"], ["3", "ü"], ["4", "last"]]
 
 
 def data(result: dict[str, Any] | None, attempt: int = 1) -> events.EventData:
-    """The end of a request."""
+    """Return the end of a request."""
     ref = {"id": "r", "source": "/s"}
     shown = {"request": ref, "state": "succeeded", "sequence": 3, "attempt": attempt, "result": result}
     return events.EventData.model_validate(shown)
 
 
 def named(values: Sequence[bytes], **more: Any) -> dict[str, Any]:
-    """What the event says of chunks."""
+    """Return what the event says of chunks."""
     digests = "".join(f"sha-256:{hashlib.sha256(value).hexdigest()}" for value in values)
     whole = f"sha-256:{hashlib.sha256(digests.encode()).hexdigest()}"
     return {
@@ -63,11 +63,11 @@ class Topic:
         return self.broker.put(TOPIC, 0, b"k", value, chunks.headers(origin, number, chunks.digest(says or value), 0))
 
     def fetch(self, wanted: events.EventData) -> AsyncIterator[bytes]:
-        """As the client's handle does."""
+        """Fetch as the client's handle does."""
         return rows.fetched(memory_topic_io.MemoryTopicClient(self.broker), wanted)
 
     async def rows(self, wanted: events.EventData) -> list[rows.Row]:
-        """All rows of a result."""
+        """Return all rows of a result."""
         return [row async for row in rows.of(wanted, self.fetch)]
 
 
@@ -195,7 +195,7 @@ async def test_rows_become_arrow_and_pandas() -> None:
 
 
 def stream(rows_of_it: dict[str, list[Any]]) -> bytes:
-    """Rows as an Arrow IPC stream."""
+    """Return rows as an Arrow IPC stream."""
     table, sink = pa.table(rows_of_it), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -35,7 +35,7 @@ class DeafReader(memory_topic_io.MemoryTopicReader):
     deaf = False
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
-        """Nothing, and no answer."""
+        """Read nothing, and give no answer."""
         if self.deaf:
             await asyncio.sleep(timeout_s)
             return ()

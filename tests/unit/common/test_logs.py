@@ -16,7 +16,7 @@ _HIDDEN = "hunter2"
 
 
 def _run(code: str, *, style: str = "json", level: str = "INFO", names: str = "plain", most: int = 0) -> list[str]:
-    """Lines on standard error of a process of its own, for logging is set up for the whole process."""
+    """Return lines on standard error of a process of its own, for logging is set up for the whole process."""
     start = (
         f"import structlog, logging\nfrom mrs_relay.common import logs\n"
         f"logs.setup(level={level!r}, style={style!r}, names={names!r}, most={most})\n"

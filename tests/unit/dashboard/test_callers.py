@@ -45,7 +45,7 @@ class _Shown:
 
 
 def _full_cluster() -> status.Cluster:
-    """One whose only slot a request of the tenant bi has, while one of etl waits."""
+    """Return one whose only slot a request of the tenant bi has, while one of etl waits."""
     queue = status.Queue(
         tenant="etl",
         operation="CreateExecuteJob",

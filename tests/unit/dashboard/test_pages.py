@@ -17,7 +17,7 @@ from mrs_relay.messages import audit, codec, dead_letters, events, reasons
 
 
 def hidden(text: str) -> dict[str, str]:
-    """What a form of the page sends besides what people fill in."""
+    """Return what a form of the page sends besides what people fill in."""
     found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text)
     return {name: html.unescape(value) for name, value in found}
 

@@ -17,12 +17,12 @@ V2_FLOW = f"/v2/{http_client.PROJECT}/run-job-flow"
 
 
 def node_group(name: str, number: int, **changes: object) -> dict[str, Any]:
-    """A node group of V1.1."""
+    """Return a node group of V1.1."""
     return {"group_name": name, "node_num": number, "node_size": "c6.4xlarge.4.linux.mrs", **changes}
 
 
 def v11(name: str = "etl", **changes: Any) -> dict[str, Any]:
-    """A body of V1.1's run-job-flow; None takes a member out."""
+    """Return a body of V1.1's run-job-flow; None takes a member out."""
     body: dict[str, Any] = {
         "cluster_name": name,
         "cluster_version": "MRS 3.1.2-LTS.3",
@@ -41,7 +41,7 @@ def v11(name: str = "etl", **changes: Any) -> dict[str, Any]:
 
 
 def v2(name: str = "etl", **changes: Any) -> dict[str, Any]:
-    """A body of V2's CreateCluster; None takes a member out."""
+    """Return a body of V2's CreateCluster; None takes a member out."""
     group = {"node_size": "rc3.4xlarge.4.linux.bigdata", "data_volume": {"type": "SAS", "size": 600}}
     body: dict[str, Any] = {
         "cluster_name": name,
@@ -66,7 +66,7 @@ def v2(name: str = "etl", **changes: Any) -> dict[str, Any]:
 
 
 def step(name: str, job_type: str = "SparkSubmit", *arguments: str, **properties: str) -> dict[str, Any]:
-    """A step of RunJobFlow."""
+    """Return a step of RunJobFlow."""
     job = {"job_name": name, "job_type": job_type, "arguments": list(arguments), "properties": properties}
     return {"job_execution": job}
 
@@ -74,14 +74,14 @@ def step(name: str, job_type: str = "SparkSubmit", *arguments: str, **properties
 async def created(
     client: http_client.Client, body: dict[str, Any] | None = None, url: str = FLOW
 ) -> http_client.Client:
-    """A desk at a cluster that was just ordered."""
+    """Return a desk at a cluster that was just ordered."""
     reply = await client.ask("POST", url, v11() if body is None else body)
     assert reply.status == 200, reply.body
     return http_client.Client(client.emulator, client.clock, reply.json()["cluster_id"])
 
 
 async def details(client: http_client.Client) -> dict[str, Any]:
-    """Details of the desk's cluster."""
+    """Return details of the desk's cluster."""
     reply = await client.ask("GET", f"{INFOS}/{client.cluster}")
     assert reply.status == 200, reply.body
     found = reply.json()["cluster"]
@@ -108,7 +108,7 @@ async def delete(client: http_client.Client) -> wire.Reply:
 
 
 async def hosts(client: http_client.Client, query: str = "?pageSize=100") -> list[dict[str, Any]]:
-    """Hosts of the desk's cluster."""
+    """Return hosts of the desk's cluster."""
     reply = await client.ask("GET", f"{CLUSTERS}/{client.cluster}/hosts{query}")
     assert reply.status == 200, reply.body
     found = reply.json()["hosts"]

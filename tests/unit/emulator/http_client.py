@@ -17,7 +17,7 @@ CLUSTER = settings.Cluster().cluster_id
 
 
 def options(**changes: Any) -> settings.EmulatorSettings:
-    """Settings for a test: unsigned, without limits, repeatable ids."""
+    """Return settings for a test: unsigned, without limits, repeatable ids."""
     return settings.EmulatorSettings(**{"auth": False, "limits": {"on": False}, "seed": 7, **changes})
 
 
@@ -61,7 +61,7 @@ class Client:
         return detail["job_state"], detail["job_result"]
 
     async def listed(self, **query: object) -> tuple[Any, list[str]]:
-        """The total and the names of a list page."""
+        """Return the total and the names of a list page."""
         reply = await self.ask("GET", f"{self.base}/job-executions?{urllib.parse.urlencode(query)}")
         assert reply.status == 202, reply.body
         return reply.json()["total_record"], [one["job_name"] for one in reply.json()["job_list"]]
@@ -89,11 +89,11 @@ class Client:
         )
 
     async def statement_ended(self, sql_id: str) -> dict[str, Any]:
-        """The SqlResult of a statement once it has ended in real time."""
+        """Return the SqlResult of a statement once it has ended in real time."""
         return await self.statement_until(sql_id, "FINISHED", "FAILED")
 
     async def statement_until(self, sql_id: str, *statuses: str) -> dict[str, Any]:
-        """The SqlResult of a statement once it has one of the statuses, in real time."""
+        """Return the SqlResult of a statement once it has one of the statuses, in real time."""
         async with asyncio.timeout(20):
             while True:
                 reply = await self.ask("GET", f"{self.base}/sql-execution/{sql_id}")
@@ -110,12 +110,12 @@ class Client:
 
 
 def create(**changes: Any) -> Client:
-    """A desk at a fresh emulator for scripted jobs."""
+    """Return a desk at a fresh emulator for scripted jobs."""
     clock = clocks.HandClock()
     return Client(core.Emulator(options(**changes), clock), clock)
 
 
 def code(reply: wire.Reply) -> str:
-    """The error code of a reply, however it is spelled."""
+    """Return the error code of a reply, however it is spelled."""
     body = reply.json()
     return str(body.get("error_code") or body.get("errorCode"))

@@ -19,7 +19,7 @@ TASKS = cluster_requests.node_group("task_node_analysis_group", 2, data_volume_c
 
 
 async def running(**changes: Any) -> http_client.Client:
-    """A desk at a cluster of 2 Master, 4 Core and 2 Task nodes that has just become running."""
+    """Return a desk at a cluster of 2 Master, 4 Core and 2 Task nodes that has just become running."""
     nodes = [*cluster_requests.v11()["node_groups"], TASKS]
     client = await cluster_requests.created(http_client.create(**changes), cluster_requests.v11(node_groups=nodes))
     client.clock.pass_s(5)

@@ -126,7 +126,7 @@ async def test_names_stay_taken_when_the_setting_says_so() -> None:
 
 
 def groups(**changes: object) -> list[dict[str, Any]]:
-    """V2's node groups with changes to the Core group."""
+    """Return v2's node groups with changes to the Core group."""
     master, core = cluster_requests.v2()["node_groups"]
     return [master, {**core, **changes}]
 

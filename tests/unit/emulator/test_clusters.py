@@ -20,7 +20,7 @@ BASE = f"/v1.1/{http_client.PROJECT}/cluster_infos"
 
 
 async def listed(**query: object) -> tuple[int, list[str]]:
-    """Total and ids of a list page."""
+    """Return total and ids of a list page."""
     reply = await http_client.create(clusters=CLUSTERS).ask("GET", f"{BASE}?{urllib.parse.urlencode(query)}")
     assert reply.status == 200
     return reply.json()["clusterTotal"], [one["clusterId"] for one in reply.json()["clusters"]]

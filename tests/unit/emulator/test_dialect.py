@@ -11,7 +11,7 @@ DIALECTS: tuple[statement.Dialect, ...] = ("presto", "hive", "spark")
 
 
 def one(text: str, spoken: statement.Dialect = "spark") -> statement.Statement:
-    """The only statement of a text."""
+    """Return the only statement of a text."""
     (found,) = dialect.translate(text, spoken)
     return found
 

@@ -29,13 +29,13 @@ async def run(root: Path, spoken: statement.Dialect, text: str) -> str | None:
 
 
 def rows(folder: Path) -> list[Any]:
-    """The rows of a folder."""
+    """Return the rows of a folder."""
     parts = sorted(one for one in folder.iterdir() if not one.name.startswith("_"))
     return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
 
 
 def files(folder: Path) -> list[Path]:
-    """All files below a folder."""
+    """Return all files below a folder."""
     return [one for one in folder.rglob("*") if one.is_file()]
 
 

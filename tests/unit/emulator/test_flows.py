@@ -17,7 +17,7 @@ JOB = {"job_type": 1, "job_name": "wc", "jar_path": "s3a://b/wc.jar", "submit_jo
 
 
 async def flow(client: http_client.Client, *steps: dict[str, Any], gone_after: bool = True) -> http_client.Client:
-    """A desk at a cluster ordered with steps."""
+    """Return a desk at a cluster ordered with steps."""
     body = cluster_requests.v2(steps=list(steps), delete_when_no_steps=gone_after)
     return await cluster_requests.created(client, body, cluster_requests.V2_FLOW)
 

@@ -23,7 +23,7 @@ ENDLESS_JOB = (
 
 
 def peak_bytes() -> int:
-    """Most memory this process ever held."""
+    """Return most memory this process ever held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

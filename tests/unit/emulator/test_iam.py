@@ -19,7 +19,7 @@ OWN = {"project": {"id": http_client.PROJECT}}
 
 
 def signed_in(**changes: Any) -> http_client.Client:
-    """A desk at an emulator that checks who calls, with a second project of the same account."""
+    """Return a desk at an emulator that checks who calls, with a second project of the same account."""
     clock = clocks.HandClock()
     iam = {"projects": [{"project_id": OTHER, "name": "cn-north-4_other"}], **changes.pop("iam", {})}
     return http_client.Client(core.Emulator(http_client.options(auth=True, iam=iam, **changes), clock), clock)
@@ -33,7 +33,7 @@ async def send(
 
 
 def by_password(scope: object = None, **user: object) -> dict[str, Any]:
-    """The body of a token request."""
+    """Return the body of a token request."""
     who = {"name": "emulator", "password": "emulator-password", "domain": {"name": "emulator-account"}, **user}
     auth: dict[str, Any] = {"identity": {"methods": ["password"], "password": {"user": who}}}
     return {"auth": auth | ({"scope": scope} if scope is not None else {})}
@@ -57,7 +57,7 @@ def signed(
     extra: dict[str, str] | None = None,
     body: bytes = b"",
 ) -> wire.Request:
-    """A request signed now, by the emulator's clock, over all of its headers."""
+    """Return a request signed now, by the emulator's clock, over all of its headers."""
     now = dt.datetime.fromtimestamp(client.clock.now_ms() / 1000, tz=dt.UTC)
     headers = {"host": "iam", "x-sdk-date": now.strftime("%Y%m%dT%H%M%SZ"), **(extra or {})}
     bare = wire.Request.of(verb, url, headers, body)
@@ -73,7 +73,7 @@ def own_key() -> tuple[str, str]:
 
 
 async def listing(client: http_client.Client, text: str) -> tuple[int, str]:
-    """Status and code of a job list asked for with a token."""
+    """Return status and code of a job list asked for with a token."""
     reply = await send(client, "GET", JOBS, headers={"X-Auth-Token": text})
     return reply.status, "" if reply.status < 300 else f"{http_client.code(reply)} {reply.json()['error_msg']}"
 
@@ -159,7 +159,7 @@ async def test_catalog_names_the_place_where_the_client_came_in() -> None:
 
 
 def assuming(scope: object = None, **role: object) -> dict[str, Any]:
-    """The body of a token request by agency."""
+    """Return the body of a token request by agency."""
     order = {"agency_name": "mrs-agency", "domain_name": "emulator-account", **role}
     return {"auth": {"identity": {"methods": ["assume_role"], "assume_role": order}, "scope": scope or OWN}}
 

@@ -19,12 +19,12 @@ def wanted(
     arguments: tuple[str, ...] = (),
     properties: dict[str, str] | None = None,
 ) -> checks.Submission:
-    """A checked submission."""
+    """Return a checked submission."""
     return checks.Submission(name, job_type, arguments, properties or {})
 
 
 def played(submission: checks.Submission, pace: settings.Pace = PACE) -> life.Job:
-    """The job that a submission at time 0 becomes."""
+    """Return the job that a submission at time 0 becomes."""
     plan = rules.plan(submission, pace, 0)
     return life.Job("id", 0, submission.name, submission.job_type, "u", "[]", "{}", plan.timetable, plan.ending)
 

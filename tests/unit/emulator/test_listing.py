@@ -16,7 +16,7 @@ QUIRKS = settings.Quirks()
 
 
 async def filled(count: int, **changes: object) -> http_client.Client:
-    """A desk with jobs job-0, job-1, … that arrived a second apart and have all ended but the last few."""
+    """Return a desk with jobs job-0, job-1, … that arrived a second apart and have all ended but the last few."""
     client = http_client.create(clusters=[{"slots": 0}], **changes)
     for number in range(count):
         await client.submitted(f"job-{number}")
@@ -133,7 +133,7 @@ async def test_fresh_job_is_listed_late_but_read_at_once() -> None:
 
 @st.composite
 def books(draw: st.DrawFn) -> tuple[job_index.JobIndex, list[life.Job], int]:
-    """A book with jobs of few names that end early, late or never, some deleted; and a moment to look at it."""
+    """Return a book with jobs of few names that end early, late or never, some deleted; and a moment to look at it."""
     records = job_index.JobIndex()
     jobs: list[life.Job] = []
     at_ms = 0

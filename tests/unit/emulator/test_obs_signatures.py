@@ -57,7 +57,7 @@ CHUNK_SUMS = (
 
 
 def gate() -> access.Gate:
-    """A gate that knows the key of the examples."""
+    """Return a gate that knows the key of the examples."""
     chosen = emulator_settings.EmulatorSettings.model_validate({"credentials": [{"access_key": AK, "secret_key": SK}]})
     return access.Gate(accounts.Accounts(chosen, ids.Ids(1)), "owner", checks=True)
 

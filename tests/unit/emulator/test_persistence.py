@@ -18,7 +18,7 @@ from mrs_emulator.jobs import life
 
 @asynccontextmanager
 async def started(path: Path, clock: clocks.HandClock, **changes: object) -> AsyncIterator[http_client.Client]:
-    """An emulator with a state file, for the time of the block."""
+    """Yield an emulator with a state file, for the time of the block."""
     async with core.Emulator(http_client.options(state_file=path, **changes), clock) as emulator:
         yield http_client.Client(emulator, clock)
 
@@ -158,7 +158,7 @@ class Shop:
 
 @asynccontextmanager
 async def shop(path: Path | None) -> AsyncIterator[tuple[Shop, int]]:
-    """A part with its keeper, and how often the file was opened before."""
+    """Yield a part with its keeper, and how often the file was opened before."""
     errors: list[BaseException] = []
     task_supervisor = tasks.TaskSupervisor(lambda _, error: errors.append(error))
     state_file = persistence.StateFile(path, task_supervisor)

@@ -36,7 +36,7 @@ SCRIPT: dict[str, Any] = {
 
 
 def policy(**changes: object) -> dict[str, Any]:
-    """A policy with one of each."""
+    """Return a policy with one of each."""
     return {
         "auto_scaling_enable": True,
         "min_capacity": 1,
@@ -49,7 +49,7 @@ def policy(**changes: object) -> dict[str, Any]:
 
 
 async def put(client: http_client.Client, value: object, group: str = "task_node_default_group") -> tuple[int, Any]:
-    """Status and body of the reply."""
+    """Return status and body of the reply."""
     url = f"{cluster_requests.V11}/autoscaling-policy/{client.cluster}"
     reply = await client.ask("POST", url, {"node_group": group, "auto_scaling_policy": value})
     return reply.status, reply.json()
@@ -86,7 +86,7 @@ async def test_numbers_may_be_strings() -> None:
 
 
 def trigger(**changes: object) -> dict[str, Any]:
-    """A policy whose trigger differs."""
+    """Return a policy whose trigger differs."""
     return policy(rules=[{**RULE, "trigger": {**RULE["trigger"], **changes}}])
 
 

@@ -14,7 +14,7 @@ LONG = "select count(*) from lineitem a, lineitem b, lineitem c where a.l_commen
 
 
 def rows_at(root: Path, location: str) -> list[list[str]]:
-    """The CSV behind an obs:// path."""
+    """Return the CSV behind an obs:// path."""
     with (root / location.removeprefix("obs://")).open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 

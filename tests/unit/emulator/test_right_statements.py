@@ -55,7 +55,7 @@ _STATEMENTS: dict[statement.Dialect, list[str]] = {
 
 
 async def _errors(spoken: statement.Dialect, texts: Sequence[str]) -> dict[str, str | None]:
-    """What each statement ends with, on tables made before."""
+    """Return what each statement ends with, on tables made before."""
     warehouse = sql.Warehouse(settings.Sql(threads=1), None)
     try:
         made = await warehouse.submit(sql.Work(partial(str, TABLES), "spark"))[1]

@@ -128,18 +128,18 @@ BY_NAME = {vector.name: vector for vector in VECTORS}
 
 
 def at_ms(sdk_date: str) -> int:
-    """The moment of an X-Sdk-Date."""
+    """Return the moment of an X-Sdk-Date."""
     return round(dt.datetime.strptime(sdk_date + "+0000", "%Y%m%dT%H%M%SZ%z").timestamp() * 1000)
 
 
 def opened(key: settings.Credential, project: str = PROJECT) -> signature.Gate:
-    """A gate that knows this key alone."""
+    """Return a gate that knows this key alone."""
     chosen = settings.EmulatorSettings(credentials=(key,), project_id=project)
     return signature.Gate(accounts.Accounts(chosen, ids.Ids(7)), chosen)
 
 
 def gate(vector: Vector, token: str | None = None) -> signature.Gate:
-    """A gate that knows the vector's key."""
+    """Return a gate that knows the vector's key."""
     key = settings.Credential.model_validate(
         {"access_key": vector.access, "secret_key": vector.secret, "security_token": token, "user": "svc"}
     )
@@ -147,7 +147,7 @@ def gate(vector: Vector, token: str | None = None) -> signature.Gate:
 
 
 def refused(vector: Vector, request: wire.Request, now_ms: int | None = None, token: str | None = None) -> str:
-    """The error text that the gate refuses a request with."""
+    """Return the error text that the gate refuses a request with."""
     with pytest.raises(refusals.Refusal) as caught:
         gate(vector, token).user(request, at_ms(vector.sdk_date) if now_ms is None else now_ms)
     return f"{caught.value.status} {caught.value.payload['error_code']} {caught.value.payload['error_msg']}"

@@ -14,7 +14,7 @@ LONG = "select count(*) from lineitem a, lineitem b, lineitem c where a.l_commen
 
 
 def csv_folder(root: Path) -> Path:
-    """A data folder with one small table."""
+    """Return a data folder with one small table."""
     folder = root / "data"
     folder.mkdir()
     (folder / "fruit.csv").write_text("id,name\n1,apple\n2,pear\n", encoding="utf-8")

@@ -12,7 +12,7 @@ from mrs_emulator.sql import sql, statement
 
 
 async def run(text: str, spoken: statement.Dialect, **variables: str) -> sql.Outcome:
-    """The outcome of a text on a warehouse of its own."""
+    """Return the outcome of a text on a warehouse of its own."""
     warehouse = sql.Warehouse(settings.Sql(threads=1), None)
     try:
         return await warehouse.submit(sql.Work(partial(str, text), spoken, variables=variables))[1]
@@ -21,7 +21,7 @@ async def run(text: str, spoken: statement.Dialect, **variables: str) -> sql.Out
 
 
 async def rows(text: str, spoken: statement.Dialect = "hive", **variables: str) -> list[tuple[object, ...]]:
-    """The rows of the last statement of a text, which succeeds."""
+    """Return the rows of the last statement of a text, which succeeds."""
     outcome = await run(text, spoken, **variables)
     assert outcome.error is None
     return list(outcome.answers[-1].rows)

@@ -12,14 +12,14 @@ FIND = f"{cluster_requests.CLUSTERS}/resource_instances/action"
 
 
 async def tags(client: http_client.Client) -> dict[str, str]:
-    """Tags of the desk's cluster."""
+    """Return tags of the desk's cluster."""
     reply = await client.ask("GET", f"{cluster_requests.CLUSTERS}/{client.cluster}/tags")
     assert reply.status == 200
     return {one["key"]: one["value"] for one in reply.json()["tags"]}
 
 
 async def batch(client: http_client.Client, action: str, *pairs: tuple[str, str]) -> tuple[int, str]:
-    """Status and code of a batch."""
+    """Return status and code of a batch."""
     body = {"action": action, "tags": [{"key": key, "value": value} for key, value in pairs]}
     reply = await client.ask("POST", f"{TAGS}/action", body)
     return reply.status, "" if reply.status == 204 else http_client.code(reply)
@@ -113,7 +113,7 @@ async def test_wrong_batch_is_refused() -> None:
 
 
 async def tagged() -> http_client.Client:
-    """A desk at a project with four clusters, made a second apart, and one that is gone."""
+    """Return a desk at a project with four clusters, made a second apart, and one that is gone."""
     client = http_client.create()
     for name, pairs in {
         "alpha": {"owner": "etl", "tier": "gold"},
@@ -133,7 +133,7 @@ async def tagged() -> http_client.Client:
 
 
 def wanted(**tags: list[str]) -> list[dict[str, Any]]:
-    """Tags of a query."""
+    """Return tags of a query."""
     return [{"key": key, "values": values} for key, values in tags.items()]
 
 

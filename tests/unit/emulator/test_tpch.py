@@ -29,7 +29,7 @@ def direct(tpch_files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def same(got: object, expected: object) -> bool:
-    """Numbers of any type are compared with the digits that both have; averages of decimals are decimals in Presto."""
+    """Compare numbers of any type with the digits that both have; averages of decimals are decimals or doubles."""
     if not isinstance(got, int | float | Decimal) or not isinstance(expected, int | float | Decimal):
         return got == expected
     digits = -int(got.as_tuple().exponent) if isinstance(got, Decimal) else 6
@@ -37,7 +37,7 @@ def same(got: object, expected: object) -> bool:
 
 
 def equal(got: list[sql.Row], expected: list[sql.Row]) -> bool:
-    """Rows have the same values in the same order."""
+    """Return whether rows have the same values in the same order."""
     return len(got) == len(expected) and all(
         len(one) == len(other) and all(map(same, one, other)) for one, other in zip(got, expected, strict=True)
     )

@@ -17,7 +17,7 @@ from mrs_emulator.core import core
 async def prepared(
     client: http_client.Client, *, name: str = "daily", kind: str = "MapReduce", url: str = "/x.jar"
 ) -> dict[str, str]:
-    """A job object with one binary, and two data sources."""
+    """Return a job object with one binary, and two data sources."""
     found = {}
     for label, path, body in (
         ("input_id", "data-sources", {"name": "in", "type": "hdfs", "url": "/in"}),

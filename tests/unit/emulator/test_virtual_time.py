@@ -14,7 +14,7 @@ from mrs_relay.common import clock
 
 
 def simulated(**changes: object) -> http_client.Client:
-    """A desk whose time is the loop's."""
+    """Return a desk whose time is the loop's."""
     emulator = core.Emulator(http_client.options(**changes), clock.LoopClock(http_client.START_MS))
     return http_client.Client(emulator, clocks.HandClock())
 

@@ -139,7 +139,7 @@ def job(request_id: str, cluster: str = "a", **changes: Any) -> jobs.Job:
 
 
 def keyed(one: jobs.Job) -> tuple[jobs.LedgerKey, jobs.Job]:
-    """A job after its key, as a partition keeps it."""
+    """Return a job after its key, as a partition keeps it."""
     return one.ledger_key, one
 
 

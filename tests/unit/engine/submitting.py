@@ -23,7 +23,7 @@ class Mrs(Protocol):
 
 
 def made(mrs: Mrs) -> submitter.Submitter:
-    """One with the default settings."""
+    """Return one with the default settings."""
     settings = engine_settings.EngineSettings()
     return submitter.Submitter(
         cast("clients.Client", mrs), scheduling_fakes.open_scheduler().pauses, settings, clock.LoopClock()
@@ -42,7 +42,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def job(name: str) -> jobs.Job:
-    """A job of the samples."""
+    """Return a job of the samples."""
     found = samples.JOBS[name]
     assert found is not None
     return found

@@ -54,7 +54,7 @@ class _Partition:
         self._lease = fakes.lease()
 
     def take(self, messages: Iterable[malformed.Message]) -> list[records.Outgoing]:
-        """One batch; returns what was published, and checks that all of it can be."""
+        """Return one batch; returns what was published, and checks that all of it can be."""
         taken = []
         for message in messages:
             self.offset += 1
@@ -98,7 +98,7 @@ def _check_event(sent: records.Outgoing) -> event_reader.ReadEvent:
 
 
 def _outcomes(partition: _Partition, message: malformed.Message) -> Iterator[str]:
-    """Everything that became of one message alone: the story of one request, or one dead letter."""
+    """Yield everything that became of one message alone: the story of one request, or one dead letter."""
     stories: set[tuple[str, str]] = set()
     letters = 0
     for sent in partition.take([message]):

@@ -41,7 +41,7 @@ _CHANGE_NOTHING: Final = {facts.RejectionDue}
 
 
 def _decided() -> list[decision_log.Taken]:
-    """All decisions of the table: every state x every fact, with and without logs that are read."""
+    """Return all decisions of the table: every state x every fact, with and without logs that are read."""
     found = []
     for rules in (samples.RULES, samples.LOG_RULES):
         for before in samples.JOBS.values():
@@ -162,7 +162,7 @@ def test_a_line_that_is_not_written_is_not_built() -> None:
 
 
 def _page() -> dict[str, set[str]]:
-    """The levels of each line on the page; one level holds for all lines of a row, several for one each."""
+    """Return the levels of each line on the page; one level holds for all lines of a row, several for one each."""
     found: dict[str, set[str]] = {}
     for names, levels in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([A-Z, ]+) \|", _PAGE.read_text(), re.MULTILINE):
         known, kinds = re.findall(r"`(\w+)`", names), levels.split(", ")
@@ -173,7 +173,7 @@ def _page() -> dict[str, set[str]]:
 
 
 def _written() -> dict[str, set[str]]:
-    """The levels of each line that the modules of engine and kafka write by themselves."""
+    """Return the levels of each line that the modules of engine and kafka write by themselves."""
     found: dict[str, set[str]] = {}
     for path in (path for part in ("engine", "kafka") for path in (_PACKAGE / part).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -38,7 +38,7 @@ _secrets = _no_names | st.text("abcXYZ0189", min_size=4, max_size=9).map("hunter
 
 
 def _requests(secret: str) -> Iterator[tuple[str, Any]]:
-    """Valid requests with the secret wherever arguments, SQL, properties or passwords stand."""
+    """Yield valid requests with the secret wherever arguments, SQL, properties or passwords stand."""
     quoted = secret.replace("'", "''")
     job = {"job_type": "SparkSubmit", "arguments": ["--key", secret], "properties": {secret: secret}}
     yield "mrs.job.submit", {"cluster": _CLUSTER, "job": job}
@@ -54,7 +54,7 @@ def _requests(secret: str) -> Iterator[tuple[str, Any]]:
 
 
 def _spoilt(kind: str, data: dict[str, Any], secret: str) -> Iterator[Any]:
-    """The same in ways that are rejected, the secret being where it should not be, too."""
+    """Yield the same in ways that are rejected, the secret being where it should not be, too."""
     for name in (*data, "extra"):
         for value in (secret, [secret], {secret: secret}, 7):
             yield {**data, name: value}
@@ -75,7 +75,7 @@ def _spoilt(kind: str, data: dict[str, Any], secret: str) -> Iterator[Any]:
 
 
 def _said(secret: str, kind: str, data: Any) -> Iterator[str]:
-    """What MRS might say of a request."""
+    """Yield what MRS might say of a request."""
     yield f"cannot use {secret} here"
     if kind == "mrs.sql.submit":
         yield f"line 1:1: mismatched input in {data['statement']}"
@@ -115,7 +115,7 @@ class _Life:
 
 
 def _texts(sent: records.Outgoing) -> Any:
-    """The value unescaped, for a secret with quotes is not found in JSON as it stands."""
+    """Return the value unescaped, for a secret with quotes is not found in JSON as it stands."""
     return str(json.loads(sent.value)) if sent.value else None
 
 

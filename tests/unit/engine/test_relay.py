@@ -53,7 +53,7 @@ class _Writer(fakes.Writer):
 
 
 async def _carry(writer: _Writer, seconds: float) -> None:
-    """One request, carried for some time."""
+    """Carry one request for some time."""
     time = clock.LoopClock()
     pretended: Any = writer
     inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=10, next_offset=17)
@@ -106,7 +106,7 @@ class _Unanswered(_Writer):
 
 
 def _numbers(context: contexts.TenantContext) -> tuple[int, int, int, int, int]:
-    """What metrics show of a tenant and its connection."""
+    """Return what metrics show of a tenant and its connection."""
     counts, tenant_quota = context.counts, context.quota
     return tenant_quota.queued, tenant_quota.running, context.lanes.taken, counts.events.total(), counts.commits
 
@@ -249,7 +249,7 @@ class _Quick(fakes.Writer):
 
 
 async def _carry_many(writer: _Quick, count: int) -> None:
-    """More requests than there are places in flight."""
+    """Carry more requests than there are places in flight."""
     time, pretended = clock.LoopClock(), cast("Any", writer)
     inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=count, next_offset=0)
     start = leases.Start({}, 0, 0.0)

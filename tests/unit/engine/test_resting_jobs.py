@@ -18,7 +18,7 @@ _MOST = 10_000
 
 
 def _running(number: int) -> jobs.Job:
-    """A job as it runs, with ids like chance."""
+    """Return a job as it runs, with ids like chance."""
     return job_records.decode(memory.ledger_record(number)[1])
 
 

@@ -19,7 +19,7 @@ POLICY = policies.Policy("nightly", limits=policies.Limits(queued=2))
 def _read(
     context: contexts.TenantContext, lease: leases.Lease[contexts.Notice], base: partition_jobs.Jobs, *ids: str
 ) -> unit_of_work.UnitOfWork:
-    """A plan of one batch of requests, none of which gets its turn."""
+    """Return a plan of one batch of requests, none of which gets its turn."""
     made = unit_of_work.UnitOfWork(base, context, lease, lambda _key, _job: False)
     taken = [samples.record(samples.message(id=one), offset=number) for number, one in enumerate(ids)]
     for key, fact in made.read(inboxes.Batch(taken, ())):

@@ -36,7 +36,7 @@ def change(key: str, value: str | None) -> records.Change:
 
 
 async def begun_ledger(broker: memory_broker.MemoryBroker) -> ledgers.Ledger:
-    """A ledger that has begun: its first commit wrote the offset alone, as the runtime does."""
+    """Return a ledger that has begun: its first commit wrote the offset alone, as the runtime does."""
     ledger = make_ledger(broker)
     assert (await ledger.open()).next_offset is None
     await ledger.commit([], [], 0)

@@ -21,7 +21,7 @@ Model = dict[int, set[tuple[int, bool]]]
 
 
 def _check(index: cold_index.ColdIndex, model: Model) -> None:
-    """Every entry of the model is there, the newest first, and nothing else."""
+    """Check that every entry of the model is there, the newest first, and nothing else."""
     assert len(index) == sum(map(len, model.values()))
     for fingerprint, entries in model.items():
         assert index.entries(fingerprint) == sorted(entries, reverse=True)

@@ -25,7 +25,7 @@ Fingerprint = Callable[[bytes], int]
 
 
 def _due_ms(value: bytes) -> int | None:
-    """`cold 5000 …` is cold and due at 5000, any other value is not cold."""
+    """Return when a value is due: `cold 5000 …` is cold and due at 5000, any other is not cold."""
     return int(value.split()[1]) if value.startswith(b"cold ") else None
 
 

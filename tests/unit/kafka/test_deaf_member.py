@@ -54,7 +54,7 @@ class _DeafBroker(memory_broker.MemoryBroker):
 
 
 async def _its_end(work: runtime.Runtime[str]) -> str:
-    """What a process dies of."""
+    """Return what a process dies of."""
     with pytest.raises(errors.StreamDown) as died:
         await work.run()
     return str(died.value)

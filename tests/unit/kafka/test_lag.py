@@ -17,7 +17,7 @@ _AT = records.Position(runtimes.IN, 0)
 
 
 def _transaction(cluster: memory_broker.MemoryBroker, count: int, outcome: memory_log.Outcome | None) -> None:
-    """Records of a sender's transaction; None leaves it open."""
+    """Write records of a sender's transaction; None leaves it open."""
     transaction = memory_log.Transaction()
     cluster.log(_AT).append([records.Outgoing(runtimes.IN, b"k", b"v")] * count, 0, transaction)
     if outcome is not None:

@@ -97,7 +97,7 @@ async def test_outbox_is_empty_after_the_next_commit() -> None:
 
 
 def _outbox(broker: memory_broker.MemoryBroker) -> list[bytes]:
-    """The keys of outbox records that compaction would leave."""
+    """Return the keys of outbox records that compaction would leave."""
     last = {record.key: record.value for record in broker.committed(runtimes.LEDGER) if record.key is not None}
     return sorted(key for key, value in last.items() if key.startswith(b"\0outbox.") and value is not None)
 

@@ -16,7 +16,7 @@ _BY_NAME, _BY_PLACE = '{"state":"queued"}', "no object"
 
 
 def _marks(broker: memory_broker.MemoryBroker) -> list[int]:
-    """What claims and commits say, the oldest first."""
+    """Return what claims and commits say, the oldest first."""
     found = []
     for record in broker.committed(runtimes.LEDGER, 0):
         if record.key == ledger_format.CLAIM:

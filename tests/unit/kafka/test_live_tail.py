@@ -96,7 +96,7 @@ class _Partition:
 
 
 async def _remembering(broker: memory_broker.MemoryBroker, ended: int = 60) -> _Partition:
-    """A partition with one quiet job that began first, and many requests that ended since."""
+    """Return a partition with one quiet job that began first, and many requests that ended since."""
     one = await _Partition(broker).open()
     await one.write(quiet="runs")
     for number in range(ended):
@@ -389,6 +389,6 @@ async def test_owner_that_writes_the_former_format_reads_the_whole_ledger() -> N
 
 
 def _mark(broker: memory_broker.MemoryBroker) -> bytes:
-    """The format that the last commit says."""
+    """Return the format that the last commit says."""
     last = [record for record in broker.committed(runtimes.LEDGER, 0) if record.key == ledger_format.OFFSETS][-1]
     return dict(last.headers)["f"]

@@ -37,7 +37,7 @@ async def _look(broker: memory_broker.MemoryBroker, count: int = 1) -> tuple[par
 
 
 def _accepting(broker: memory_broker.MemoryBroker) -> memory_broker.MemoryBroker:
-    """The same broker seen by a process that was asked to accept the loss."""
+    """Return the same broker seen by a process that was asked to accept the loss."""
     broker._kafka = broker.kafka.model_copy(update={"accept_loss": True})
     return broker
 
@@ -56,7 +56,7 @@ def _begin_cut(broker: memory_broker.MemoryBroker) -> None:
 
 
 def _end_lost(broker: memory_broker.MemoryBroker) -> None:
-    """All commits that tell of offset 10: with at-least-once a hand-over in order writes it twice."""
+    """Check all commits that report offset 10: with at-least-once a hand-over in order writes it twice."""
     reported = [record for record in broker.committed(runtimes.LEDGER, 0) if record.key == b"\0offsets"]
     last = next(record.offset for record in reported if record.value == reported[-1].value)
     broker.truncate(runtimes.LEDGER, 0, last - 1)

@@ -61,5 +61,5 @@ def _claim(offset: int) -> records.Record:
 
 
 def _under(claim: int, offset: int) -> records.Record:
-    """A record without a transaction."""
+    """Return a record without a transaction."""
     return records.Record(runtimes.LEDGER, 0, offset, 0, b"k", b"runs", ledger_format.token(claim))

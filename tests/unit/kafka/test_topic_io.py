@@ -11,7 +11,7 @@ from mrs_relay.kafka.memory import memory_broker, memory_topic_io
 
 
 def _after(goal: topic_io._Goal, *reads: tuple[int, int]) -> list[bool]:
-    """For each read (position, answer) whether the goal is still open."""
+    """Return, for each read (position, answer), whether the goal is still open."""
     still: list[bool] = []
     current: topic_io._Goal | None = goal
     for position, answer in reads:

@@ -14,12 +14,12 @@ HIDDEN = "hunter2-SELECT-hidden"
 
 
 def job_data(**changes: object) -> dict[str, Any]:
-    """Valid data of a `mrs.job.submit`, with changes; a change to `...` takes the member away."""
+    """Return valid data of a `mrs.job.submit`, with changes; a change to `...` takes the member away."""
     return _changed({"cluster": CLUSTER, "job": {"job_type": "SparkSubmit", "arguments": ["--class", "A"]}}, changes)
 
 
 def sql_data(**changes: object) -> dict[str, Any]:
-    """Valid data of a `mrs.sql.submit`, with changes; a change to `...` takes the member away."""
+    """Return valid data of a `mrs.sql.submit`, with changes; a change to `...` takes the member away."""
     return _changed({"cluster": CLUSTER, "engine": "presto", "statement": "select 1"}, changes)
 
 

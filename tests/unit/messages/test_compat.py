@@ -30,7 +30,7 @@ _GONE = object()
 
 
 def _changed(path: str, value: Any) -> dict[str, Any]:
-    """The old schema with one node set, or taken away."""
+    """Return the old schema with one node set, or taken away."""
     new = copy.deepcopy(_OLD)
     *way, last = path.split("/")
     node: Any = new

@@ -20,7 +20,7 @@ _HEADERS = (("ce_specversion", b"1.0"), ("ce_id", b"r-1"), ("ce_source", b"/bill
 
 
 def _of(data: object, kind: str = "mrs.job.submit") -> str:
-    """The digest of a request whose data is a value, or the JSON text of one."""
+    """Return the digest of a request whose data is a value, or the JSON text of one."""
     raw = data if isinstance(data, bytes) else json.dumps(data).encode()
     message = envelope.read(samples.TOPIC, raw, (*_HEADERS, ("ce_type", kind.encode())))
     return digests.of(message, requests.parse(message))
@@ -31,7 +31,7 @@ def _job(**changes: object) -> str:
 
 
 def _respelled(draw: st.DrawFn, value: Any) -> str:
-    """A JSON text of a value, such as some other writer could make."""
+    """Return a JSON text of a value, such as some other writer could make."""
     gap = draw(st.sampled_from(["", " ", "\n\t"]))
     match value:
         case dict():

@@ -292,7 +292,7 @@ _KNOWN: referencing.Registry[Any] = referencing.Registry().with_resource(
 
 
 def _shared_faults(kind: str, value: object) -> list[str]:
-    """What the file of a type says, with the schema of all events at hand."""
+    """Return what the file of a type says, with the schema of all events at hand."""
     checker = jsonschema.Draft202012Validator(_FILES[f"events/{kind}/v1.json"], registry=_KNOWN)
     return [fault.message for fault in checker.iter_errors(value)]
 

@@ -92,7 +92,7 @@ def test_first_of_several_faults_is_reported_with_their_number() -> None:
 
 
 def _spoiled() -> list[tuple[str, dict[str, Any]]]:
-    """Data with a hidden where arguments, SQL and properties stand, each wrong in some way."""
+    """Return data with a hidden where arguments, SQL and properties stand, each wrong in some way."""
     hidden = samples.HIDDEN
     job: list[dict[str, Any]] = [
         {**parsing_samples.JOB, "arguments": [hidden, 7]},

@@ -29,7 +29,7 @@ def each_kind(request: pytest.FixtureRequest) -> None:
 
 @contextlib.asynccontextmanager
 async def opened(url: str, **changes: object) -> AsyncIterator[transport.Transport]:
-    """A transport to this address."""
+    """Yield a transport to this address."""
     async with transport_kind.get()(support.group(endpoint=url, **changes)) as door:
         yield door
 

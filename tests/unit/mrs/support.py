@@ -25,7 +25,7 @@ BODY = {"job_type": "MapReduce", "job_name": "wc-7f3a9c1e", "arguments": ["obs:/
 
 
 def group(**changes: object) -> settings.MrsSettings:
-    """Settings for tests, with changes."""
+    """Return settings for tests, with changes."""
     fields: dict[str, Any] = {
         "endpoint": "http://mrs.example.com",
         "project_id": PROJECT,
@@ -57,7 +57,7 @@ class FakeTransport:
 def answer(
     status: int, body: Mapping[str, object] | bytes = b"", headers: Mapping[str, str] | None = None
 ) -> transport.Response:
-    """A response; a mapping becomes JSON."""
+    """Return a response; a mapping becomes JSON."""
     if isinstance(body, bytes):
         return transport.Response(status, body, headers or {})
     return transport.Response(
@@ -66,7 +66,7 @@ def answer(
 
 
 def client_with(*answers: transport.Response | Exception, **changes: object) -> tuple[client.Client, FakeTransport]:
-    """A client over a fake transport that gives these answers."""
+    """Return a client over a fake transport that gives these answers."""
     door = FakeTransport(*answers)
     return client.Client(group(**changes), door, clocks.HandClock()), door
 
@@ -118,7 +118,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def server(script: Script) -> AsyncIterator[Server]:
-    """A server on loopback that plays `script` on each connection and closes it afterwards."""
+    """Yield a server on loopback that plays `script` on each connection and closes it afterwards."""
     seen = Server()
     running: set[asyncio.Task[None]] = set()
 

@@ -214,12 +214,12 @@ class Tokens:
         self.keys: auth.Keys | None = None
 
     async def prepare(self, timeout_s: float) -> str:
-        """Nothing is missing."""
+        """Return that nothing is missing."""
         del timeout_s
         return support.PROJECT
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
-        """Headers with the present token."""
+        """Return headers with the present token."""
         del verb, path, query, body
         return {"X-Auth-Token": str(self.token)}
 

@@ -23,7 +23,7 @@ def _limits(*, enabled: bool = True) -> limits.Limits:
 
 
 async def _spend(budget: limits.Limits, wanted: operation.AnyOperation, seconds: float) -> list[float]:
-    """When calls went out, if there was always another one waiting."""
+    """Return when calls went out, if there was always another one waiting."""
     now_s = asyncio.get_running_loop().time
     end_s = now_s() + seconds
     times: list[float] = []

@@ -33,7 +33,7 @@ DETAIL: dict[str, Any] = {
 
 
 def read(model: type[R], body: dict[str, Any]) -> R:
-    """The reply of this body, the way the client reads it."""
+    """Return the reply of this body, the way the client reads it."""
     return model.model_validate_json(json.dumps(body))
 
 

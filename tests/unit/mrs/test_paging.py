@@ -30,7 +30,7 @@ class Listed:
         self.queries: list[dict[str, str]] = []
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
-        """One page."""
+        """Send one page."""
         del timeout_s
         if self.queries and self.changes:
             self.changes.pop(0)(self.items)

@@ -34,7 +34,7 @@ REFUSED, BUSY, UNTOUCHED, AMBIGUOUS, THROTTLED = (
 
 
 def read(wanted: AnyOperation, response: transport.Response, clock: clocks.HandClock | None = None) -> base.Reply:
-    """What the client makes of a response."""
+    """Return what the client makes of a response."""
     reader = replies.Reader(clock or clocks.HandClock(), throttled_wait_s=30.0)
     reply: base.Reply = reader.read(wanted, "/v2/p/x", response)
     return reply
@@ -43,14 +43,14 @@ def read(wanted: AnyOperation, response: transport.Response, clock: clocks.HandC
 def failure(
     wanted: AnyOperation, response: transport.Response, clock: clocks.HandClock | None = None
 ) -> errors.MrsError:
-    """The error that a response becomes."""
+    """Return the error that a response becomes."""
     with pytest.raises(errors.MrsError) as caught:
         read(wanted, response, clock)
     return caught.value
 
 
 def coded(status: int, code: str, text: str = "text") -> transport.Response:
-    """An error in the default shape."""
+    """Return an error in the default shape."""
     return support.answer(status, {"error_code": code, "error_msg": text}, {"X-Request-Id": "r-1"})
 
 

@@ -20,7 +20,7 @@ _PATH = {"cluster_id": "c", "job_id": "j", "data_source_id": "d", "job_binary_id
 
 
 def _changed(body: Any, place: str, value: object) -> Any:
-    """The body with another value at a dotted place."""
+    """Return the body with another value at a dotted place."""
     name, _, rest = place.partition(".")
     key: Any = int(name) if isinstance(body, list) else name
     copy = list(body) if isinstance(body, list) else dict(body)

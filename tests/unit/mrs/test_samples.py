@@ -71,7 +71,7 @@ def _as_text(value: Any) -> Any:
 
 
 def _part(sent: Any, wanted: Any) -> Any:
-    """What of `sent` the sample speaks of: defaults that we add stay out."""
+    """Return what of `sent` the sample speaks of: defaults that we add stay out."""
     if isinstance(sent, dict) and isinstance(wanted, dict):
         return {name: _part(each, wanted[name]) for name, each in sent.items() if name in wanted}
     if isinstance(sent, list) and isinstance(wanted, list) and len(sent) == len(wanted):

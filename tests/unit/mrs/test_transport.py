@@ -19,7 +19,7 @@ from mrs_relay.mrs import permission, session_transport, transport
 
 @contextlib.contextmanager
 def deaf_port() -> Iterator[int]:
-    """A port whose queue of connections is full, so that further ones are never established."""
+    """Yield a port whose queue of connections is full, so that further ones are never established."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -32,7 +32,7 @@ def deaf_port() -> Iterator[int]:
 
 
 def closed_port() -> int:
-    """A port without a listener."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

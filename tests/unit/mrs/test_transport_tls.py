@@ -26,7 +26,7 @@ LONG_S = 5.0
 
 @contextlib.asynccontextmanager
 async def _serving(issued: trustme.LeafCert | None) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server with this certificate, or without TLS; yields its address and what it was sent."""
+    """Yield a server with this certificate, or without TLS; yields its address and what it was sent."""
     context = None
     if issued is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -117,7 +117,7 @@ async def test_a_file_of_authorities_that_is_none_is_named(tmp_path: pathlib.Pat
 
 @contextlib.asynccontextmanager
 async def _proxying(authorization: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """An HTTP proxy that wants these papers; yields its address and the first line of each request that it served."""
+    """Run an HTTP proxy that wants these papers; yields its address and the first line of each request it served."""
     served: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

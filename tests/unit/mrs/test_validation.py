@@ -15,7 +15,7 @@ from mrs_relay.mrs.operations import clusters, sources
 
 
 def _sent(value: object) -> str:
-    """How a value inside a body's free part is written."""
+    """Return how a value inside a body's free part is written."""
     body: dict[str, Any] = {**examples.DATA["mrs.cluster.create"]["body"], "component_configs": [{"any": value}]}
     sent = validation.body_bytes(clusters.CREATE_CLUSTER, body)
     assert json.loads(sent)["manager_admin_password"] == body["manager_admin_password"]

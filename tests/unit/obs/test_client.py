@@ -21,35 +21,35 @@ class LargeObject:
     asked: list[int] = field(default_factory=list)
 
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
-        """Not used."""
+        """Fail: not used."""
         raise NotImplementedError
 
     async def head(self, _place: paths.Place, _keys: transport.Keys) -> transport.Head:
-        """Its size."""
+        """Return its size."""
         return transport.Head(64 * MEBIBYTE, "tag")
 
     async def part(
         self, _place: paths.Place, _keys: transport.Keys, _head: transport.Head, span: tuple[int, int]
     ) -> AsyncIterator[bytes]:
-        """One part."""
+        """Yield one part."""
         self.asked.append(span[1] - span[0])
         for _ in range(*span, MEBIBYTE):
             yield bytes(MEBIBYTE)
 
     def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
-        """Not used."""
+        """Fail: not used."""
         raise NotImplementedError
 
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
-        """Not used."""
+        """Fail: not used."""
         raise NotImplementedError
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
-        """Not used."""
+        """Fail: not used."""
         raise NotImplementedError
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
-        """Not used."""
+        """Fail: not used."""
         raise NotImplementedError
 
 

@@ -97,7 +97,7 @@ async def test_markers_that_retention_deletes_are_no_missing_events(tmp_path: pa
 
 
 async def _events(client: web_role.Client, request_id: str, status: int = 200) -> list[str]:
-    """The states of a request's events as the role tells them."""
+    """Return the states of a request's events as the role tells them."""
     found = await client.get(f"/v1/requests/{request_id}/events", status)
     return [one["data"]["state"] for one in found.get("items", [])]
 

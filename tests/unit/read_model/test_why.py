@@ -16,7 +16,7 @@ _OPERATION: Final = "CreateExecuteJob"
 
 
 def board(*contents: status.Content, at_ms: int = NOW_MS - 1000, replica: str = "relay-1") -> status_board.StatusBoard:
-    """A board on which one relay has published these."""
+    """Return a board on which one relay has published these."""
     made = status_board.StatusBoard()
     for content in contents:
         put(made, content, at_ms=at_ms, replica=replica)
@@ -37,7 +37,7 @@ def put(made: status_board.StatusBoard, content: status.Content, *, at_ms: int, 
 
 
 def replica(**connection: Any) -> status.Replica:
-    """A relay with two partitions of one topic."""
+    """Return a relay with two partitions of one topic."""
     tenant = status.Tenant(
         topic="in", connection="mrs", partitions=[0, 1], total=2, running=3, most_running=3, most_per_minute=7
     )
@@ -45,7 +45,7 @@ def replica(**connection: Any) -> status.Replica:
 
 
 def cluster(*causes: status.Cause, before: int = 0, named: bool = True, **changes: Any) -> status.Cluster:
-    """A cluster with a queue in which the request stands behind some others."""
+    """Return a cluster with a queue in which the request stands behind some others."""
     line = [status.InLine("/s", f"o-{number}", 5, NOW_MS) for number in range(before)]
     line += [status.InLine(_ME.source, _ME.id, 4, NOW_MS - 5000)] if named else []
     queue = status.Queue(operation=_OPERATION, waiting=before + 10, causes=list(causes), line=line)
@@ -53,13 +53,13 @@ def cluster(*causes: status.Cause, before: int = 0, named: bool = True, **change
 
 
 def asked(**changes: Any) -> holds.Asked:
-    """The request, accepted a minute ago."""
+    """Return the request, accepted a minute ago."""
     given = {"tenant": "", "source": "/s", "id": "r-1", "state": "accepted", "updated_ms": NOW_MS - 60_000}
     return holds.Asked(**{**given, "cluster": "c-1", **changes})
 
 
 def explained(on: status_board.StatusBoard, **changes: Any) -> list[holds.Hold]:
-    """What holds it."""
+    """Return what holds it."""
     return why.explain(asked(**changes), holds.Known(on), NOW_MS)
 
 

@@ -66,7 +66,7 @@ def _run(folder: Path, code: str, *options: str) -> str:
 
 
 def _summary(output: str, outcome: str, name: str) -> list[str]:
-    """Lines of the summary that tell this outcome of the test."""
+    """Return the lines of the summary with this outcome of the test."""
     lines = [line.partition(" - ")[0] for line in output.splitlines()]
     return [line for line in lines if line.startswith(outcome) and line.endswith(f"::test_{name}")]
 

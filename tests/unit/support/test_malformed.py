@@ -21,7 +21,7 @@ def _drawn(kind: str, count: int) -> list[dict[str, Any]]:
 
 
 def _read(kind: str, data: dict[str, Any]) -> Any:
-    """What the relay makes of a message with these data."""
+    """Return what the relay makes of a message with these data."""
     value = codec.encode(samples.message(data, kind))
     return reader.read(samples.record(value), frozenset(), 1_000_000)
 

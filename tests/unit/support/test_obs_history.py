@@ -24,7 +24,7 @@ def digest(value: bytes) -> str:
 
 
 def stored(number: int, at: int, value: bytes = b"", *, attempt: int = 1, at_ms: int = 10) -> chunk_history.Chunk:
-    """A chunk of request r on partition 0."""
+    """Return a chunk of request r on partition 0."""
     value = value or VALUES[number - 1]
     headers = {
         "ce_specversion": "1.0",
@@ -39,7 +39,7 @@ def stored(number: int, at: int, value: bytes = b"", *, attempt: int = 1, at_ms:
 
 
 def said(first: int = 0, end: int = 3, **more: Any) -> chunk_history.Named:
-    """What an event says of the three chunks."""
+    """Return what an event says of the three chunks."""
     of_all = digest("".join(digest(value) for value in VALUES).encode())
     chunks: dict[str, Any] = {"partition": 0, "first_offset": first, "end_offset": end, "count": 3, "row_count": 3}
     chunks |= {"size_bytes": sum(map(len, VALUES)), "digest": of_all, **more}
@@ -95,7 +95,7 @@ def test_rows_that_are_not_those_of_the_statement_are_found() -> None:
 
 
 def stream(*rows: str | int, name: str = "id") -> bytes:
-    """An Arrow IPC stream of one column."""
+    """Return an Arrow IPC stream of one column."""
     batch = pa.record_batch([pa.array(rows)], names=[name])
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
@@ -127,7 +127,7 @@ def test_rows_of_an_event_are_read_in_each_format() -> None:
 
 
 def ended(state: str, reason: Mapping[str, Any], attempt: int = 1) -> history.Seen:
-    """An event of request r."""
+    """Return an event of request r."""
     return history.Seen("r", state, 3, "e", {"attempt": attempt, "reason": {"class": "job_failed", **reason}})
 
 

@@ -32,7 +32,7 @@ class Reported(simulation_stage.Stage):
 
 
 def reported(*states: str, name: str = "job-a", attempt: int = 1, body: bytes = b'{"data": {}}') -> Reported:
-    """A tenant that was reported these states of its request r-1."""
+    """Return a tenant that was reported these states of its request r-1."""
     kafka = kafka_settings.KafkaSettings()
     hub = memory_broker.MemoryBroker(kafka)
     stage = Reported("", hub, kafka.topics, random.Random(1), simulation_extras.NONE, {"r-1": (0, body)})  # noqa: S311

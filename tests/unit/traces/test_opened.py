@@ -24,7 +24,7 @@ from mrs_relay.traces import opened, recorder, settings
 
 
 def _end(observing: tracing.Tracing) -> None:
-    """A request comes and is rejected."""
+    """Let a request come and be rejected."""
     job = samples.request(state=jobs.State.REJECTED, traceparent=spans.TRACEPARENT)
     observing.tenant("mrs.requests", "mrs.events", clock.SystemClock()).committed(
         0, 1000, {job.ledger_key: job}, {}, []

@@ -30,24 +30,24 @@ class _Papers:
         self.authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
 
     def client(self, name: str) -> trustme.LeafCert:
-        """A client's certificate with this common name."""
+        """Return a client's certificate with this common name."""
         return self.authority.issue_cert("client.example", common_name=name)
 
     def context(self, shown: trustme.LeafCert | None) -> ssl.SSLContext:
-        """TLS of a client that trusts the server and shows a certificate."""
+        """Return TLS of a client that trusts the server and shows a certificate."""
         context = ssl.create_default_context(cadata=self.authority.cert_pem.bytes().decode())
         if shown is not None:
             shown.configure_cert(context)
         return context
 
     def chosen(self, **grants: str) -> Any:
-        """Settings of a web role that speaks TLS."""
+        """Return settings of a web role that speaks TLS."""
         tls = {"certificate": self.folder / "server.pem", "client_authorities": self.folder / "ca.pem"}
         return {"tls": tls, "access": {"certificates": grants}}
 
 
 def _subject(issued: trustme.LeafCert) -> str:
-    """The subject of a certificate, as another library writes it; each of trustme's is another one."""
+    """Return the subject of a certificate, as another library writes it; each of trustme's is another one."""
     return x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).subject.rfc4514_string()
 
 
@@ -104,7 +104,7 @@ def test_a_long_or_strange_subject_names_its_owner_in_messages_too() -> None:
 
 
 def _shows(name: str) -> web.Request:
-    """A request of a connection with a certificate of this common name."""
+    """Return a request of a connection with a certificate of this common name."""
     transport = asyncio.Transport({"peercert": {"subject": ((("commonName", name),),)}})
     return test_utils.make_mocked_request("GET", "/", transport=transport)
 

@@ -23,7 +23,7 @@ _NAVIGATION = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Se
 
 @contextlib.asynccontextmanager
 async def asked(**chosen: Any) -> AsyncIterator[tuple[oidc_provider.Provider, logins.Browser, web_role.Stage]]:
-    """A provider, a browser without cookies, and the topics; the role runs on a port that the provider knows."""
+    """Yield a provider, a browser without cookies, and the topics; the role runs on a port that the provider knows."""
     stage, port = access.stage(), ports.free_port()
     await access.put_requests(stage)
     async with oidc_provider.serving() as provider:
@@ -45,7 +45,7 @@ async def asked(**chosen: Any) -> AsyncIterator[tuple[oidc_provider.Provider, lo
 
 
 def _times() -> dict[str, int]:
-    """The role has the clock of this machine."""
+    """Return the role has the clock of this machine."""
     now_s = clock.SystemClock().now_ms() // 1000
     return {"iat": now_s, "exp": now_s + 300}
 

@@ -28,7 +28,7 @@ def known(tmp_path: pathlib.Path) -> access.Callers:
 
 
 def _with(known: access.Callers, **chosen: Any) -> Any:
-    """Settings of a role with further settings of access."""
+    """Return settings of a role with further settings of access."""
     found = known.chosen()
     given = found.api.access.model_copy(update=chosen)
     return found.model_copy(update={"api": found.api.model_copy(update={"access": given})})

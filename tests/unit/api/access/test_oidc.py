@@ -22,7 +22,7 @@ _Role = callers.Role
 
 @contextlib.asynccontextmanager
 async def reading(**chosen: Any) -> AsyncIterator[tuple[oidc_provider.Provider, oidc.Provider, clocks.HandClock]]:
-    """A provider, what reads its tokens, and the time."""
+    """Yield a provider, what reads its tokens, and the time."""
     async with oidc_provider.serving() as provider, aiohttp.ClientSession() as session:
         time = clocks.HandClock(web_role.NOW_MS)
         given = settings.OidcSettings(issuer=provider.url, audience=oidc_provider.AUDIENCE, **chosen)
@@ -92,7 +92,7 @@ async def test_signatures_of_strangers_are_refused() -> None:
 
 
 def _signed_with_the_public_key(provider: oidc_provider.Provider) -> str:
-    """A token whose signature says that the public key, which everybody has, is a shared secret."""
+    """Return a token whose signature says that the public key, which everybody has, is a shared secret."""
     body = provider.token().split(".")[1]
     head = _part(json.dumps({"alg": "HS256", "kid": provider.key.kid}).encode())
     secret = provider.key.as_pem(private=False)

@@ -121,7 +121,7 @@ def known(tmp_path: pathlib.Path) -> access.Callers:
 
 
 def _require_kind(route: str, found: Any, kind: str) -> None:
-    """Programs get the problem as JSON, people as a page."""
+    """Check that programs get the problem as JSON, people as a page."""
     if route.partition(" ")[2].startswith(("/v1/", "/metrics", "/health", "/ready")):
         assert found["type"] == f"urn:mrs-relay:problem:{kind}"
     else:
@@ -129,7 +129,7 @@ def _require_kind(route: str, found: Any, kind: str) -> None:
 
 
 def _expected(route: str, name: str) -> int:
-    """The status that a caller gets who asks for what concerns the tenant etl."""
+    """Return the status that a caller gets who asks for what concerns the tenant etl."""
     least, grants = least_roles.LEAST[route], callers.read_grants(access.GRANTS[name])
     if route in _OF_NO_TENANT or route in _LISTS:
         return 200 if max(grants.values()) >= least else 403

@@ -22,7 +22,7 @@ LOG = ("log read", "log not read")
 
 
 def turn_of(turn: Row, rejected: Row) -> dict[str, Row | None]:
-    """What a queued job does with its turn; under a control it stays in the queue, or ends as rejected."""
+    """Return what a queued job does with its turn; under a control it stays in the queue, or ends as rejected."""
     return {"turn": turn, "held back": REQUEUED, "rejected by a control": rejected} | nothing("a control may reject it")
 
 
@@ -35,7 +35,7 @@ def each(names: Iterable[str], row: Row) -> dict[str, Row | None]:
 
 
 def known(state: str, shown: str) -> dict[str, Row | None]:
-    """How a request that is known is answered, whatever its job does: its state, or a rebuff; the job continues."""
+    """Return the answer to a known request, whatever its job does: its state, or a rebuff; the job continues."""
     return {
         "request": (state, (f"{shown}*",), None),
         "request, other payload": (state, ("rejected",), None),
@@ -45,13 +45,13 @@ def known(state: str, shown: str) -> dict[str, Row | None]:
 
 
 def wished(state: str, shown: str, cancelled: Row | None, *, due: Row | None = None) -> dict[str, Row | None]:
-    """What people and deadlines can do to a job without a stop request."""
+    """Return what people and deadlines can do to a job without a stop request."""
     cancels = dict.fromkeys(("cancel", "cancel by another", "cancel, passed"), cancelled)
     return {**cancels, "cancel matched": None, "settled": (state, (f"{shown}*",), None), "due": due}
 
 
 def stopped(state: str, shown: str) -> dict[str, Row | None]:
-    """A further cancel changes nothing; a partition that passed one on gets the reply that the job is here."""
+    """Stop once more: a further cancel changes nothing, and its partition gets the reply that the job is here."""
     return {**wished(state, shown, None), "cancel, passed": (state, (), None)}
 
 

@@ -170,7 +170,7 @@ _FAILS |= dict.fromkeys(("doubtful", "submitted", "running", "cancelling"), deci
 
 
 def _fails(name: str, parts: list[dict[str, decision_rows.Row | None]]) -> decision_rows.Row | None:
-    """What becomes of a job that the relay itself fails on; one on its way to MRS is in doubt."""
+    """Return what becomes of a job that the relay itself fails on; one on its way to MRS is in doubt."""
     if name.startswith("submitting"):
         return next(part["in doubt"] for part in parts if "in doubt" in part)
     job = samples.JOBS[name]

@@ -17,12 +17,12 @@ LOCATION = "obs://lake/results/a/1_2/x.csv"
 
 
 def finished(location: str | None = LOCATION) -> facts.StatementObserved:
-    """MRS says that the statement has ended well."""
+    """Show that the statement has ended well."""
     return facts.StatementObserved(jobs.MrsStatus(samples.JOB_ID, "FINISHED"), result=events.Result(location=location))
 
 
 def job(name: str = "running, a statement", delivery: jobs.Delivery | None = DELIVERY) -> jobs.Job:
-    """A statement whose rows are wanted."""
+    """Return a statement whose rows are wanted."""
     return msgspec.structs.replace(samples.job(name), delivery=delivery)
 
 
@@ -95,7 +95,7 @@ def test_rows_come_once() -> None:
 
 
 def reading(late_ms: int = 3_600_000, may_follow: bool = True) -> tuple[jobs.Job, events.EventBody]:
-    """The job and its last event, when OBS has not answered in time."""
+    """Return the job and its last event, when OBS has not answered in time."""
     began = samples.decide(job(), finished()).job
     silent = facts.ResultCollected(events.Result(location=LOCATION, unavailable="no answer"), may_follow=may_follow)
     decision = transitions.decide(

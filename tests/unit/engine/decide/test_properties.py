@@ -130,7 +130,7 @@ class _Life:
         decision: decisions.Decision,
         ours: tuple[events.Event, ...],
     ) -> None:
-        """Messages are passed on only by who got them first, passed back only to where a wish came from."""
+        """Check that messages are passed on only by who got them first, back only to where a cancel came from."""
         for event in decision.events:
             if event not in ours:
                 assert (event.data.state, event.data.sequence) == ("rejected", 1)
@@ -144,7 +144,7 @@ class _Life:
             assert decision.job.state is not _S.PENDING_CANCEL
 
     def _check_cancelled(self, before: jobs.Job | None, fact: facts.Fact, published: tuple[events.Event, ...]) -> None:
-        """`cancelled` is the truth: MRS has nothing of the job, or says that it was stopped, or a person says so."""
+        """Check that `cancelled` is the truth: MRS has nothing of the job, or shows it stopped, or a person says so."""
         for event in published:
             if event.data.state != "cancelled" or event.data.repeated:
                 continue
@@ -160,7 +160,7 @@ class _Life:
             assert confirmed or isinstance(fact, facts.ResolveRequested) or nothing
 
     def _check_lost(self, before: jobs.Job | None, fact: facts.Fact, decision: decisions.Decision) -> None:
-        """Replies are lost a bounded number of times in an attempt, and no effect that may be hidden is denied."""
+        """Check that replies are lost a bounded number of times in an attempt, and no possible effect is denied."""
         if isinstance(fact, facts.SubmissionInDoubt):
             self.lost += 1
             assert before is not None
@@ -245,7 +245,7 @@ class _Life:
             assert after.state not in {_S.QUEUED, _S.SUBMITTED, _S.RUNNING}
 
     def _check_submission(self, fact: facts.Fact, decision: decisions.Decision) -> None:
-        """Between two submissions stands the certainty that the first had no effect, or that a second does no harm."""
+        """Check that before a second submission the first surely had no effect, or a second does no harm."""
         if self._may_be_repeated(fact):
             self.may_submit, self.on_mrs = True, False
         self.on_mrs = self.on_mrs and not isinstance(fact, facts.SubmissionRefused)

@@ -31,7 +31,7 @@ class Topic:
         self.may_take = asyncio.Event()
 
     async def start(self) -> None:
-        """Nothing to connect to."""
+        """Connect to nothing."""
 
     async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
         """Keep the values."""
@@ -41,11 +41,11 @@ class Topic:
         return [records.Block(records.Position("mrs.results", 0), first, len(outgoing))]
 
     async def kill(self) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
 
 def sink_to(topic: Topic) -> chunk_sink.ChunkSink:
-    """A sink that writes to it."""
+    """Return a sink that writes to it."""
     return chunk_sink.ChunkSink(lambda: topic, "mrs.results", "/relay", 1_000_000, clock.SystemClock())
 
 

@@ -51,7 +51,7 @@ def _ending(time: clock.Clock, left_s: float = 30.0, *logs: str) -> jobs.Job:
 
 
 async def _outcome(*answers: Answer, log: str = samples.LOG) -> str:
-    """What is counted of a reading; the last answer is that of all further reads."""
+    """Return what is counted of a reading; the last answer is that of all further reads."""
     time = clock.LoopClock()
     logs = job_logs.JobLogs(cast("client.Client", _Objects({log: [*answers]})), time)
     await logs.read(_ending(time, 30.0, log), samples.LOGS)

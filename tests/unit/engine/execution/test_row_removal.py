@@ -56,7 +56,7 @@ class Bucket:
     deleted: list[tuple[str, str]] = field(default_factory=list)
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
-        """As a server that takes a prefix for more than it is, by a library that drops slashes at the end."""
+        """List as a server that takes a prefix for more than it is, by a library that drops slashes at the end."""
         del keys
         found = [key for bucket, key in sorted(self.objects) if bucket == folder.bucket]
         yield [transport.Listed(key.removesuffix("/"), 0 if key.endswith("/") else 1, "") for key in found]
@@ -69,25 +69,25 @@ class Bucket:
             self.deleted.append((bucket, name))
 
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys)
 
     async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys)
 
     def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
     ) -> AsyncIterator[bytes]:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys, head, span)
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys, most_bytes)
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys, life_s)
 
 
@@ -113,7 +113,7 @@ def test_no_foreign_object_is_ever_removed(objects: set[tuple[str, str]]) -> Non
 
 
 def _written(folder: str, objects: set[str]) -> set[str]:
-    """What engines have written to a folder; its own object only if nothing else is left there."""
+    """Return what engines have written to a folder; its own object only if nothing else is left there."""
     below = {key.removeprefix(folder) for key in objects if key.startswith(folder)}
     own = below - FOREIGN - {"", "part-0/"}
     return {folder + name for name in (own | ({""} & below) if not below & FOREIGN else own)}
@@ -127,11 +127,11 @@ class Changing:
         self.size = len(b'{"a":1}\n')
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Its content."""
+        """Yield its content."""
         yield b'{"a":1}\n'
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
-        """Both."""
+        """Yield both."""
         del keys
         self.changes -= 1
         yield [
@@ -139,30 +139,30 @@ class Changing:
         ]
 
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
-        """One read."""
+        """Count one read."""
         del place, keys
         return self
 
     async def delete(self, bucket: str, names: Sequence[str], keys: transport.Keys) -> None:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(bucket, names, keys)
 
     async def head(self, place: paths.Place, keys: transport.Keys) -> transport.Head:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys)
 
     def part(
         self, place: paths.Place, keys: transport.Keys, head: transport.Head, span: tuple[int, int]
     ) -> AsyncIterator[bytes]:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys, head, span)
 
     async def tail(self, place: paths.Place, keys: transport.Keys, most_bytes: int) -> tuple[bytes, int]:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys, most_bytes)
 
     async def sign(self, place: paths.Place, keys: transport.Keys, life_s: int) -> str:
-        """Never."""
+        """Fail: never called."""
         raise AssertionError(place, keys, life_s)
 
 

@@ -25,7 +25,7 @@ Sight = tuple[str, str, str, int]
 
 
 def _reply(answer: Any) -> Any:
-    """The reply to a submission for a job's id, a page of the job list for sights."""
+    """Return the reply to a submission for a job's id, a page of the job list for sights."""
     if isinstance(answer, str):
         return SimpleNamespace(job_id=answer)
     shown = [
@@ -99,7 +99,7 @@ def test_a_submission_is_sent_once_whatever_comes_back(error: errors.MrsError, o
 
 
 def _paused_s(error: errors.MrsError, bursts: int = 1) -> tuple[float, float]:
-    """How long the place, and the whole connection, are left alone after bursts of 64 that failed a second apart."""
+    """Return how long the place, and the connection, are left alone after bursts of 64 that failed a second apart."""
     found: list[float] = []
 
     async def play() -> None:

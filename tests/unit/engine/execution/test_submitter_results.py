@@ -36,7 +36,7 @@ _UNREADABLE = errors.MrsUntouched("the SQL result could not be read", status=500
 
 
 def _collected(mrs: _Rows, **changes: Any) -> tuple[str | None, float, list[Any]]:
-    """Why there are no rows, when that was known, and what was logged."""
+    """Return why there are no rows, when that was known, and what was logged."""
 
     async def collect() -> tuple[str | None, float]:
         job = msgspec.structs.replace(submitting.job("collecting"), **changes)

@@ -39,18 +39,18 @@ TARGET = {"request": {"id": "r-1"}}
 
 
 def policy(**groups: Any) -> policies.Policy:
-    """The rules of a tenant."""
+    """Return the rules of a tenant."""
     ruled = policies.TenantPolicy.model_validate(groups)
     return policies.Policy("nightly", ruled.allow, ruled.limits, ruled.defaults)
 
 
 def request(kind: str, data: dict[str, Any]) -> requests.Request:
-    """A valid request."""
+    """Return a valid request."""
     return requests.MODELS[kind].model_validate(data)
 
 
 def work(kind: str, data: dict[str, Any]) -> requests.Work:
-    """A valid request that becomes a job."""
+    """Return a valid request that becomes a job."""
     found = request(kind, data)
     assert not isinstance(found, requests.JobCancel | requests.JobResolve)
     return found

@@ -25,7 +25,7 @@ _MARK = "mr0123456789abcd"
 
 
 def _job(deployment: str, tenant: str = "", name: str = "nightly") -> jobs.Job:
-    """What a message becomes in a deployment, submitted once."""
+    """Return what a message becomes in a deployment, submitted once."""
     data = {"cluster": samples.CLUSTER, "job": {"job_type": "MapReduce", "job_name": name}}
     message = json.dumps({"id": "r-1", "source": "/a", "type": "mrs.job.submit", "data": data}).encode()
     chosen = policies.Policy(tenant, deployment=deployment)

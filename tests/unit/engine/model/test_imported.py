@@ -13,7 +13,7 @@ _STATES = tuple(jobs.State)
 
 
 def _restored(job: jobs.Job) -> jobs.Job:
-    """What the job becomes where a relay finds it in its ledger."""
+    """Return what the job becomes where a relay finds it in its ledger."""
     fact = transitions.recover(job)
     assert isinstance(fact, facts.SubmissionInDoubt)
     found = samples.decide(job, fact).job

@@ -22,7 +22,7 @@ def _now_s() -> float:
 
 
 async def _tries(count: int) -> list[int]:
-    """When a job is sent to a cluster that refuses each time."""
+    """Return when a job is sent to a cluster that refuses each time."""
     scheduler, owner = scheduling_fakes.open_scheduler(), object()
     sent: asyncio.Queue[jobs.LedgerKey] = asyncio.Queue()
     when: list[int] = []

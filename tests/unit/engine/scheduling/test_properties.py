@@ -102,7 +102,7 @@ class _World:
         )
 
     def land(self, entry: _Entry, *, full: bool) -> None:
-        """The outcome is known; on a full cluster the job goes back into the line and a hold begins."""
+        """Report the outcome; on a full cluster the job is queued again and a pause begins."""
         entry.flying = False
         if full:
             self._hold(entry.place, 3.0)
@@ -111,7 +111,7 @@ class _World:
             self._again(entry)
 
     def _fail(self, entry: _Entry, how: str) -> None:
-        """The cluster takes no calls, or the call failed: the job goes back into the queue and the place is paused."""
+        """Report that the cluster takes no calls, or the call failed: the job is queued again, the place paused."""
         entry.flying = False
         pauses, answer = self.scheduler.pauses, breaker.Answer("0056")
         (pauses.refused if how == "refused" else pauses.failed)(entry.place, _now_s(), answer)
@@ -128,7 +128,7 @@ class _World:
         again.owner.enter(again.request_id, place[0], statement=place[1] == jobs.STATEMENT)
 
     def _withdraw(self, entry: _Entry) -> None:
-        """A job is cancelled while it waits, or between its turn and its submission."""
+        """Cancel a job while it waits, or between its admission and its submission."""
         if entry.let_through and not entry.flying:
             return
         self.entries.remove(entry)
@@ -138,13 +138,13 @@ class _World:
         entry.owner.withdraw(entry.request_id)
 
     def end(self, entry: _Entry) -> None:
-        """A job that MRS had has ended."""
+        """End a job that MRS had."""
         self.entries.remove(entry)
         self._room(entry.place)
         entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1] == jobs.STATEMENT)
 
     def _room(self, place: queued.Place) -> None:
-        """A job that ends makes room on a full cluster, and says nothing of one that takes no jobs."""
+        """Make room on a full cluster by a job that ends, which says nothing of one that takes no jobs."""
         if place[1] == jobs.SUBMISSION and self.breaker_of(place).state is breaker.State.FULL:
             self.held_until_s.pop(place, None)
 
@@ -181,7 +181,7 @@ class _World:
         self.known = set(self.gone)
 
     def check_no_turn_is_wasted(self) -> None:
-        """No entry waits that could be admitted: each waiting queue has a reason to wait."""
+        """Check that no entry waits that could be admitted: each waiting queue has a reason to wait."""
         crowded = sum(entry.flying for entry in self.gone) >= _MOST
         for place, tenant_quota in {(entry.place, entry.owner.tenant_quota) for entry in self.waiting}:
             assert tenant_quota is not None

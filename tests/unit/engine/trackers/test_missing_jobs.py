@@ -29,7 +29,7 @@ def _cluster(state: str) -> Any:
 
 
 def _mrs() -> mrs_fakes.Mrs:
-    """Shows no job; its list, and all else, can be set to fail."""
+    """Make an MRS that shows no job; its list, and all else, can be set to fail."""
     return mrs_fakes.Mrs(
         {
             "ShowJobExeListNew": SimpleNamespace(job_list=[], total_record=0),
@@ -40,7 +40,7 @@ def _mrs() -> mrs_fakes.Mrs:
 
 
 def _lost(owner: mrs_fakes.Owner) -> list[tuple[float, facts.JobLost]]:
-    """The first job that was reported as lost, with the time; none otherwise."""
+    """Return the first job that was reported as lost, with the time; none otherwise."""
     return [(at_s, fact) for at_s, _, fact in owner.reports if isinstance(fact, facts.JobLost)][:1]
 
 

@@ -36,26 +36,26 @@ _COLUMN = st.sampled_from([st.integers(-(2**63), 2**63 - 1), st.booleans(), _NUM
 
 @st.composite
 def _typed(draw: st.DrawFn) -> list[list[Any]]:
-    """Rows whose columns have values of one kind or of some, and NULL."""
+    """Return rows whose columns have values of one kind or of some, and NULL."""
     columns = draw(st.lists(_COLUMN, min_size=1, max_size=3))
     return draw(st.lists(st.tuples(*(st.none() | one for one in columns)).map(list), max_size=20))
 
 
 def read(values: Sequence[bytes]) -> pa.Table:
-    """What a reader makes of chunks, with pyarrow alone."""
+    """Return what a reader makes of chunks, with pyarrow alone."""
     tables = [pa.ipc.open_stream(value).read_all() for value in values]
     return pa.concat_tables(tables) if tables else pa.table({})
 
 
 def rows_of(table: pa.Table) -> list[list[Any]]:
-    """Its rows."""
+    """Return its rows."""
     return [list(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
 
 
 def cut(
     text: bytes, step: int, most: int, *, has_header: bool, kinds: Sequence[column_types.Kind] | None = None
 ) -> tuple[list[bytes], int]:
-    """The chunks of a text that comes in pieces, and the number of its rows."""
+    """Return the chunks of a text that comes in pieces, and the number of its rows."""
     made = arrow_chunks.ArrowChunks(arrow_stream.Rows(has_header=has_header, kinds=kinds), most)
     found = [one for at in range(0, len(text), step) for one in made.add(text[at : at + step])]
     found += made.end()
@@ -63,7 +63,7 @@ def cut(
 
 
 def written(rows: Sequence[Sequence[str]]) -> bytes:
-    """Rows as Presto's CSV."""
+    """Write rows as Presto's CSV."""
     held = io.StringIO()
     csv.writer(held, csv.unix_dialect).writerows(rows)
     return held.getvalue().encode()
@@ -150,7 +150,7 @@ def test_bytes_that_are_no_text_are_replaced_and_a_mark_is_left_out() -> None:
 
 
 def inline(text: bytes, max_bytes: int, max_rows: int = 10**6) -> Any:
-    """The rows of a text as they stand in an event."""
+    """Return the rows of a text as they stand in an event."""
     rows = csv_rows.CsvRows(
         has_header=True, as_text=True, max_rows=max_rows, max_bytes=arrow_rows.TIMES_AS_LONG * max_bytes
     )

@@ -30,7 +30,7 @@ def _cut(text: bytes, most: int, step: int) -> tuple[list[bytes], int]:
 
 
 def _cut_slowly(text: bytes, most: int) -> tuple[list[bytes], int]:
-    """The same, a byte at a time."""
+    """Return the same, a byte at a time."""
     ends, is_quoted = [], False
     for at, byte in enumerate(text, 1):
         is_quoted ^= byte == ord('"')

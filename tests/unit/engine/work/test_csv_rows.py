@@ -26,7 +26,7 @@ def read(text: bytes, size: int = 5, **changes: Any) -> events.Result:
 
 
 def written(table: list[list[str]]) -> bytes:
-    """As MRS may write it. Python's writer leaves a carriage return without quotes, against RFC 4180."""
+    """Write CSV as MRS may. Python's writer leaves a carriage return without quotes, against RFC 4180."""
     file = io.StringIO(newline="")
     has_return = any("\r" in cell for row in table for cell in row)
     if has_return:

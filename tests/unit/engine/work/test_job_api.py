@@ -50,7 +50,7 @@ def _shown(**fields: Any) -> v11_models.JobV11:
 
 
 def _reply(answer: Any) -> Any:
-    """A page of jobs for a tuple, one job for anything else."""
+    """Return a page of jobs for a tuple, one job for anything else."""
     if isinstance(answer, tuple):
         return SimpleNamespace(job_executions=answer)
     return SimpleNamespace(job_execution=answer, request_id="q-1")

@@ -31,7 +31,7 @@ def read(parts: Sequence[bytes], size: int = 5, **changes: Any) -> events.Result
 
 
 def written(rows: Sequence[Any]) -> bytes:
-    """As an engine writes them."""
+    """Write CSV as an engine does."""
     return b"".join(codec.encode(row) + b"\n" for row in rows)
 
 

@@ -18,7 +18,7 @@ _ROWS = st.lists(st.tuples(_VALUES, _VALUES), max_size=8)
 
 
 def text(objects: list[bytes], size: int, *, has_names: bool) -> bytes:
-    """The text of some objects that are read in pieces of a size."""
+    """Return the text of some objects that are read in pieces of a size."""
     made, found = json_text.JsonText(has_names=has_names), b""
     for one in objects:
         for begin in range(0, len(one), size):

@@ -79,7 +79,7 @@ def test_no_pattern_repeats_without_a_bound() -> None:
 
 
 def patterns() -> list[tuple[str, re.Pattern[str]]]:
-    """All patterns that look at logs."""
+    """Return all patterns that look at logs."""
     found: list[tuple[str, re.Pattern[str]]] = []
     for module in (log_causes, log_records, log_redaction):
         found += [(name, value) for name, value in vars(module).items() if isinstance(value, re.Pattern)]
@@ -88,7 +88,7 @@ def patterns() -> list[tuple[str, re.Pattern[str]]]:
 
 
 def most_steps(parsed: Any) -> int:
-    """The most characters that a part of a pattern may take by its repetitions, multiplied where they are nested."""
+    """Return the most characters that a pattern's part may take by its repetitions, multiplied where nested."""
     most = 1
     for kind, what in parsed:
         if kind in {_constants.MAX_REPEAT, _constants.MIN_REPEAT}:

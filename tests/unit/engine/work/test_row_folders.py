@@ -36,7 +36,7 @@ def asked(policy: policies.Policy | None = None, **data: Any) -> facts.Requested
 
 
 def text(job: jobs.Job) -> str:
-    """The statement that is sent."""
+    """Return the statement that is sent."""
     assert isinstance(job.work, jobs.Batch)
     [argument] = job.work.arguments
     return argument

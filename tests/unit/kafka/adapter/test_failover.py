@@ -227,7 +227,7 @@ async def test_member_without_a_coordinator_still_gets_answers(monkeypatch: pyte
 async def _member(
     one: answering.AnsweringBroker, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[consumer.KafkaGroupConsumer]:
-    """A member of a group that never gets together, whose questions wait for a short time."""
+    """Yield a member of a group that never gets together, whose questions wait for a short time."""
     monkeypatch.setattr(consumer, "_STOP_S", 0.1)
     monkeypatch.setattr(consumer, "_ASK_S", 0.5)
     monkeypatch.setattr(probe, "_PROBE_S", 0.1)

@@ -17,7 +17,7 @@ _TP = TopicPartition("t", 0)
 
 
 def _log(drawn: random.Random) -> tuple[bytes, list[tuple[int, int]], int]:
-    """Batches of several producers, some in transactions that end well or are aborted; aborted ones, and the end."""
+    """Return batches of several producers, some in transactions that end well or are aborted; the aborted; the end."""
     parts, aborted, offset = [], [], 0
     open_since: dict[int, int] = {}
     for _ in range(drawn.randrange(1, 25)):

@@ -34,7 +34,7 @@ async def _consumer(
     whole: bool = False,
 ) -> AsyncIterator[tuple[aiokafka.AIOKafkaConsumer, unpacking.Unpacker, list[int]]]:
     """
-    The library's consumer with its fetcher, and in place of brokers the bytes of each partition's batches.
+    Yield the library's consumer with its fetcher, and in place of brokers the bytes of each partition's batches.
 
     With `whole` fetches are parsed at once, as for a restore.
     """
@@ -77,7 +77,7 @@ async def _consumer(
 
 
 def _from(log: bytes, offset: int) -> bytes:
-    """The log from the batch on that has the offset, as brokers answer."""
+    """Return the log from the batch on that has the offset, as brokers answer."""
     at = 0
     while at < len(log):
         end = at + 12 + int.from_bytes(log[at + 8 : at + 12], "big")

@@ -48,12 +48,12 @@ async def _fill(
 
 
 async def _opened(broker: memory_broker.MemoryBroker) -> ledgers.Restored:
-    """What the next owner finds."""
+    """Return what the next owner finds."""
     return await ledger_samples.make_ledger(broker).open()
 
 
 async def _used(broker: memory_broker.MemoryBroker) -> ledgers.Ledger:
-    """A ledger that a relay has used: one request, one that was forgotten, offset 5."""
+    """Return a ledger that a relay has used: one request, one that was forgotten, offset 5."""
     ledger = await ledger_samples.begun_ledger(broker)
     await ledger.commit([ledger_samples.change("a", "own"), ledger_samples.change("gone", "x")], [], 4)
     await ledger.commit([ledger_samples.change("gone", None)], [], 5)

@@ -97,7 +97,7 @@ def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
 
 
 def _changes(lines: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Each single change to the lines of a file that could come from damage or from an editor."""
+    """Yield each single change to the lines of a file that could come from damage or from an editor."""
     for number, line in enumerate(lines):
         yield f"without {number}", lines[:number] + lines[number + 1 :]
         yield f"{number} twice", [*lines[: number + 1], *lines[number:]]

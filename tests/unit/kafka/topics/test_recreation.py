@@ -34,7 +34,7 @@ def _accepting(broker: memory_broker.MemoryBroker, *, accept: bool = True) -> me
 
 
 def _noted(broker: memory_broker.MemoryBroker) -> list[str | None]:
-    """Which topic the commits in the ledger name."""
+    """Return which topic the commits in the ledger name."""
     read = broker.committed(runtimes.LEDGER, 0)
     return [ledger_format.topic_id(record) for record in read if record.key == ledger_format.OFFSETS]
 

@@ -21,7 +21,7 @@ _ALL = frozenset({"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"})
 
 
 def _sound(**changes: object) -> topic_facts.Facts:
-    """Three brokers with everything as `topics create` makes it."""
+    """Return three brokers with everything as `topics create` makes it."""
     kafka = runtimes.kafka_settings(replication_factor=3, **changes)
     specs = topic_setup.plan(kafka, partitions=2)
     defaults = {
