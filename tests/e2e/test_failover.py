@@ -139,7 +139,7 @@ class _Stage:
         return all(work.status().ready and len(work.status().partitions) == _PARTITIONS / 2 for work in self.works)
 
     def longest_wait_s(self, since_s: float) -> float:
-        """Return the longest time from Kafka's acknowledgement of a record, since then, to its event if there is one."""
+        """Return the longest time from an acknowledgement of Kafka, since then, to the event, where there is one."""
         told = [place for place in self.accepted if self.acknowledged.get(place, 0.0) >= since_s]
         return max(self.accepted[place] - self.acknowledged[place] for place in told)
 
