@@ -112,6 +112,7 @@ async def measure(flags: argparse.Namespace) -> dict[str, float | None]:
     """Measure all sides: medians, and our ratios to them, the medians of the ratios of neighbouring rounds."""
     bare_rates, our_rates, ratios = [], [], []
     sdk_rates, sdk_ratios = [], []
+
     with instant_backend() as port:
         async with bare(port) as bare_call, ours(port) as our_call:
             for number in range(flags.rounds + 1):
@@ -125,6 +126,7 @@ async def measure(flags: argparse.Namespace) -> dict[str, float | None]:
                 if sdk_rate is not None:
                     sdk_rates.append(sdk_rate)
                     sdk_ratios.append(our_rate / sdk_rate)
+
     return {
         "bare_per_s": round(statistics.median(bare_rates)),
         "client_per_s": round(statistics.median(our_rates)),
@@ -171,10 +173,12 @@ def main() -> None:
     if flags.profile:
         run(profile(flags))
         return
+
     figures = run(measure(flags))
     if flags.json:
         print(json.dumps({"bench": "client", "workers": flags.workers, "loop": flags.loop, **figures}))
         return
+
     print(f"{flags.workers} workers, {flags.rounds} rounds of {flags.calls} calls, {flags.loop}")
     print(f"  bare aiohttp   {figures['bare_per_s']:>7.0f} calls/s")
     print(f"  mrs client     {figures['client_per_s']:>7.0f} calls/s, signed and validated")

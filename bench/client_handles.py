@@ -47,6 +47,7 @@ def event(number: int, state: events.State, sequence: int, sent_us: int = 0) -> 
     """Return an event as the relay writes it, with what MRS says of a job."""
     name = f"r-{number}"
     submitted = sequence > 1
+
     data = events.EventData(
         request=events.RequestRef(id=name, source=SOURCE),
         state=state,
@@ -65,6 +66,7 @@ def event(number: int, state: events.State, sequence: int, sent_us: int = 0) -> 
         if submitted
         else None,
     )
+
     event = events.Event(
         subject="sql",
         key=b"key-%d" % (number % 64),
@@ -73,6 +75,7 @@ def event(number: int, state: events.State, sequence: int, sent_us: int = 0) -> 
         event_id=f"{events.identity(SOURCE, name)}-{sequence}",
         correlation_id=name,
     )
+
     return events.write(event, "/mrs-relay")
 
 
@@ -136,6 +139,7 @@ async def play_service(bootstrap: str, handles: int) -> None:
     topics = settings.Topics(requests=f"{PREFIX}.requests", events=f"{PREFIX}.events")
     kafka = settings.KafkaSettings(bootstrap_servers=bootstrap, topics=topics)
     before_mb = resident_mb()
+
     async with relay.RelayClient(kafka, source=SOURCE) as client, asyncio.TaskGroup() as group:
         share = -(-handles // _AT_ONCE)
         sending = [
@@ -152,6 +156,7 @@ async def play_service(bootstrap: str, handles: int) -> None:
         full_mb = resident_mb()
         delays = sorted([await task for task in waiting])
         left = client.following
+
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         json.dumps(
@@ -178,6 +183,7 @@ async def play_bare(bootstrap: str, handles: int) -> None:
         isolation_level="read_committed",
         fetch_max_wait_ms=200,
     )
+
     delays: list[float] = []
     async with consumer:
         print("sent", flush=True)
@@ -186,6 +192,7 @@ async def play_bare(bootstrap: str, handles: int) -> None:
                 now_us = time.time_ns() // 1000
                 labels = [json.loads(record.value)["labels"] for record in records]
                 delays += [(now_us - int(published[SENT])) / 1000 for published in labels if SENT in published]
+
     delays.sort()
     print(json.dumps({"bare_p50_ms": median_ms(delays), "bare_p99_ms": p99_ms(delays)}))
 
@@ -250,11 +257,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.add_argument("--service", metavar="BOOTSTRAP", help=argparse.SUPPRESS)
     parser.add_argument("--bare", metavar="BOOTSTRAP", help=argparse.SUPPRESS)
+
     given = parser.parse_args()
     for role, bootstrap in ((play_service, given.service), (play_bare, given.bare)):
         if bootstrap:
             asyncio.run(role(bootstrap, given.handles))
             return
+
     stage.quiet()
     with tempfile.TemporaryDirectory() as folder, brokers.start_kafka(pathlib.Path(folder)) as kafka:
         figures = asyncio.run(measure(kafka.bootstrap, given.handles, given.per_s))

@@ -168,11 +168,13 @@ async def measured(jobs: int) -> dict[str, object]:
         found["pages_ms_running"] = await pages(port, queries(jobs))
         found["memory_mb"] = round(memory_mb(process_id), 1)
         found["bytes_per_job"] = round((memory_mb(process_id) - empty_mb) * 2**20 / jobs)
+
     few = max(jobs // 5, 1)
     with a_server(run_s=0.1) as (port, _):
         await submitted(port, jobs)
         await asyncio.sleep(1.5)
         found["pages_ms_ended"] = await pages(port, queries(jobs))
+
     with tempfile.TemporaryDirectory() as folder:
         state_file = f"{folder}/state"
         with a_server(86_400, state_file) as (port, _):
@@ -184,6 +186,7 @@ async def measured(jobs: int) -> dict[str, object]:
             line = await Line.to(port)
             assert json.loads(await line.ask("GET", f"{JOBS}?limit=1"))["total_record"] == few
             await line.close()
+
     return found
 
 
@@ -198,6 +201,7 @@ def shown(found: dict[str, object]) -> None:
     print(f"{name:<58}{found['restore_s']:>16}")
     name = f"resident memory with {jobs} jobs under way, MB"
     print(f"{name:<58}{found['memory_mb']:>16}  ≤ {MEMORY_MB_TARGET:.0f}")
+
     for state in ("running", "ended"):
         timed = found[f"pages_ms_{state}"]
         assert isinstance(timed, dict)
@@ -213,11 +217,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--state", default="", help=argparse.SUPPRESS)
+
     given = parser.parse_args()
     if given.serve is not None:
         logs.setup(level="WARNING")
         uvloop.run(serve(options(given.state, given.serve)))
         return
+
     found = uvloop.run(measured(given.jobs))
     if given.json:
         print(json.dumps(found))

@@ -103,6 +103,7 @@ def settings(
         f"p{number}": {"endpoint": f"http://p{number}.test", "project_id": f"{number:032x}", **keys}
         for number in range(size.projects)
     }
+
     several = {
         f"t{number}": {
             "requests": topic(number),
@@ -111,6 +112,7 @@ def settings(
         }
         for number in range(size.tenants)
     }
+
     given = {"connections": projects, "tenants": several, "engine": {"slots_per_cluster": 0, **(engine or {})}}
     return all_settings.Settings(**given)  # type: ignore[arg-type]  # pydantic makes the groups
 
@@ -181,15 +183,18 @@ class Fleet:
             default_limit_bytes=tenant.kafka.record_bytes,
             restore_timeout_s=tenant.kafka.restore_timeout_s,
         )
+
         place = records.Position(tenant.kafka.topics.requests, partition)
         broker = self.broker.for_group(tenant.kafka)
         ledger = ledgers.Ledger(place, options, broker, tenant.kafka.transactional_id(partition))
         await ledger.open()
+
         for first in range(0, len(several), _COMMIT):
             changes = [
                 records.Change(job.ledger_key, job_records.encode(job)) for job in several[first : first + _COMMIT]
             ]
             await ledger.commit(changes, [], 0)
+
         await ledger.kill()
 
     @contextlib.asynccontextmanager
@@ -207,6 +212,7 @@ class Fleet:
                 watching.start(_scrape(served, meter), name="metrics")
                 watching.start(self._trim(), name=f"{_OWN} trim")
                 running.append(asyncio.create_task(wiring.run(served), name=f"replica {number}"))
+
             try:
                 yield
             finally:
@@ -241,6 +247,7 @@ def _running(sample: jobs.Job, cluster: int, number: int, now_ms: int) -> jobs.J
     """Return a job that runs, as the service writes it, with ids that look like chance."""
     chance = hashlib.sha256(b"%d" % number).hexdigest()
     assert sample.seen is not None
+
     seen = msgspec.structs.replace(
         sample.seen,
         job_id=f"{chance[:8]}-{chance[8:12]}-{chance[12:16]}-{chance[16:20]}-{number:012x}",
@@ -249,6 +256,7 @@ def _running(sample: jobs.Job, cluster: int, number: int, now_ms: int) -> jobs.J
         started_ms=now_ms,
         tracking_url=f"https://node-master1.example.com:8088/proxy/application_1795420800000_{number:06d}/",
     )
+
     return msgspec.structs.replace(
         sample,
         id=f"order-2026-11-24-{number:08d}",

@@ -207,6 +207,7 @@ def partitions(*, quick: bool) -> list[Point]:
 def _commits(bootstrap: str, address: str, count: int) -> Point:
     prefix, port = f"of{count}", ports.free_port()
     asyncio.run(stage.make_topics(bootstrap, prefix, count))
+
     with stage.relay(bootstrap, prefix, address, web_port=port) as relay:
         _until_running(port, count)
         asyncio.run(_send(bootstrap, prefix, count, seconds=3.0))  # the first commits of each partition do not count
@@ -214,8 +215,10 @@ def _commits(bootstrap: str, address: str, count: int) -> Point:
         asyncio.run(_send(bootstrap, prefix, count, seconds=_LOAD_S))
         after = _commit_seconds(port)
         pages = int(pathlib.Path(f"/proc/{relay.pid}/statm").read_text().split()[1])
+
     made = {bound: after[bound] - before.get(bound, 0.0) for bound in after}
     number = made["count"]
+
     return {
         "mean_ms": round(made["sum"] / number * 1000, 1),
         "p99_ms": round(_quantile_s(made, 0.99 * number) * 1000, 1),

@@ -166,6 +166,7 @@ def run_tests(place: pathlib.Path, names: Sequence[str], limit_s: float) -> tupl
     """Run tests in the copy until the first one fails; the verdict on a mutation, and the last words of pytest."""
     ids = [node_id(name, place) for name in names]
     flags = ["-q", "-x", "-p", "no:cacheprovider", "--tb=line", f"--timeout={limit_s / 2:.0f}"]
+
     command = [sys.executable, "-m", "pytest", *flags, *ids]
     with subprocess.Popen(
         command,
@@ -184,6 +185,7 @@ def run_tests(place: pathlib.Path, names: Sequence[str], limit_s: float) -> tupl
         except BaseException:
             os.killpg(running.pid, signal.SIGKILL)
             raise
+
     verdicts = {0: SURVIVED, 1: FAILED}
     lines = said.strip().splitlines() or [""]
     reported = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
@@ -264,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="slow tests, too; needs `make kafka`")
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="rows that contain one of these")
     given = parser.parse_args(arguments)
+
     try:
         guards = [guard for guard in load() if any(word in guard.row for word in given.only)]
         if not guards:
@@ -274,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotUsable as error:
         print(f"guards: {error}", file=sys.stderr)
         return 2
+
     show(outcomes)
     return exit_code(outcomes)
 

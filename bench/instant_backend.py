@@ -51,6 +51,7 @@ class Jobs:
         job_id, name, since_s = self.rows[index]
         ended = now_s - since_s >= self.life_s
         submitted_ms = int(since_s * 1000)
+
         return {
             "job_id": job_id,
             "user": "bench",
@@ -126,6 +127,7 @@ class Backend(asyncio.Protocol):
     def _reply(self, verb: bytes, target: bytes, body: bytes) -> bytes:
         self._count += 1
         unique = b"%s%012x" % (self._prefix.encode(), self._count)
+
         path, _, query = target.partition(b"?")
         if verb == b"POST" and path.endswith(b"/job-executions"):
             name = _JOB_NAME.search(body)
@@ -139,23 +141,28 @@ class Backend(asyncio.Protocol):
             status, content = 200, b'{"status":"SUCCEED"}'
         else:
             status, content = 202, b""
+
         return _HEAD % (status, unique, len(content), content)
 
     def _read(self, path: bytes, query: dict[str, str]) -> tuple[int, bytes]:
         if path.endswith(b"/job-executions"):
             return 202, json.dumps(self._cluster(path).page(query)).encode()
+
         if b"/job-executions/" in path:
             jobs, job_id = self._cluster(path), path.rsplit(b"/", 1)[1].decode()
             if job_id not in jobs.at:
                 return 400, b'{"error_code":"0176","error_msg":"The job does not exist."}'
             return 202, json.dumps({"job_detail": jobs.detail(jobs.at[job_id], time.time())}).encode()
+
         if path.endswith(b"/cluster_infos"):
             clusters = [{"clusterId": name, "clusterName": name, "clusterState": "running"} for name in self._clusters]
             return 200, json.dumps({"clusterTotal": len(clusters), "clusters": clusters}).encode()
+
         if b"/cluster_infos/" in path:
             name = path.rsplit(b"/", 1)[1].decode()
             cluster = {"clusterId": name, "clusterName": name, "clusterState": "running"}
             return 200, json.dumps({"cluster": cluster}).encode()
+
         return 404, b'{"error_code":"APIGW.0101","error_msg":"The API does not exist or has not been published."}'
 
     def _cluster(self, path: bytes) -> Jobs:

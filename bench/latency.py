@@ -39,6 +39,7 @@ async def send_in_turn(bootstrap: str, first: int, count: int) -> dict[str, dict
     sent: dict[str, dict[int, float]] = {name: {} for name in CLUSTERS}
     chance = random.Random(first)  # noqa: S311 - pauses, no secrets
     await producer.start()
+
     try:
         for number in range(first, first + count):
             for name, cluster in CLUSTERS.items():
@@ -49,6 +50,7 @@ async def send_in_turn(bootstrap: str, first: int, count: int) -> dict[str, dict
                 )
     finally:
         await producer.stop()
+
     return sent
 
 

@@ -83,6 +83,7 @@ def request(number: int) -> records.Record:
             "labels": {"team": "billing", "run": f"nightly-{number:08d}"},
         },
     }
+
     chance = _chance(number)
     trace = f"00-{chance[:32]}-{chance[16:32]}-01".encode()
     raw = json.dumps(value).encode()
@@ -116,10 +117,12 @@ def ledger_records(number: int) -> tuple[bytes, list[bytes]]:
     """Return the key and values of what the ledger has of a job that runs: a record for each commit that changed it."""
     meaning = reader.read(request(number), RESULT_TYPES, 500_000)
     assert isinstance(meaning, tuple)
+
     job: jobs.Job | None = None
     seen = observations.of_job(detail(number))
     committed = ((meaning[1], facts.Admitted()), (facts.SubmissionAccepted(seen.job_id),), (facts.JobObserved(seen),))
     values = []
+
     for batch in committed:
         for fact in batch:
             decision = transitions.decide(job, fact, START_MS + number, RULES)
@@ -127,6 +130,7 @@ def ledger_records(number: int) -> tuple[bytes, list[bytes]]:
             job = decision.job
         assert job is not None
         values.append(job_records.encode(job))
+
     assert job is not None
     assert job.state is jobs.State.RUNNING
     return meaning[0], values
@@ -236,12 +240,14 @@ def main() -> None:
     rss = asyncio.run(resident(given.count))
     parts = asyncio.run(traced(given.count))
     total, per_ended = sum(parts.values()), remembered(given.ended)
+
     if given.json:
         sizes = {**parts, "bytes_per_job": total, "rss_per_job": rss, "bytes_per_ended": per_ended}
         figures = {name: round(size) for name, size in sizes.items()}
         counts = {"count": given.count, "ended": given.ended}
         print(json.dumps({"bench": "memory", **counts, "target": TARGET_BYTES, **figures}))
         return
+
     shown = ", ".join(f"{name} {size:.0f}" for name, size in parts.items())
     print(f"{given.count} jobs: {total:.0f} bytes each ({shown}; process {rss:.0f}); target {TARGET_BYTES}")
     print(f"{given.ended} requests that have ended: {per_ended:.0f} bytes each; target {ENDED_TARGET_BYTES}")

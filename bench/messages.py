@@ -76,17 +76,20 @@ def story(record: records.Record) -> list[events.Event]:
     """Return the events of a request that succeeds, the way the engine comes to them."""
     meaning = reader.read(record, frozenset(), 500_000)
     assert isinstance(meaning, tuple)
+
     running = jobs.MrsStatus("d1d0c7e3-86ba-4ef9-9b0e-000000000001", "RUNNING", "UNDEFINED", 45.0, "application_1_0001")
     ended = msgspec.structs.replace(running, job_state="FINISHED", job_result="SUCCEEDED", progress=100.0)
     happened: list[facts.Fact] = [meaning[1], facts.Admitted(), facts.SubmissionAccepted(running.job_id)]
     happened += [facts.JobObserved(running), facts.JobObserved(ended)]
     published: list[events.Event] = []
     job: jobs.Job | None = None
+
     for fact in happened:
         decision = transitions.decide(job, fact, NOW_MS, memory.RULES)
         assert decision is not None
         job = decision.job
         published += decision.events
+
     assert [event.data.state for event in published] == ["accepted", "submitted", "running", "succeeded"]
     return published
 

@@ -59,6 +59,7 @@ async def backlog(replicas: int, window: str, keys: str, minutes: int) -> dict[s
         waiting = sum(sum(replica.context.scheduler.waiting_by_cause().values()) for replica in here.replicas)
         assert waiting, "the backlog has run out: nothing held the submissions back but a lack of them"
         assert sum(replica.context.quota.share.owned for replica in here.replicas) == PARTITIONS
+
     return {
         "replicas": replicas,
         "window": window,

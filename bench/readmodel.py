@@ -75,6 +75,7 @@ def event(number: int, sequence: int) -> tuple[bytes, bytes, events.Headers]:
         if sequence > 1
         else None,
     )
+
     made = events.Event(
         subject="sql",
         key=b"k",
@@ -83,6 +84,7 @@ def event(number: int, sequence: int) -> tuple[bytes, bytes, events.Headers]:
         event_id=f"{number}-{sequence}",
         correlation_id=f"r-{number}",
     )
+
     return events.write(made, "/mrs-relay")
 
 

@@ -137,6 +137,7 @@ async def taken(place: Place) -> AsyncIterator[Taken]:
     """Take a partition over from nothing, as the service does, up to where all of its jobs are followed."""
     chosen, system = place.settings(), clock.SystemClock()
     client = clients.Client(chosen.mrs, Unreachable(), system)
+
     opened = wiring.opened(chosen, lambda _mrs: contextlib.nullcontext(client), kafka_client.KafkaBroker, system)
     async with opened as (served,):
         context = served.context
@@ -149,12 +150,14 @@ async def taken(place: Place) -> AsyncIterator[Taken]:
         inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=1, next_offset=start.next_offset)
         lease = leases.Lease(place.input, start, inbox, ledger, clock=system, stale_after_s=45.0)
         held = await partition_jobs.load(lease)
+
         async with executors.CommandExecutor(lease, context) as executor:
             await executor.resume(held, held.rejected)
             executor.rest(held)
             followed_s = time.perf_counter() - started_s
             assert len(held) == context.tracker.followed == place.jobs
             yield Taken(ledger, lease, followed_s)
+
         await ledger.kill()
 
 

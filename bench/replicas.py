@@ -87,7 +87,9 @@ def measure(count: int, rounds: int) -> dict[str, object]:
                 rate = per_s(kafka.bootstrap, address, f"of{replicas}.{number}", replicas, count)
                 rates[replicas].append(rate)
                 print(f"  round {number + 1}: {replicas} replicas {rate:.0f}/s", file=sys.stderr, flush=True)
+
     alone = rates[REPLICAS[0]]
+
     return {
         "requests": count,
         "rounds": rounds,

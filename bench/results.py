@@ -97,6 +97,7 @@ async def read_alone(port: int) -> int:
         },
         client_options={"allow_http": True},
     )
+
     size = 0
     found = await obstore.get_async(bucket, PLACE.key)
     async for piece in found.stream(min_chunk_size=256 * 1024):
@@ -171,8 +172,11 @@ async def measure(port: int, size: int, rows: int, rounds: int) -> dict[str, obj
     with watch.running():
         stored = await chunked(objects, sink)
     grown = grown_mib(before)
+
     assert (stored.row_count, stored.size_bytes) == (rows, size)
+
     alone, ours = await rates(rounds, size, lambda: read_alone(port), lambda: chunked(objects, sink))
+
     return {
         "rows": rows,
         "size_mib": round(size / _MIB, 1),
@@ -193,12 +197,16 @@ async def measure_arrow(port: int, size: int, rows: int, rounds: int) -> dict[st
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with halts() as of_load:
         await asyncio.to_thread(arrow_stream.load)
+
     async with halts() as of_rows:
         with watch.running():
             stored = await chunked_as_arrow(objects, sink)
+
     grown = grown_mib(before)
     assert stored.row_count == rows
+
     (rate,) = await rates(rounds, size, lambda: chunked_as_arrow(objects, sink))
+
     return {
         "arrow_chunks": stored.count,
         "arrow_mib_per_s": round(rate, 1),
@@ -233,6 +241,7 @@ async def measure_kafka(port: int, link: int, size: int, rounds: int, bootstrap:
     sink = chunk_sink.ChunkSink(producing, topic, "/relay", 1_000_000, clock.SystemClock())
     objects, watch = opened(port), stopwatch.Stopwatch()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
     try:
         with watch.running():
             await chunked(objects, sink)
@@ -242,6 +251,7 @@ async def measure_kafka(port: int, link: int, size: int, rounds: int, bootstrap:
         (link_rate,) = await rates(rounds, size, lambda: chunked(over_link, sink))
     finally:
         await sink.close()
+
     return {
         "kafka_mib_per_s": round(rate, 1),
         "link_kafka_mib_per_s": round(link_rate, 1),
@@ -260,6 +270,7 @@ def main() -> None:
     given = parser.parse_args()
     logs.setup(level="ERROR")
     stage.quiet()
+
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         port = ports.free_port()
@@ -270,6 +281,7 @@ def main() -> None:
             with stage.link(port, given.mbit_per_s) as link, brokers.start_kafka(folder) as kafka:
                 found |= asyncio.run(measure_link(link, size, given.rounds))
                 found |= asyncio.run(measure_kafka(port, link, size, given.rounds, kafka.bootstrap))
+
     stage.show(found, as_json=given.json)
 
 

@@ -171,6 +171,7 @@ def relay(
         "LOG__LEVEL": "ERROR",
         **(more or {}),
     }
+
     environment = {**os.environ, **{f"MRS_RELAY_{name}": value for name, value in settings.items()}}
     command = [sys.executable, *program, "serve"]
     return process_of(command, environment)
@@ -203,6 +204,7 @@ async def event_times(bootstrap: str, topic: str, count: int) -> EventTimes:
     await consumer.start()
     accepted: list[float] = []
     submitted: list[float] = []
+
     try:
         while len(submitted) < count:
             batches = await consumer.getmany(timeout_ms=500, max_records=5000)
@@ -213,6 +215,7 @@ async def event_times(bootstrap: str, topic: str, count: int) -> EventTimes:
                         times.append(record.timestamp / 1000)
     finally:
         await consumer.stop()
+
     return EventTimes(sorted(accepted or submitted), sorted(submitted))
 
 

@@ -114,11 +114,13 @@ def measure(count: int, rounds: int) -> dict[str, float]:
     published.watch(status_publisher.StatusPublisher, "_publish")  # their number
     asyncio.run(cpu_us(count // 4, TOPIC))  # the first run imports and warms up
     pairs = []
+
     for number in range(rounds):
         turns = {}
         for topic in (TOPIC, None) if number % 2 else (None, TOPIC):
             turns[topic] = asyncio.run(cpu_us(count, topic))
         pairs.append((turns[TOPIC], turns[None]))
+
     return {
         "with_us": round(statistics.median(one for one, _ in pairs), 1),
         "without_us": round(statistics.median(one for _, one in pairs), 1),

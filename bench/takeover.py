@@ -222,6 +222,7 @@ async def killed(traffic: Traffic, replicas: Sequence[Replica], rounds: int) -> 
         one.start()
         await owners(replicas)
         await traffic.all_submitted()
+
     return found
 
 
@@ -235,6 +236,7 @@ async def played(bootstrap: str, address: str, rounds: int) -> dict[str, float]:
         replicas = [Replica(bootstrap, name, address, number, more) for number in range(REPLICAS)]
         for one in replicas:
             one.start()
+
         try:
             await owners(replicas)
             async with traffic.flowing():
@@ -254,6 +256,7 @@ async def played(bootstrap: str, address: str, rounds: int) -> dict[str, float]:
         finally:
             for one in replicas:
                 await asyncio.to_thread(one.end, signal.SIGKILL)
+
     return found
 
 

@@ -142,6 +142,7 @@ def _following(found: Figures) -> list[Row]:
 def _takeover(found: Figures) -> list[Row]:
     where = f"{found['replicas']} replicas, {found['partitions']} partitions"
     held = "restart with `restart_hold_ms`"
+
     return [
         Row(
             f"{where}: longest wait for `submitted`, nothing restarts", found["handed_over_calm_s"], digits=2, unit=" s"
@@ -222,6 +223,7 @@ def _client_handles(found: Figures) -> list[Row]:
 def _results(found: Figures) -> list[Row]:
     what = f"{found['rows']:,} rows in chunks"
     link = f"a link of {found['link_mbit_per_s']:,.0f} Mbit/s"
+
     return [
         Row(
             f"{what}: rate over obstore alone, OBS on this machine, the chunks dropped",
@@ -296,17 +298,21 @@ def _growth(found: Figures) -> list[Row]:
         what = f"{one['count']:,} requests that have ended"
         rows.append(Row(f"{what}: memory", one["mb"], digits=1, unit=" MB"))
         rows.append(Row(f"{what}: CPU time of a takeover", one["restore_s"], digits=1, unit=" s"))
+
     for name in ("clusters", "tenants"):
         for one in found[name]:
             what = f"CPU time of a request, {one['count']:,} {name if one['count'] > 1 else name[:-1]}"
             rows.append(Row(what, one["request_us"], unit=" µs"))
+
     for one in found["partitions"]:
         what = f"commit on Kafka, {one['count']} partition{'s' if one['count'] > 1 else ''} of one replica"
         rows.append(Row(f"{what}: mean", one["mean_ms"], digits=1, unit=" ms"))
         rows.append(Row(f"{what}: p99", one["p99_ms"], digits=1, unit=" ms"))
+
     for one in found["reads"]:
         rows.append(Row(f"reads of MRS a minute, {one['count']:,} jobs under way", one["per_minute"], at_most=1000))
         rows.append(Row(f"seconds between two looks at a cluster, {one['count']:,} jobs", one["look_s"], digits=1))
+
     return rows + _fleet(found["fleet"])
 
 

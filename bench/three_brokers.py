@@ -29,6 +29,7 @@ def measure(count: int, rounds: int, messages: int) -> dict[str, object]:
         place = relay.Place(cluster.bootstrap, address, count)
         found = [one_round(place, number) for number in range(rounds)]
         delays = latency.on(cluster.bootstrap, address, messages)
+
     return {
         "brokers": len(cluster.nodes),
         "requests": count,

@@ -208,6 +208,7 @@ def main() -> None:
     given = parser.parse_args()
     logs.setup(level="ERROR")
     headers = sampled if given.sampled else plain
+
     with collector() as url:
         if given.kafka:
             all_figures = on_kafka(given.count, given.rounds, given.ratio, url)

@@ -33,6 +33,7 @@ def main() -> int:
     with tempfile.NamedTemporaryFile("w+") as log:
         command = [sys.executable, "-m", "mrs_relay", "demo", "--keep", "--scale", "0.01"]
         demo = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
         try:
             url = _printed(demo, Path(log.name), r"dashboard is at (http://\S+)")
             with browser.launched() as chromium:
@@ -47,6 +48,7 @@ def main() -> int:
         finally:
             demo.send_signal(signal.SIGTERM)
             demo.wait(30)
+
     return 0
 
 

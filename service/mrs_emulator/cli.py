@@ -128,6 +128,7 @@ def emulate(
     flags["pace"] = {"speed": speed, "run_s": run_s}
     flags["limits"] = {"on": False} if no_limits else {}
     flags["auth"] = False if no_auth else None
+
     try:
         chosen = settings(_file(config), flags, clusters=cluster or (), slots=slots, key_pair=(access_key, secret_key))
         _log_from(log_level)
@@ -161,6 +162,7 @@ def settings(
             merged[name] = {**merged.get(name, {}), **given}
         elif value is not None:
             merged[name] = value
+
     if clusters:
         merged["clusters"] = [{"cluster_id": one, "name": one} for one in clusters]
     if slots is not None:
@@ -168,6 +170,7 @@ def settings(
     pair = {name: key for name, key in zip(("access_key", "secret_key"), key_pair, strict=True) if key is not None}
     if pair:
         merged["credentials"] = [pair]
+
     try:
         return emulator_settings.EmulatorSettings.model_validate(merged)
     except pydantic.ValidationError as error:
@@ -213,9 +216,11 @@ def greeting(
     for _ in range(2):
         facts.add_column(no_wrap=True, overflow="ellipsis")
     facts.add_row("MRS emulator", text.Text(url, style="bold green"))
+
     for one in chosen.clusters:
         limit = f"{one.slots} jobs at once" if one.slots else "any number of jobs"
         facts.add_row("cluster", _plain(f"{one.cluster_id}  ({one.name}, {one.state}, {limit})"))
+
     facts.add_row("tables", _plain(", ".join(table_names) or "none: give a folder with --data"))
     facts.add_row("OBS", _plain(obs_url or "not served: give --obs-port"))
     facts.add_row("signature", "checked" if chosen.auth else "not checked (--no-auth)")
@@ -225,6 +230,7 @@ def greeting(
     secret = "<the secret key you gave>" if own_secret else pair.secret_key.get_secret_value()
     lines = {"ENDPOINT": url, "PROJECT_ID": chosen.project_id, "ACCESS_KEY": pair.access_key, "SECRET_KEY": secret}
     exports = "\n".join(f"export MRS_RELAY_MRS__{name}={value}" for name, value in lines.items())
+
     return console.Group(
         facts, text.Text("\nTo let a relay use it:\n", style="dim"), _plain(exports), text.Text("mrs-relay serve\n")
     )

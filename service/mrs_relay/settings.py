@@ -155,12 +155,14 @@ class Settings(described.Described, _Read):
     def _tenants_fit(self) -> Settings:
         if all_tenants.OWN in self.connections:
             raise ValueError("connections.mrs: this name stands for the group mrs; use another one")
+
         known = [all_tenants.OWN, *self.connections]
         for name, tenant in self.tenants.items():
             if tenant.connection not in known:
                 raise ValueError(
                     f"tenants.{name}.connection: there is no connection {tenant.connection}; known: {', '.join(known)}"
                 )
+
         tenancies = self.tenancies
         if faults := [
             *all_tenants.topic_faults(tenancies),

@@ -134,6 +134,7 @@ def resolve(
             has_arrow=_has_arrow(shared.results),
         )
         return (ResolvedTenant("", kafka, OWN, event_source, unnamed, shared.lineage),)
+
     return tuple(
         _resolved(
             kafka,

@@ -55,6 +55,7 @@ async def running(
     """
     topics = topics_of(chosen)
     owner = str(uuid.uuid4())
+
     async with (
         authentication.opened(chosen.api.access, guards.OwnAddresses(chosen.api.addresses), time) as authenticator,
         database.opened(chosen.read_model) as opened,
@@ -63,6 +64,7 @@ async def running(
         reading = projector.Projector(kafka, topics, opened, chosen.read_model, time, owner)
         kafkas = {one.name: one.kafka for one in chosen.tenancies}
         sender = sending.Sender(kafka)
+
         writing = server.Writing(
             kafkas,
             sender,
@@ -72,6 +74,7 @@ async def running(
             auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time, _warn),
             time,
         )
+
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
             supervisor.start(reading.controls.run(), name="controls")

@@ -106,6 +106,7 @@ async def opened(
         reader = await stack.enter_async_context(_controlled(settings.kafka, broker(settings.kafka), time))
         connections: dict[str, Connection] = {}
         served = []
+
         for one in settings.tenancies:
             name = one.connection
             if name not in connections:
@@ -115,6 +116,7 @@ async def opened(
             served.append(_served(settings, one, connections[name], broker(one.kafka), reader))
             if (chunks := served[-1].context.chunks) is not None:
                 stack.push_async_callback(chunks.close)
+
         async with _publishing(settings, tuple(served), broker, time):
             yield tuple(served)
 

@@ -39,6 +39,7 @@ class TestAdmin:
             asked = await member.consumer.cluster([place.topic, "never-made"])
             bounds = await member.consumer.bounds(records.Position(place.topic, 0))
             assert "never-made" not in (await admin.cluster()).topics
+
         assert (cluster.brokers, len(described.partitions), cluster.leaderless) == (
             1,
             broker_places.PARTITIONS,
@@ -152,6 +153,7 @@ class TestWriting:
         await place.create()
         position = records.Position(place.topic, 0)
         await place.send("a", "b", "c")
+
         async with asyncio.timeout(60), place.broker.reader(position, None) as reader:
             await place.send("later")
             read: list[records.Record] = []
@@ -164,6 +166,7 @@ class TestWriting:
             assert first_end <= read[-1].offset + 1
             # The embedded broker says less than what it has acknowledged; without transactions nothing relies on it.
             assert read[2].offset < first_end or place.name == "embedded"
+
         async with asyncio.timeout(60), place.broker.reader(position, read[-1].offset + 1) as reader:
             while not reader.caught_up:
                 await reader.read(0.5)

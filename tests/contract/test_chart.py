@@ -94,16 +94,19 @@ def test_pods_run_without_rights_and_find_out_nothing_about_the_cluster(values: 
     for one in helm.manifests(values):
         if one["kind"] not in {"StatefulSet", "Deployment"}:
             continue
+
         pod = _pod(one)
         assert pod["enableServiceLinks"] is False
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True
+
         (container,) = pod["containers"]
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
 
@@ -150,6 +153,7 @@ def test_each_setting_of_the_files_is_one_that_the_relay_knows(
     """Each role reads its file, and what the values say is what it finds."""
     for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
         monkeypatch.delenv(name)
+
     texts = {
         one["metadata"]["name"]: one["data"]["settings.toml"]
         for one in _of(helm.manifests(values), "ConfigMap")
@@ -162,6 +166,7 @@ def test_each_setting_of_the_files_is_one_that_the_relay_knows(
         assert found.kafka.bootstrap_servers == values["kafka"]["bootstrapServers"]
         named = values["kafka"].get("security", {}).get("passwordSecret")
         assert str(found.kafka.security.password_file) == ("/etc/mrs-relay/kafka-password/value" if named else "None")
+
     forwards = values.get("lineage", {}).get("enabled", False)
     assert len(texts) == 1 + values.get("web", {}).get("enabled", True) + forwards
 

@@ -53,6 +53,7 @@ async def test_the_sdk_reads_every_event_of_a_request_that_it_wrote(mode: events
     write, read = (
         (kafka.to_binary, kafka.from_binary) if mode == "binary" else (kafka.to_structured, kafka.from_structured)
     )
+
     async with service_harness.start(service_harness.settings().model_copy(update={"event_mode": mode})) as here:
         request = _request("mrs.sql.submit", correlationid="run-7", traceparent=_TRACE)
         message = write(request, _FORMAT, lambda _event: service.CLUSTER)
@@ -63,6 +64,7 @@ async def test_the_sdk_reads_every_event_of_a_request_that_it_wrote(mode: events
             while len(records := here.broker.committed(topic)) < len(_STORY):
                 await asyncio.sleep(0.5)
         shown = [read(kafka.KafkaMessage(dict(each.headers), each.key, each.value or b""), _FORMAT) for each in records]
+
     assert [event.get_type() for event in shown] == _STORY
     for number, event in enumerate(shown, start=1):
         data: Any = event.get_data()
@@ -77,4 +79,5 @@ async def test_the_sdk_reads_every_event_of_a_request_that_it_wrote(mode: events
         assert event.get_extension("traceparent") == _TRACE
         assert event.get_extension("partitionkey") == service.CLUSTER
         assert data["sequence"] == number
+
     assert len({event.get_id() for event in shown}) == len(shown)

@@ -164,6 +164,7 @@ async def test_keys_in_a_file_are_taken_over_when_they_change(tmp_path: Path, st
     file = tmp_path / f"login.{style}"
     _write(file, style, access_key="OLDKEY0001", secret_key="old-secret")  # noqa: S106 - no real one
     known = [{"access_key": name, "secret_key": secret} for name, secret in (("OLDKEY0001", "old-secret"),)]
+
     new = {"access_key": "NEWKEY0002", "secret_key": "new-secret"}
     async with emulated.kept(
         emulated={"credentials": [*known, new]}, project_id=emulated.PROJECT, credentials_file=file
@@ -175,6 +176,7 @@ async def test_keys_in_a_file_are_taken_over_when_they_change(tmp_path: Path, st
         file.write_text("{ not finished")
         await asyncio.sleep(10)
         await mrs.client.call(clusters.LIST_CLUSTERS)
+
     used = [one.headers["Authorization"].split("Access=")[1][:10] for one in mrs.door.sent]
     assert used == ["OLDKEY0001", "NEWKEY0002", "NEWKEY0002"]
 
@@ -224,6 +226,7 @@ async def test_one_that_is_patient_begins_without_its_file_and_uses_it_once_it_i
     file = tmp_path / "login"
     if text is not None:
         file.write_text(text)
+
     known = {"access_key": "NEWKEY0002", "secret_key": "new-secret"}
     async with emulated.kept(
         emulated={"credentials": [known]}, patient=True, project_id=emulated.PROJECT, credentials_file=file

@@ -116,8 +116,10 @@ async def test_serve_says_when_it_is_ready_and_stops_gracefully() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+
     chosen = settings.EmulatorSettings(port=port, auth=False)
     ready, stop = asyncio.Event(), asyncio.Event()
+
     async with asyncio.timeout(60), asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
         group.create_task(server.serve(chosen, ready=ready, stop=stop))
         await ready.wait()
@@ -129,6 +131,7 @@ async def test_serve_says_when_it_is_ready_and_stops_gracefully() -> None:
             await asyncio.sleep(0.01)
         stop.set()
         assert (await slow).status == 202
+
     async with running(port=port):
         pass
 

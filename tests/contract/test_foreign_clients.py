@@ -37,14 +37,17 @@ async def test_call_that_is_wrong_missing_or_not_answered_is_a_failure() -> None
     """A client's error, another value, a method that no step calls, a reply that the emulator has not given."""
     hello = {"version": "1", "methods": {"v1": ["Called", "Forgotten", "Other"], "": []}}
     program = Answering(hello, {"error": "broken"}, {"reply": {"a": [1, 2]}}, {"reply": {"a": [1, 2]}})
+
     steps = (
         scenario.Step("v1.Called"),
         scenario.Step("v1.Wrong", expect={"a.1": 3}),
         scenario.Step("v1.Silent", expect={"a.1": 2}),
         scenario.Step("v1.Unsaved", {"id": "$never"}),
     )
+
     player = playing.Player("client", program, core.Emulator(settings.EmulatorSettings()))
     played = await player.play(steps, frozenset({"Called", "Forgotten"}))
+
     assert {row.call: row.error for row in played.failed} == {
         "v1.Called": "broken",
         "v1.Wrong": "a.1: expected 3, got 2",

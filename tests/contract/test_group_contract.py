@@ -77,6 +77,7 @@ class TestGroup:
         """With transactions work continues until the new shares are known; without them everything is revoked."""
         await place.create()
         everything = frozenset(records.Position(place.topic, n) for n in range(broker_places.PARTITIONS))
+
         async with broker_places.joined(place) as first:
             async with asyncio.TaskGroup() as group:
                 polling = group.create_task(first.until(lambda: len(first.assignments) > 1))
@@ -108,6 +109,7 @@ class TestGroup:
                     await strong.send("b", partition=goes.partition)
                     assert [record.value for record in await _gather(first, 1)] == [b"a"]
                     assert (await first.poll(), await second.poll()) == ([], [])
+
             await strong.send("c", partition=stays.partition)
             assert {record.value for record in await _gather(first, 2)} == {b"b", b"c"}
             assert first.revocations == [frozenset()]

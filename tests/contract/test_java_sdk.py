@@ -44,6 +44,7 @@ async def _told(url: str) -> dict[str, Any]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
     try:
         async with asyncio.timeout(60):
             output, errors = await process.communicate()
@@ -51,7 +52,9 @@ async def _told(url: str) -> dict[str, Any]:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
     assert process.returncode == 0, errors.decode()
+
     found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 

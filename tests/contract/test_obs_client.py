@@ -86,8 +86,10 @@ async def test_missing_objects_wrong_keys_and_silence_are_told_apart(tmp_path: P
         with pytest.raises(errors.ObsDown, match="no key pair"):
             await opened(live, lambda: None).read(PLACE, lambda _piece: None)
         reader = opened(live)
+
     with pytest.raises(errors.ObsDown) as silent:
         await reader.read(PLACE, lambda _piece: None)
+
     for text in (str(refused.value), str(silent.value)):
         assert KEY.access_key not in text
         assert "http://" not in text
@@ -275,6 +277,7 @@ async def test_only_the_objects_that_are_named_are_removed(tmp_path: Path) -> No
     """By some at a time; what is not there is no error, and what is refused or silent is one."""
     wrong = transport.OwnKeys(KEY.access_key, pydantic.SecretStr("another"))
     names = [f"results/f/part-{number}" for number in range(20)]
+
     async with serving(tmp_path) as live:
         for name in [*names, "results/f/part-1.bak", "results/f/part-1/x"]:
             put(tmp_path, b"x", paths.Place("lake", name)) if name != "results/f/part-1" else None
@@ -295,6 +298,7 @@ async def test_objects_that_stand_for_folders_are_listed_and_removed(tmp_path: P
     folder = paths.folder("obs://lake/results/a=1 ü/f")
     names = [f"{folder.key}{name}" for name in ("", "_temporary/", "part-0")]
     others = [folder.key.removesuffix("/"), f"{folder.key}_temporary", "results/", "results/a=1 ü/"]
+
     async with serving(tmp_path) as live:
         (tmp_path / "lake").mkdir()
         objects = store.Store(lambda: tmp_path)

@@ -149,6 +149,7 @@ async def test_refusals_have_the_documented_codes(tmp_path: Path) -> None:
             s3.create_bucket(Bucket="lake")
             s3.put_object(Bucket="lake", Key="one", Body=b"12345")
             one = {"Bucket": "lake", "Key": "one"}
+
             tag = s3.head_object(**one)["ETag"]
             for call, fields, code in (
                 (s3.get_object, {"Bucket": "lake", "Key": "none"}, "NoSuchKey"),
@@ -169,13 +170,16 @@ async def test_refusals_have_the_documented_codes(tmp_path: Path) -> None:
                 (s3.list_objects_v2, {"Bucket": "lake", "ContinuationToken": "?"}, "InvalidArgument"),
             ):
                 assert refused(call, **fields) == code, (call, fields)
+
             assert s3.get_object(**one)["Body"].read() == b"12345"
+
         for access, secret, code in (
             (KEY.access_key, "wrong", "SignatureDoesNotMatch"),
             ("NOBODY", SECRET, "InvalidAccessKeyId"),
         ):
             with opened(url, access, secret) as s3:
                 assert refused(s3.list_buckets) == code
+
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(f"{url}/lake/one", timeout=60)
         with caught.value as reply:
@@ -199,14 +203,17 @@ async def test_presigned_url_and_temporary_key_end_with_the_emulators_clock(tmp_
             s3.create_bucket(Bucket="lake")
             s3.put_object(Bucket="lake", Key="one", Body=b"1")
             url = s3.generate_presigned_url("get_object", Params={"Bucket": "lake", "Key": "one"}, ExpiresIn=600)
+
         with urllib.request.urlopen(url, timeout=60) as reply:
             assert reply.read() == b"1"
         with opened(live.obs_url, "TEMPORARY", SECRET) as s3:
             assert refused(s3.list_buckets) == "InvalidSecurity"
+
         with opened(live.obs_url, "TEMPORARY", SECRET, "token") as s3:
             assert s3.get_object(Bucket="lake", Key="one")["Body"].read() == b"1"
             ahead(live, 16 * 60)
             assert refused(s3.list_buckets) == "RequestTimeTooSkewed"
+
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(url, timeout=60)
         with caught.value as reply:

@@ -97,6 +97,7 @@ async def test_the_document_describes_every_route() -> None:
     async with web_role.role(web_role.Stage()) as client:
         document = await client.get("/v1/openapi.json")
         assert document["openapi"] == "3.1.0"
+
         assert list(document["paths"]) == [
             "/v1/requests",
             "/v1/requests/{id}",
@@ -120,6 +121,8 @@ async def test_the_document_describes_every_route() -> None:
             "/v1/controls/{scope}",
             "/v1/audit",
         ]
+
         assert list(document["paths"]["/v1/requests"]) == ["get", "post"]
+
         parameters = {one["name"] for one in document["paths"]["/v1/requests"]["get"]["parameters"]}
         assert {"tenant", "state", "type", "cluster", "label", "reason", "since", "until", "text"} <= parameters

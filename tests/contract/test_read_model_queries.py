@@ -143,6 +143,7 @@ async def test_a_reader_takes_no_more_bytes_at_once_than_it_has_room_for(opened:
     await writes.write(*stories)
     cursor = event_log.Cursor(opened, [read_models.TOPIC], {})
     sizes, found = [], []
+
     while True:
         some, ends = await cursor.read(100, 2_000)
         if not some:
@@ -150,6 +151,7 @@ async def test_a_reader_takes_no_more_bytes_at_once_than_it_has_room_for(opened:
         sizes.append([len(one.event.encode()) for one in some])
         found += [one.offset for one in some]
         cursor.passed_all(ends)
+
     assert found == list(range(20))
     assert len(sizes) > 1
     assert all(sum(one[:-1]) < 2_000 for one in sizes)

@@ -116,6 +116,7 @@ async def test_stored_job_is_executed_followed_to_its_end_and_its_run_deleted() 
         library = await _library(sdk)
         job = await _ask(sdk.jobs.create, "nightly", "MapReduce", libs=[library.id], mains=[], description="")
         ends = [await _ask(sdk.data_sources.create, name, "", "hdfs", f"/data/{name}") for name in ("in", "out")]
+
         run = await _ask(
             sdk.job_executions.create,
             job.id,
@@ -125,12 +126,16 @@ async def test_stored_job_is_executed_followed_to_its_end_and_its_run_deleted() 
             is_public=False,
             is_protected=False,
         )
+
         assert (run.job_id, run.cluster_id) == (job.id, _CLUSTER)
         assert run.id in [one.id for one in await _ask(sdk.job_executions.list)]
         assert (await _ask(sdk.job_executions.get, run.id)).job_id == job.id
+
         async with asyncio.timeout(60):
             while not (found := await _ask(sdk.job_executions.get, run.id)).end_time:
                 await asyncio.sleep(0.05)
+
         assert found.job_id == job.id
+
         await _ask(sdk.job_executions.delete, run.id)
         assert await _refused(sdk.job_executions.get, run.id) == "0176"

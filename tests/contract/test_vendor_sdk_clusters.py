@@ -57,6 +57,7 @@ class Vendor(vendor_sdk.Vendor):
             tags=[v1.Tag("owner", "etl")],
             **changes,
         )
+
         reply = await self.ask(self.v1.create_cluster, v1.CreateClusterRequest(body=body))
         assert (reply.status_code, reply.result, reply.msg) == (200, True, "")
         return str(reply.cluster_id)
@@ -79,6 +80,7 @@ def v2_body(kind: Any, name: str, **changes: object) -> Any:
         )
         for group, number in (("master_node_default_group", 2), ("core_node_analysis_group", 3))
     ]
+
     return kind(
         cluster_version="MRS 3.1.0",
         cluster_name=name,

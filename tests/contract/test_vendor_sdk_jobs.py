@@ -118,14 +118,18 @@ async def test_v2_refusals_keep_their_codes() -> None:
         job = v2.JobExecution(job_name="a", job_type="Flink")
         other = v2.CreateExecuteJobRequest(cluster_id="nothing", body=job)
         assert await sdk.refused(sdk.v2.create_execute_job, other) == (400, "12000003")
+
         named = v2.CreateExecuteJobRequest(CLUSTER, v2.JobExecution(job_name="a b", job_type="Flink"))
         assert await sdk.refused(sdk.v2.create_execute_job, named) == (400, "12000002")
+
         job_id = await sdk.submitted("stuck")
         full = v2.CreateExecuteJobRequest(CLUSTER, job)
         assert await sdk.refused(sdk.v2.create_execute_job, full) == (400, "0177")
+
         stop = v2.StopJobRequest(job_execution_id=job_id, cluster_id=CLUSTER)
         await sdk.ask(sdk.v2.stop_job, stop)
         assert await sdk.refused(sdk.v2.stop_job, stop) == (429, "APIGW.0308")
+
         await sdk.job(job_id)
         show = v2.ShowSingleJobExeRequest(job_execution_id=job_id, cluster_id=CLUSTER)
         assert await sdk.refused(sdk.v2.show_single_job_exe, show) == (429, "429")
@@ -150,18 +154,25 @@ async def test_presto_statement_is_run_polled_and_cancelled(tmp_path: Path) -> N
     async with vendor(obs_dir=tmp_path) as (sdk, _):
         made = await sdk.executed("CREATE TABLE t AS SELECT 7 AS n")
         assert (made.id, made.status) == ("", "FINISHED")
+
         shown = await sdk.executed("SHOW TABLES")
         assert shown.content == [["t"]]
+
         select = await sdk.executed("SELECT n FROM t", archive_path="obs://bucket/out")
         found = await sdk.statement(select.id)
         place = tmp_path / found.result_location.removeprefix("obs://")
+
         assert (found.status, place.read_text()) == ("FINISHED", "n\n7\n")
+
         broken = await sdk.statement((await sdk.executed("SELECT nope FROM t")).id)
         assert (broken.status, broken.message) == ("FAILED", "line 1:8: Column 'nope' cannot be resolved")
+
         cancel = v2.CancelSqlRequest(cluster_id=CLUSTER, sql_id=select.id)
         assert (await sdk.ask(sdk.v2.cancel_sql, cancel)).status == "SUCCEED"
+
         missing = v2.CancelSqlRequest(cluster_id=CLUSTER, sql_id="20261123_000000_00001_xxxxx")
         assert (await sdk.refused(sdk.v2.cancel_sql, missing))[0] == 400
+
         wanted = v2.SqlExecutionReq(sql_type="presto", sql_content="SELECT 1;", database="default")
         request = v2.ExecuteSqlRequest(cluster_id=CLUSTER, body=wanted)
         assert await sdk.refused(sdk.v2.execute_sql, request) == (400, "400")
@@ -235,6 +246,7 @@ async def test_temporary_key_of_iam_signs_sdk_calls() -> None:
     who = {"name": user.name, "password": user.password.get_secret_value(), "domain": {"name": user.domain}}
     identity = {"methods": ["password"], "password": {"user": who}}
     scope = {"project": {"name": REGION}}
+
     async with vendor() as (sdk, _), aiohttp.ClientSession(sdk.url) as session:
         async with session.post("/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}) as reply:
             headers = {"X-Auth-Token": reply.headers["X-Subject-Token"]}

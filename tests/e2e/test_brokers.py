@@ -104,12 +104,14 @@ def test_broker_ends_when_its_test_run_is_killed(tmp_path: Path) -> None:
             print(node.pid, flush=True)
             time.sleep(60)
         """)
+
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, text=True) as runner:
         assert runner.stdout is not None
         broker_pid = int(runner.stdout.readline())
         os.kill(broker_pid, 0)
         runner.send_signal(signal.SIGKILL)
+
     deadline = time.monotonic() + 60
     while Path(f"/proc/{broker_pid}/cmdline").exists() and Path(f"/proc/{broker_pid}/cmdline").read_bytes():
         assert time.monotonic() < deadline, "the broker still runs"

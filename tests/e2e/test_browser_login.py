@@ -75,8 +75,10 @@ def test_a_person_logs_in_at_a_provider(chromium: sync_api.Browser, provider: oi
         "client_id": oidc_provider.CLIENT,
         "redirect_uri": f"http://127.0.0.1:{port}/login/callback",
     }
+
     now_s = clock.SystemClock().now_ms() // 1000
     provider.claims = {"groups": ["operator@*"], "iat": now_s, "exp": now_s + 300}
+
     chosen = web_role.chosen(api={"port": port, "access": {"oidc": oidc}})
     with (
         browser.dashboard(chosen=chosen) as shown,

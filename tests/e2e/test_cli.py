@@ -225,6 +225,7 @@ def test_whoever_waits_may_leave(here: Here, tmp_path: Path, number: signal.Sign
 def test_watch_draws_a_table_on_a_terminal(here: Here) -> None:
     """On a terminal there is a live table with head, states and counts."""
     assert here.run(*_SQL, "-s", "SELECT 1", "--id", "drawn", "--wait").code == 0
+
     leader, follower = pty.openpty()
     watcher = subprocess.Popen(
         child.tied_to_tests([*_RELAY, "watch", "--from", "beginning", "--id", "drawn", "--until-done", "1"]),
@@ -232,13 +233,17 @@ def test_watch_draws_a_table_on_a_terminal(here: Here) -> None:
         stdout=follower,
         stderr=follower,
     )
+
     os.close(follower)
     shown = b""
+
     with contextlib.suppress(OSError):  # Linux ends a terminal whose last user has gone with EIO
         while piece := os.read(leader, 65_536):
             shown += piece
+
     os.close(leader)
     assert watcher.wait(LIMIT_S) == 0
+
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert [word for word in ("request", "progress", "drawn", "1 succeeded") if word not in text] == []
 

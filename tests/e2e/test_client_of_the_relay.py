@@ -26,15 +26,19 @@ async def _follow_many(here: service.Deployment) -> None:
     async with relay_client.RelayClient(kafka) as client, relay_client.RelayClient(kafka) as later:
         async with asyncio.TaskGroup() as group:
             sent = [group.create_task(client.submit(SQL)) for _ in range(20)]
+
         for task in sent:
             data = await task.result().result(LIMIT_S)
             assert data.result is not None
             assert data.result.statements[0].rows == [{"one": 1}]
             sequences = [event.sequence async for event in task.result().events()]
             assert sequences == list(range(1, len(sequences) + 1))
+
         assert client.following == 0
+
         again = await later.attach(sent[0].result().id)
         assert (await again.result(LIMIT_S)).state == "succeeded"
+
         waits = relay_client.sql(service.CLUSTER, "spark", "SELECT 1", not_before="2099-01-01T00:00:00Z")
         cancelled = await client.submit(waits)
         await cancelled.accepted(LIMIT_S)
@@ -90,11 +94,13 @@ async def test_handles_outlive_a_broker_that_dies_and_comes_back(tmp_path: Path)
     """Kafka is killed while requests run: nothing is raised to those who wait, and every event comes, in order."""
     workdir = tmp_path / "kafka"
     workdir.mkdir()
+
     with brokers.start_kafka(workdir, brokers.QUICK_JVM) as node, service.emulator(tmp_path, "--run-s", "4") as mrs:
         here = service.Deployment(node.bootstrap, f"client-{time.time_ns()}", mrs.url, tmp_path)
         await asyncio.to_thread(here.create_topics, 4)
         relay = here.start_relay("one")
         topics = settings.Topics(requests=here.requests, events=here.events, dead_letters=here.dead_letters)
+
         kafka = settings.KafkaSettings(bootstrap_servers=here.bootstrap, topics=topics, commit_timeout_s=9.0)
         async with relay_client.RelayClient(kafka) as client:
             work = relay_client.job(service.CLUSTER, "SparkSubmit", arguments=["obs://b/x.py"])
@@ -109,5 +115,6 @@ async def test_handles_outlive_a_broker_that_dies_and_comes_back(tmp_path: Path)
                 assert (await handle.result(LIMIT_S)).state == "succeeded"
                 sequences = [event.sequence async for event in handle.events()]
                 assert sequences == list(range(1, len(sequences) + 1))
+
         assert len(mrs.effects()) == len(handles)
         assert await asyncio.to_thread(relay.stop) == 0

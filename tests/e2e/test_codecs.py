@@ -79,6 +79,7 @@ async def _send(bootstrap: str, topic: str, values: list[bytes], *, partition: i
         max_batch_size=32 << 20,
         max_request_size=32 << 20,
     )
+
     await producer.start()
     try:
         batch = producer.create_batch()
@@ -188,6 +189,7 @@ async def test_commands_name_what_they_cannot_read(kafka: nodes.KafkaNode, tmp_p
     await asyncio.to_thread(here.create_topics, 1)
     for topic in (here.dead_letters, f"{here.requests}.ledger"):
         await _send(kafka.bootstrap, topic, [b"\0" * (8 << 20)], codec="lz4")
+
     for words, topic in (
         (("dead-letters", "list"), here.dead_letters),
         (("dead-letters", "replay", "--all", "--note", "read now"), here.dead_letters),
@@ -198,6 +200,7 @@ async def test_commands_name_what_they_cannot_read(kafka: nodes.KafkaNode, tmp_p
         assert code == 1, text
         assert f"the batch at offset 0 of {topic}-0 cannot be read: it unpacks to more than 1048576 bytes" in text
         assert "Traceback" not in text
+
     code, text = await asyncio.to_thread(here.command, "check")
     assert code == 3, text  # MRS is not there
     assert "gzip, lz4, snappy, zstd are unpacked as they were packed" in text

@@ -77,7 +77,9 @@ async def _gone_after(data: Path, writers: list[ledger.Ledger], topic: str) -> d
     began_s = loop.time()
     for writer in writers:
         await writer.commit([records.Change(b"job", b"running"), records.Change(_ID, None)], [], 2)
+
     assert _on_disk(data, topic, _SECRET)
+
     wanted, gone_s = {"overwritten value": _SECRET, "deleted key": _ID}, {}
     async with asyncio.timeout(120):
         while wanted:
@@ -87,4 +89,5 @@ async def _gone_after(data: Path, writers: list[ledger.Ledger], topic: str) -> d
             for what in [what for what, content in wanted.items() if not _on_disk(data, topic, content)]:
                 gone_s[what] = round(loop.time() - began_s, 1)
                 del wanted[what]
+
     return gone_s

@@ -42,6 +42,7 @@ def furnish(shown: browser.Dashboard) -> None:
     now_ms = clock.SystemClock().now_ms()
     rows = [{"nation": "PERU", "customers": 3}, {"nation": "=CHINA", "customers": -4}]
     result = events.Result(statements=[events.StatementResult(rows=rows, row_count=2)])
+
     mrs = events.BodyMrs(
         job_id="j-1",
         job_state="RUNNING",
@@ -49,8 +50,10 @@ def furnish(shown: browser.Dashboard) -> None:
         app_id="application_1_2",
         tracking_url="https://yarn.example/a",
     )
+
     failed = reasons.Reason(kind="job_failed", code="job_result", message="MRS says FAILED")
     lost = reasons.Reason(kind="unresolved", code="lost_reply", message="the reply was lost")
+
     shown.put(
         *web_role.story("etl-running", start_ms=now_ms - 60_000, cluster="c-1", labels={"team": "etl"})[:2],
         web_role.event("etl-running", 3, "running", time_ms=now_ms - 50_000, mrs=mrs, cluster="c-1"),
@@ -202,6 +205,7 @@ def test_ten_by_filter_are_cancelled_and_each_outcome_is_shown(
     shown.submit(f"{team}-kept", labels={"team": "other"})
     for one in (*ids, f"{team}-kept"):
         shown.shown(one)
+
     with browser.window(chromium, shown.url, java_script_enabled=scripts) as reader:
         reader.open("/requests")
         reader.page.get_by_label("Label").fill(f"team={team}")
@@ -213,6 +217,7 @@ def test_ten_by_filter_are_cancelled_and_each_outcome_is_shown(
         reader.see("10 of 10 looked at: 10 sent, 0 passed over, 0 failed. Done.")
         assert reader.page.locator("td.o-sent").count() == 10
         reader.page.get_by_role("link", name=ids[3]).click()
+
     for one in ids:
         shown.seen(one, "cancelled")
 

@@ -80,17 +80,21 @@ async def test_hundreds_of_malformed_messages_disturb_nobody(
     await _until_letters(here, expected["letter"])
     events = await here.story()
     letters = await here.records(here.dead_letters)
+
     assert relay.alive
     assert await asyncio.to_thread(relay.stop) == 0
+
     ours = [event for event in events if event.request_id in {*good, "odd-header"}]
     created = [effect["name"] for effect in mrs.effects() if effect["name"].startswith("neighbour-")]
     assert history.faults([*good, "odd-header"], ours, created) == []
     assert {event.state for event in ours if event.state in history.LAST} == {"succeeded"}
     assert len(letters) == expected["letter"]
+
     unread = [one for one in bad if _ends(here.requests, one) == "letter"]
     assert Counter((letter.key, letter.value) for letter in letters) == Counter(
         (one.key, one.value or b"") for one in unread
     )
+
     rejected = {event.request_id for event in events if event.state == "rejected"}
     assert len(rejected) > expected["rejected"] // 2
 
@@ -121,6 +125,7 @@ async def test_replaying_twice_carries_a_request_out_once(
     letters = [malformed.Message(*one.write()) for one in (readable, unreadable)]
     await _send(here, letters, here.dead_letters)
     relay = here.start_relay("only")
+
     for number in (1, 2):
         code, text = await asyncio.to_thread(
             here.command, "dead-letters", "replay", "--all", "--note", "read now", "--json"
@@ -128,19 +133,23 @@ async def test_replaying_twice_carries_a_request_out_once(
         assert (code, [row["outcome"] for row in _rows(text)]) == (0, ["sent", "sent"])
         await here.until_ended(["once"])
         await _until_letters(here, 2 + number)
+
     events = [event for event in await here.until_ended(["once"]) if event.request_id == "once"]
     assert await asyncio.to_thread(relay.stop) == 0
+
     created = [effect["name"] for effect in mrs.effects() if effect["name"].startswith("once-")]
     assert len(created) == 1
     assert history.faults(["once"], events, created) == []
     assert [event.data.get("repeated", False) for event in events].count(True) == 1
     assert events[-1].data["repeated"]
+
     sent = await here.records(here.requests)
     assert {one.partition for one in sent} == {2}
     assert {tuple(one.headers) for one in sent} == {
         (("h", b"1"), ("mrs_relay_replay_of", f"{here.requests}-2-7".encode())),
         (("h", b"2"), ("mrs_relay_replay_of", f"{here.requests}-2-8".encode())),
     }
+
     code, text = await asyncio.to_thread(here.command, "dead-letters", "list", "--json")
     rows = {row["position"]: row["times"] for row in _rows(text)}
     assert (code, rows) == (0, {f"{here.requests}-2-7": 1, f"{here.requests}-2-8": 3})

@@ -52,6 +52,7 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     demo = child.Child(_DEMO, log=log, env=foreign)
     code = demo.wait(180)
     shown = log.read_text()
+
     assert code == 0, shown
     assert "33 of 33 requests ended as they should" in shown
     assert "none missing, none twice" in shown
@@ -73,32 +74,40 @@ async def test_kept_running_it_takes_a_readers_own_messages(tmp_path: Path) -> N
     """`--keep` prints how to send; what it prints works; SIGTERM then ends everything."""
     log = tmp_path / "demo.txt"
     demo = child.Child([*_DEMO, "--keep"], log=log, env=_environment(tmp_path))
+
     try:
         shown = await _printed(log, "Ctrl-C ends everything", demo)
         command = re.search(r"^\S[^\n]* submit sql [^\n]*\n[^\n]+", shown, re.MULTILINE)
         assert command is not None, shown
+
         own = await asyncio.create_subprocess_exec(
             *child.tied_to_tests(["sh", "-c", command[0]]),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=dict(_environment(tmp_path)),
         )
+
         out, err = await asyncio.wait_for(own.communicate(), waiting.LIMIT_S)
         assert own.returncode == 0, err.decode()
         assert "25 rows" in out.decode()
+
         program = shown[shown.index("import asyncio, json") : shown.index("asyncio.run(main())") + 19]
         sender = await asyncio.create_subprocess_exec(*child.tied_to_tests([sys.executable, "-c", program]))
         assert await asyncio.wait_for(sender.wait(), waiting.LIMIT_S) == 0
+
         bootstrap = re.search(r"--bootstrap (\S+)", shown)
         assert bootstrap is not None
+
         watching = child.tied_to_tests([sys.executable, "-m", "mrs_relay", "watch", "--bootstrap", bootstrap[1]])
         watcher = await asyncio.create_subprocess_exec(
             *watching, "--from", "beginning", "--id", "mine-2", "--until-done", "1", stdout=asyncio.subprocess.PIPE
         )
         out, _ = await asyncio.wait_for(watcher.communicate(), waiting.LIMIT_S)
+
         assert "succeeded" in out.decode()
     finally:
         code = await asyncio.to_thread(demo.stop, waiting.LIMIT_S)
+
     assert code == 0
     assert _left_behind(tmp_path) == []
 

@@ -162,6 +162,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     words = running.words.replace("9092", str(running.port)).split()
     log = folder / "demo.log"
     process = child.Child([sys.executable, "-m", "mrs_relay", "demo", *words], log=log, env=_environment())
+
     try:
         process.wait_ready(lambda: "Ctrl-C ends everything" in log.read_text(), timeout_s=200)
         yield running

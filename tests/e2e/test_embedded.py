@@ -26,9 +26,12 @@ async def test_a_killed_relay_on_a_broker_without_transactions_loses_nothing_and
         first.kill()
         second = here.start_relay("second")
         events = await here.until_ended(ids)
+
         assert await asyncio.to_thread(second.stop) == 0
+
         created = [effect["name"] for effect in mrs.effects()]
         first_of_each = {event.event_id: event for event in reversed(events)}
         once = [event for event in events if first_of_each[event.event_id] is event]
+
         assert history.faults(ids, once, created) == []
         assert len(created) == len(ids)

@@ -154,8 +154,10 @@ async def _at_work(cluster: nodes.KafkaCluster) -> AsyncIterator[_Stage]:
         group_id=name,
         partitions=_PARTITIONS,
     )
+
     async with client.KafkaBroker(kafka).admin() as admin:
         await topic_setup.create(admin, kafka)
+
     stage, failed = _Stage(kafka), list[str]()
     async with tasks.TaskSupervisor(lambda task, error: failed.append(f"{task}: {error!r}")) as task_supervisor:
         replicas = [task_supervisor.start(stage.replica(), name=f"replica {number}") for number in range(2)]
@@ -168,6 +170,7 @@ async def _at_work(cluster: nodes.KafkaCluster) -> AsyncIterator[_Stage]:
             work.stop()
         _, late = await asyncio.wait(replicas, timeout=60)
         assert not late
+
     assert failed == []
 
 

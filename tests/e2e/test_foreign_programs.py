@@ -43,18 +43,23 @@ def test_a_foreign_program_submits_jobs_and_follows_their_events(
     log = tmp_path / "program.log"
     arguments = [here.bootstrap, here.requests, here.events, service.CLUSTER]
     program = child.Child([*_commands(name, tmp_path), *arguments], log=log)
+
     assert program.wait(120) == 0, log.read_text()
+
     stories = json.loads(log.read_text().splitlines()[-1])
     ends = {key: [kind for _, kind, _, _ in story][-1] for key, story in stories.items()}
+
     assert ends == {
         f"{prefix}-1": "mrs.job.succeeded",
         f"{prefix}-2": "mrs.job.failed",
         f"{prefix}-3": "mrs.sql.succeeded",
         f"{prefix}-4": "mrs.sql.rejected",
     }
+
     for key, story in stories.items():
         assert [number for number, *_ in story] == list(range(1, len(story) + 1)), key
         assert len({event_id for _, _, event_id, _ in story}) == len(story)
+
     told = {key: {correlation for *_, correlation in story} for key, story in stories.items()}
     assert told == {
         f"{prefix}-1": {"run-7"},

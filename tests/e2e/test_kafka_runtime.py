@@ -289,7 +289,9 @@ async def test_open_transaction_of_a_dead_owner_is_no_obstacle(kafka: nodes.Kafk
         writer = producer.KafkaProducer(connection.connect(stage.kafka), transactional_id, idempotent=True)
         await writer.start()
         open_client = writer._client
+
         assert open_client is not None
+
         await open_client.begin_transaction()
         await (await open_client.send(stage.kafka.topics.ledger, b"open", key=b"a", partition=0))
         key, value, headers = ledger_format.offsets(stage.name, 9, outbox=0, end=0)
@@ -297,6 +299,8 @@ async def test_open_transaction_of_a_dead_owner_is_no_obstacle(kafka: nodes.Kafk
         successor = ledger.Ledger(position, options, stage.broker, transactional_id)
         async with asyncio.timeout(_UNDECIDED_S):
             restored = await successor.open()
+
         assert (restored.state, restored.next_offset) == ({b"a": b"1"}, 5)
+
         for ended in (successor, writer, dead):
             await ended.kill()

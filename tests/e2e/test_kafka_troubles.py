@@ -147,9 +147,11 @@ async def test_full_disk_is_waited_for_and_nothing_is_lost(tmp_path: Path, guara
             await stage.send(100, 1)
             await stage.until_told(200)
             await _until(work, lambda: work.status().ready)
+
         seen = [tuple(map(int, text.split())) for _, text in await stage.events()]
         assert set(seen) == {(offset, offset + 1) for offset in range(200)}
         assert guarantee == "at-least-once" or len(seen) == 200
+
         log = node.log.read_text()
         assert "File too large" in log
 
@@ -172,6 +174,7 @@ async def test_partitions_that_are_added_wait_for_their_ledger(
     _notice_soon(monkeypatch)
     stage = await _stage(kafka.bootstrap, partitions=2)
     name, ledger = stage.kafka.topics.requests, stage.kafka.topics.ledger
+
     async with stage.running() as work:
         await _until(work, lambda: work.status().ready)
         async with stage.administering() as admin:
@@ -184,6 +187,7 @@ async def test_partitions_that_are_added_wait_for_their_ledger(
             await admin.create_partitions({ledger: NewPartitions(3)})
         found = await stage.until_told(30)
         await _until(work, lambda: work.status().ready and work.status().error is None)
+
     assert f"{ledger} has 2 partitions, {name} has 3" in (waiting.error or "")
     assert waiting.partitions[2].state in {partition_worker.State.WAITING, partition_worker.State.RESTORING}
     assert len(found) == 30

@@ -213,6 +213,7 @@ async def test_new_certificates_and_passwords_are_used_without_a_restart(
     topic = f"rotated-{time.time_ns()}"
     async with kafka_broker.admin() as admin:
         assert await admin.create([broker.TopicSpec(topic, 1, 1, {})]) == {}
+
     async with topic_io.tail(kafka_broker, topic, topic_io.NOW) as tail:
         await asyncio.to_thread(kafka.rotate, "elsewhere.test", "another-password")
         ca_file.write_bytes(kafka.ca_file.read_bytes())
@@ -221,6 +222,7 @@ async def test_new_certificates_and_passwords_are_used_without_a_restart(
         async with asyncio.timeout(waiting.LIMIT_S):
             while not (arrived := await tail.take(0.5)):
                 pass
+
     assert [record.value for record in arrived] == [b"sent after the rotation"]
 
 

@@ -43,25 +43,31 @@ async def test_malformed_messages_in_every_codec_disturb_nobody(kafka: brokers.K
         relay = here.start_relay("only")
         wanted: list[str] = []
         sent: list[list[malformed.Message]] = []
+
         for number, codec in enumerate(librdkafka.CODECS):
             mixed, good = _mixed(number, codec)
             await asyncio.to_thread(librdkafka.write, here.bootstrap, here.requests, number, mixed, codec)
             wanted += good
             sent.append(mixed)
+
         events = await here.until_ended(wanted)
         letters = [
             dead_letters.read(one.key, one.value, cast("records.Headers", one.headers))
             for one in await here.records(here.dead_letters)
         ]
         created = [one["name"] for one in mrs.effects() if one["name"].startswith("neighbour-")]
+
         assert await asyncio.to_thread(relay.stop) == 0
+
     ours = [event for event in events if event.request_id in set(wanted)]
     assert history.faults(wanted, ours, created) == []
     assert {event.state for event in ours if event.state in history.LAST} == {"succeeded"}
     assert max(Counter((one.partition, one.offset) for one in letters).values()) == 1
     assert {one.partition for one in letters} == set(range(len(librdkafka.CODECS)))
+
     kept = Counter((one.partition, one.key, one.value) for one in letters if not one.cut)
     assert kept <= Counter((number, one.key, one.value) for number, mixed in enumerate(sent) for one in mixed)
+
     log = relay.log.read_text()
     assert "handler_failed" not in log
     assert "commit_failed" not in log

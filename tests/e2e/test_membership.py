@@ -171,6 +171,7 @@ async def test_second_process_with_an_id_ends_the_first_one_for_good(place: brok
         await asyncio.sleep(3)
         with pytest.raises(errors.InstanceReplaced):
             await first.poll()
+
         assert (len(second.assignments), len(second.assignments[-1])) == (1, broker_places.PARTITIONS)
 
 

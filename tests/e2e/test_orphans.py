@@ -82,21 +82,28 @@ async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, ser
     """A marked job that no request knows: listed with exit code 1, stopped on request, gone from the list."""
     deployment, _ = here
     assert await _orphans(deployment) == (0, [])
+
     job_id = await _start(deployment, "left-mr0123456789abcd")
     found = await _until_found(deployment, "stranger")
     assert (found["job_id"], found["job_name"]) == (job_id, "left-mr0123456789abcd")
+
     code, _, err = await asyncio.to_thread(_run, deployment, "orphans", "--kill", "no-such-job", "--yes")
     assert (code, "no orphan has this id" in err) == (2, True)
+
     code, _, err = await asyncio.to_thread(_run, deployment, "orphans", "--adopt", job_id, "--yes")
     assert (code, "no unknown request that could adopt it" in err) == (2, True)
+
     code, _ = await _orphans(deployment, "--kill", job_id, "--yes", "--reason", "left by a test")
     assert code == 0
+
     _, out, _ = await asyncio.to_thread(_run, deployment, "audit", "--action", "orphan.kill", "--id", job_id, "--json")
     decided = json.loads(out)
     assert (decided["subject"], decided["data"]["why"]) == (job_id, "left by a test")
+
     async with asyncio.timeout(waiting.LIMIT_S):
         while (await _orphans(deployment))[1]:
             await asyncio.sleep(0.5)
+
     _, ended = await _orphans(deployment, "--all")
     assert [one["job_result"] for one in ended] == ["KILLED"]
 
@@ -108,22 +115,27 @@ async def test_kill_all_stops_what_is_surely_ours_alone(here: tuple[service.Depl
     foreign = await _start(deployment, f"job-{deployments.tag('neighbour')}-mr0123456789abcd")
     unproved = await _start(deployment, "job-mr0123456789abcd")
     await _start(deployment, "job")
+
     async with asyncio.timeout(waiting.LIMIT_S):
         while len((await _orphans(deployment))[1]) < 2:
             await asyncio.sleep(0.5)
+
     _, shown = await _orphans(deployment, "--all")
     assert {one["job_id"]: one["kind"] for one in shown} == {
         ours: "forgotten",
         foreign: "foreign",
         unproved: "stranger",
     }
+
     code, _, err = await asyncio.to_thread(
         _run, deployment, "orphans", "--kill-all", "--yes", "--reason", "left behind"
     )
+
     assert (code, f"--kill {unproved}" in err, foreign in err) == (1, True, False)
     async with asyncio.timeout(waiting.LIMIT_S):
         while len((await _orphans(deployment))[1]) > 1:
             await asyncio.sleep(0.5)
+
     _, shown = await _orphans(deployment, "--all")
     assert [one["job_id"] for one in shown if one["job_state"] == "KILLED"] == [ours]
 
@@ -137,16 +149,22 @@ async def test_request_that_is_unknown_adopts_its_job(here: tuple[service.Deploy
     playing.fault(action="status", operation="ShowSingleJobExe", status=400, body=gone, count=None)
     await deployment.send([(b"\xff\xfek", service.job("r-1", name="hidden"))])
     story = await deployment.until_ended(["r-1"])
+
     assert [event.state for event in story][-1] == "unknown"
+
     playing._call("DELETE", "/emulator/faults")
     async with asyncio.timeout(waiting.LIMIT_S):
         while (found := await _until_found(deployment, "unclaimed"))["job_result"] != "SUCCEEDED":
             await asyncio.sleep(0.5)
+
     assert found["request"]["id"] == "r-1"
+
     code, _ = await _orphans(deployment, "--adopt", found["job_id"], "--yes")
     assert code == 0
+
     async with asyncio.timeout(waiting.LIMIT_S):
         while (last := (await deployment.story())[-1]).state == "unknown":
             await asyncio.sleep(0.3)
+
     assert last.state == "succeeded"
     assert (await _orphans(deployment))[1] == []

@@ -46,6 +46,7 @@ async def test_two_relays_one_killed_in_the_middle_lose_and_double_nothing(
     events = await here.until_ended(ids)
     codes = [await asyncio.to_thread(relay.stop) for relay in (second, third)]
     created = [effect["name"] for effect in mrs.effects()]
+
     assert history.faults(ids, events, created) == []
     assert len(created) == len(ids)
     assert {event.state for event in events if event.state in history.LAST} == {"succeeded"}
@@ -89,12 +90,14 @@ async def test_bad_messages_leave_their_neighbours_alone(
     here = deployment(kafka, mrs, tmp_path, "bad")
     await asyncio.to_thread(here.create_topics, 1)
     unreadable = [b"\xff\xfe", b"{", b"[1]", b'{"type":"mrs.job.submit"}', b'{"id":"a\\u0000b"}', b"[" * 5000, b""]
+
     rejected = {
         "no-type": b'{"id":"no-type","source":"/test"}',
         "no-data": b'{"id":"no-data","source":"/test","type":"mrs.job.submit"}',
         "ill-typed": b'{"id":"ill-typed","source":"/test","type":"mrs.sql.submit","data":{"cluster":7}}',
         "too-large": service.job("too-large", labels={"x": "y" * 600_000}),
     }
+
     unknown_cluster = service.job("no-cluster").replace(service.CLUSTER.encode(), b"nowhere")
     good = [f"good-{number}" for number in range(10)]
     messages: list[tuple[bytes | None, bytes | None]] = [(b"k", service.job(one)) for one in good[:5]]
@@ -106,14 +109,17 @@ async def test_bad_messages_leave_their_neighbours_alone(
     expected = [*good, *rejected, "no-cluster"]
     events = await here.until_ended(expected)
     letters = await here.records(here.dead_letters)
+
     assert await asyncio.to_thread(relay.stop) == 0
     assert history.faults(expected, events, [effect["name"] for effect in mrs.effects()]) == []
+
     last = {event.request_id: event for event in events if event.state in history.LAST}
     assert {one: last[one].state for one in rejected} == dict.fromkeys(rejected, "rejected")
     assert last["no-cluster"].state == "failed"
     assert last["no-cluster"].data["reason"]["code"] == "12000003"
     assert {last[one].state for one in good} == {"succeeded"}
     assert sorted(letter.value for letter in letters if letter.key == b"k") == sorted(unreadable)
+
     reasons = {dict(letter.headers)["mrs_relay_reason"] for letter in letters}
     assert reasons == {b"no_value", b"unreadable_json", b"not_an_object", b"bad_id"}
 
@@ -142,15 +148,18 @@ async def test_a_stopped_relay_leaves_its_jobs_running_and_the_next_one_takes_th
     ids = [f"r-{number}" for number in range(8)]
     relay = here.start_relay("first")
     body = {"cluster": service.CLUSTER, "job": {"job_type": "Flink", "properties": long}}
+
     await here.send(
         [
             (b"k", json.dumps({"id": one, "source": "/test", "type": "mrs.job.submit", "data": body}).encode())
             for one in ids
         ]
     )
+
     await waiting.until(lambda: len(mrs.effects()) == len(ids))
     relay.send(signal.SIGTERM)
     assert await asyncio.to_thread(relay.wait, _SHUTDOWN_S + _LOADED_S) == 0
+
     second = here.start_relay("second")
     events = await here.until_ended(ids)
     assert await asyncio.to_thread(second.stop) == 0

@@ -45,7 +45,9 @@ async def test_one_hot_key_gets_the_quota_of_all_replicas(kafka: brokers.Node, t
         finally:
             for relay in relays:
                 relay.kill()
+
     assert per_minute[-1] > _ENOUGH, per_minute
     assert [relay.log.read_text().count("mrs_throttled") for relay in relays] == [0, 0, 0]
+
     owned = [relay.log.read_text().count("partition_owned") for relay in relays]
     assert all(owned), "each replica had partitions, so that the quota had to move"

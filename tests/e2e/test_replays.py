@@ -76,6 +76,7 @@ async def test_messages_of_many_requests_are_found_by_one_search(node: brokers.N
         f"r-{number}": codec.encode({"id": f"r-{number}", "source": "/t", "type": "mrs.sql.submit", "data": data})
         for number in range(120)
     }
+
     await _commit(
         node,
         kafka,
@@ -84,6 +85,7 @@ async def test_messages_of_many_requests_are_found_by_one_search(node: brokers.N
             for number, value in enumerate(values.values())
         ],
     )
+
     wanted = [originals.Wanted(topic, one, "/t", b"k") for one in (*list(values)[::7], "none")]
     found = await originals.find(kafka, topic, wanted)
     assert {one.id: [message.id for message in messages] for one, messages in found.items()} == {

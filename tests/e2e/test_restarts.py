@@ -102,6 +102,7 @@ async def test_rolling_restart_under_load_loses_nothing_and_stops_nobody_else(
     names = ["a", "b", "c"]
     relays = {one: here.start_relay(one, **own, **({"KAFKA__INSTANCE_ID": one} if held else {})) for one in names}
     await _at_work(list(relays.values()))
+
     async with _requests(here) as sent:
         await waiting.until(lambda: len(sent) > 10)
         for one in names:
@@ -114,7 +115,9 @@ async def test_rolling_restart_under_load_loses_nothing_and_stops_nobody_else(
                 assert {name: _told(relay, "group_rejoining") for name, relay in others.items()} == before
         count = len(sent)
         await waiting.until(lambda: len(sent) > count + 10)
+
     assert {_told(relay, "partitions_revoked") for relay in relays.values()} == {1}  # when they joined
+
     await _all_ended(here, mrs, sent)
     assert [await asyncio.to_thread(relay.stop) for relay in relays.values()] == [0] * 3
 

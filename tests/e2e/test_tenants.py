@@ -90,6 +90,7 @@ def _here(kafka: brokers.KafkaNode, tmp_path: Path) -> Iterator[Here]:
             "CONNECTIONS__LAKE__BUDGETS": "false",
             "CONNECTIONS__LAKE__CALL_TIMEOUT_S": "3",
         }
+
         whole = service.Deployment(kafka.bootstrap, name, first.url, tmp_path, more=more)
         a, b = (dataclasses.replace(whole, name=f"{name}-{tenant}") for tenant in "ab")
         yield Here(whole, a, b, {"a": first, "b": second})
@@ -109,6 +110,7 @@ async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> Non
     """Each tenant's jobs run on its own MRS, one each, also over a kill; rules, limits and commands know the tenant."""
     code, text = await asyncio.to_thread(here.whole.command, "topics", "create", "--partitions", "1")
     assert code == 0, text
+
     port = ports.free_port()
     first = await asyncio.to_thread(here.start, "first", port)
     ids = [f"r-{number}" for number in range(12)]
@@ -121,17 +123,21 @@ async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> Non
     first.kill()
     second = await asyncio.to_thread(here.start, "second", port)
     events = {"a": await here.a.until_ended([*ids, "s-1", "f-1"]), "b": await here.b.until_ended(ids)}
+
     for name, mrs in here.mrs.items():
         created = [effect["name"] for effect in mrs.effects() if not effect["name"].startswith("of-c")]
         assert len(created) == len(ids)
         assert history.faults(ids, [one for one in events[name] if one.request_id in ids], created) == []
+
     assert await _most_under_way(here.a, ids) <= 3
+
     last = {one.request_id: one.data["reason"] for one in events["a"] if one.state == "rejected"}
     assert {one: reason["code"] for one, reason in last.items()} == {
         "s-1": "type_not_allowed",
         "f-1": "job_type_not_allowed",
     }
     assert "tenants.a.allow.types" in last["s-1"]["message"]
+
     await _look(here, port, len(ids))
     assert await asyncio.to_thread(second.stop) == 0
 
@@ -160,16 +166,21 @@ async def test_a_tenant_whose_topics_are_missing_does_not_keep_the_others_from_s
         await _make_topics(here, there)
     relay = await asyncio.to_thread(here.start, "ill", port)
     await here.a.send([(b"k", service.job("r-1"))])
+
     assert [one.state for one in await here.a.until_ended(["r-1"])][-1] == "succeeded"
     assert json.loads(_get(port, "/health")) == {"alive": True}
     assert json.loads(_get(port, "/ready?tenant=a"))["ready"]
+
     with pytest.raises(urllib.error.HTTPError, match="503") as refused:
         _get(port, "/ready?tenant=b")
     assert f"{here.b.requests}.ledger" in json.loads(refused.value.read())["reasons"][0]
+
     text = _get(port, "/metrics")
     assert ('mrs_relay_tenant_ready{tenant="b"} 0.0' in text, "mrs_relay_ready 1.0" in text) == (True, True)
+
     code, rows = await here.rows("check")
     assert (code, [row["text"][:9] for row in rows if row["verdict"] == "problem"]) == (1, ["tenant b:"])
+
     await _make_topics(here, "b")
     await here.b.send([(b"k", service.job("r-1"))])
     assert [one.state for one in await here.b.until_ended(["r-1"])][-1] == "succeeded"

@@ -130,6 +130,7 @@ async def test_partitions_added_under_requests_lose_and_double_nothing(
         await here.send([(one.encode(), service.job(one)) for one in late])
         assert await added_in_use(here) == {PARTITIONS, PARTITIONS + 1}
         events = await here.until_ended([*ids, *late])
+
     assert history.faults([*ids, *late], events, [effect["name"] for effect in mrs.effects()]) == []
 
 

@@ -95,6 +95,7 @@ def _check(kafka: settings.KafkaSettings) -> tuple[int, dict[str, dict[str, Any]
         "MRS__ACCESS_KEY": "a",
         "MRS__SECRET_KEY": "s",
     }
+
     done = subprocess.run(
         [sys.executable, "-m", "mrs_relay", "check", "--json"],
         env={f"MRS_RELAY_{name}": value for name, value in given.items()},
@@ -104,6 +105,7 @@ def _check(kafka: settings.KafkaSettings) -> tuple[int, dict[str, dict[str, Any]
         timeout=waiting.LIMIT_S,
         check=False,
     )
+
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, done
     return done.returncode, {one["code"] or one["what"]: one for one in lines}
@@ -118,15 +120,19 @@ async def test_misconfigured_topics_are_all_named_at_once(kafka: nodes.KafkaNode
         chosen.topics.events: {"min.insync.replicas": "2"},
         chosen.topics.dead_letters: {"max.message.bytes": "1000"},
     }
+
     async with _administering(chosen) as admin:
         await admin.create_topics([NewTopic(name, 1, 1, topic_configs=configs) for name, configs in wanted.items()])
     code, found = await asyncio.to_thread(_check, chosen)
     errors = {"requests_compacted", "ledger_forgets", "min_isr_unreachable", "limit_below_batch"}
+
     assert {name for name, one in found.items() if one["verdict"] == "problem"} - {"mrs"} == errors
     assert {"dead_letter_limit", "ledger_limit"} <= found.keys()
     assert code != 0
+
     remedies = [found[name]["remedy"].split("`")[1].split() for name in errors]
     assert {words[0] for words in remedies} == {"kafka-configs.sh"}
+
     await asyncio.to_thread(kafka.tools, [["kafka.admin.ConfigCommand", *words[3:]] for words in remedies])
     _, mended = await asyncio.to_thread(_check, chosen)
     assert not errors & mended.keys()
@@ -138,15 +144,18 @@ async def test_recreated_requests_are_named_and_never_read_in_silence(kafka: nod
     chosen = _settings(kafka.bootstrap, partitions=1)
     async with client.KafkaBroker(chosen).admin() as admin:
         await topic_setup.create(admin, chosen)
+
     async with _running(chosen) as work:
         await _send(chosen, 0, 10)
         await _until(work, lambda found: [one.next_offset for one in found.partitions] == [10])
+
     _, before = await asyncio.to_thread(_check, chosen)
     async with _administering(chosen) as library:
         await library.delete_topics([chosen.topics.requests])
         async with client.KafkaBroker(chosen).admin() as admin:
             while not await topic_setup.create(admin, chosen):
                 await asyncio.sleep(0.2)
+
     await _send(chosen, 0, 25)  # the old offset means something there: ten messages would be skipped
     code, after = await asyncio.to_thread(_check, chosen)
     async with _running(chosen) as work:
@@ -156,6 +165,7 @@ async def test_recreated_requests_are_named_and_never_read_in_silence(kafka: nod
     async with _running(chosen) as work:
         await _until(work, lambda found: found.ready and [one.next_offset for one in found.partitions] == [25])
     _, last = await asyncio.to_thread(_check, chosen)
+
     assert "requests_recreated" not in before.keys() | last.keys()
     assert (code != 0, after["requests_recreated"]["verdict"]) == (True, "problem")
     assert refused.partitions[0].state is partition_worker.State.UNREADABLE
@@ -173,9 +183,11 @@ async def test_partitions_that_lose_their_leader_park_alone(tmp_path: Path) -> N
             chosen.topics.events: [[1, 2, 3]] * 3,
             chosen.topics.dead_letters: [[1, 2, 3]],
         }
+
         async with _administering(chosen) as admin:
             made = [_placed(name, brokers, compact=name == chosen.topics.ledger) for name, brokers in places.items()]
             await admin.create_topics(made)
+
         async with _running(chosen) as work:
             await _until(work, lambda found: found.ready)
             for partition in range(3):
@@ -192,7 +204,9 @@ async def test_partitions_that_lose_their_leader_park_alone(tmp_path: Path) -> N
             await _send(chosen, 2, 10)
             await _until(work, lambda found: found.ready and _states(found) == ["running"] * 3)
             await _until(work, lambda found: [one.next_offset for one in found.partitions] == [20] * 3)
+
         told = await _events(chosen)
+
     assert (during.ready, [one.next_offset for one in during.partitions][1]) == (True, 20)
     assert f"{chosen.topics.ledger}-0" in (during.partitions[0].error or "")
     assert f"{chosen.topics.requests}-2" in (during.partitions[2].error or "")

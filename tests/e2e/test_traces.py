@@ -35,6 +35,7 @@ async def _send(here: service.Deployment, collector: otlp.Collector, request_id:
     provider.add_span_processor(export.SimpleSpanProcessor(trace_exporter.OTLPSpanExporter(collector.url)))
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=here.bootstrap)
     await producer.start()
+
     try:
         span = provider.get_tracer("orders").start_span("send orders", kind=SpanKind.PRODUCER)
         names: dict[str, Any] = {"producer": producer, "topic": here.requests, "value": service.job(request_id)}
@@ -48,6 +49,7 @@ async def _send(here: service.Deployment, collector: otlp.Collector, request_id:
     finally:
         await producer.stop()
         await asyncio.to_thread(provider.shutdown)
+
     return carrier["traceparent"]
 
 

@@ -50,10 +50,13 @@ async def test_two_relays_one_killed_in_mid_submission_and_replies_lost_still_on
     await waiting.until(lambda: len(mrs.effects()) >= 6)
     first.kill()
     events = await here.until_ended(ids)
+
     assert await asyncio.to_thread(second.stop) == 0
+
     created = [effect["name"] for effect in mrs.effects()]
     assert history.faults(ids, events, created) == []
     assert len(created) == len(ids)
+
     last = next(event for event in events if event.state == "succeeded")
     assert last.data["result"] == {
         "location": "s3a://analytics/sessions/20261124/",
@@ -101,15 +104,19 @@ async def test_orphans_of_a_cluster_that_v2_does_not_know_are_found_and_killed_b
         stranger = {"job_type": 1, "job_name": "left-mr0123456789abcd", "jar_path": "/x.jar"}
         text = json.dumps({**stranger, "cluster_id": service.CLUSTER})
         code, printed = await asyncio.to_thread(here.command, "call", "CreateAndExecuteJob", "--body", text, "--json")
+
         assert code == 0, printed
         async with asyncio.timeout(waiting.LIMIT_S):
             while not (printed := (await asyncio.to_thread(here.command, "orphans", "--json"))[1]).strip():
                 await asyncio.sleep(0.3)
+
         [found] = map(json.loads, printed.splitlines())
         assert (found["kind"], found["job_name"], found["job_state"]) == ("stranger", stranger["job_name"], "RUNNING")
+
         await asyncio.to_thread(here.command, "orphans", "--kill", found["job_id"], "--yes", "--json")
         async with asyncio.timeout(waiting.LIMIT_S):
             while (await asyncio.to_thread(here.command, "orphans", "--json"))[1].strip():
                 await asyncio.sleep(0.3)
+
         assert (await here.story())[-1].state in {"running", "progress", "submitted"}
         assert await asyncio.to_thread(relay.stop) == 0

@@ -32,6 +32,7 @@ async def _submit(session: aiohttp.ClientSession, webs: list[web_replicas.Replic
         "data": {"cluster": service.CLUSTER, "job": {"job_type": "SparkSubmit", "arguments": ["x.jar"]}},
         "key": f"k-{number}",
     }
+
     for web in itertools.cycle(webs):
         try:
             headers = {"Idempotency-Key": f"r-{number}"}

@@ -60,7 +60,9 @@ def ledger() -> dict[bytes, bytes]:
             asked_source="/asker",
             came_from=2,
         )
+
         written[bytes(job.ledger_key)] = job_records.encode(job)
+
     for job in _others():
         written[bytes(job.ledger_key)] = job_records.encode(job)
     return written
@@ -72,6 +74,7 @@ def _others() -> list[jobs.Job]:
     job = jobs.Job(
         "/recorded", "statement", "sql", "d2", jobs.State.SUBMITTING, statement=True, work=work, cluster="c-1"
     )
+
     return [
         job,
         msgspec.structs.replace(job, id="call", subject="cluster", statement=False, work=_CALL),

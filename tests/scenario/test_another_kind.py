@@ -143,9 +143,11 @@ class _EchoWire(service_harness.Wire):
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
         if not request.target.partition("?")[0].endswith("/echoes"):
             return await super().send(request, timeout_s)
+
         await asyncio.sleep(service_harness.LATENCY_S)
         now_s = asyncio.get_running_loop().time()
         reply: dict[str, Any]
+
         if request.verb == "POST":
             reply = {"id": f"e-{len(self.echoes) + 1}", **json.loads(request.body or b"")}
             self.echoes.append((now_s, reply))
@@ -155,6 +157,7 @@ class _EchoWire(service_harness.Wire):
         else:
             shown = [{**echo, "text": echo["text"] if now_s - at_s > _RUNS_S else None} for at_s, echo in self.echoes]
             reply = {"echoes": shown}
+
         return transport.Response(200, json.dumps(reply).encode(), {"Content-Type": "application/json"})
 
 

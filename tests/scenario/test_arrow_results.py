@@ -65,12 +65,15 @@ async def test_rows_are_in_the_event_as_arrow(engine: str) -> None:
         await here.until_ended(["arrow", "csv", "rows"], 600)
         found = {form: here.last(form)["result"]["statements"][0] for form in ("arrow", "csv", "rows")}
         table = pa.ipc.open_stream(base64.b64decode(found["arrow"]["arrow"])).read_all()
+
         assert [str(kind) for kind in table.schema.types] == TYPES[engine]
         assert {name: value for name, value in found["arrow"].items() if name != "arrow"} == {
             name: value for name, value in found["csv"].items() if name != "csv"
         }
+
         rows = [list(row.values()) if isinstance(row, dict) else row for row in found["rows"]["rows"]]
         assert [list(row.values()) for row in table.to_pylist()] == rows
+
         as_handle = [row async for row in chunked_rows.brought(here, "arrow").rows()]
         assert as_handle == rows
         assert (await chunked_rows.brought(here, "arrow").to_arrow()).equals(table)
@@ -135,11 +138,14 @@ async def test_rows_over_the_limits_are_left_out_and_counted() -> None:
         here.put(service.sql("none", "hive", MANY["hive"], result={"format": "arrow", "max_bytes": 0}))
         await here.until_ended(["few", "short", "none"], 600)
         found = {name: here.last(name)["result"] for name in ("few", "short", "none")}
+
         assert all(one["truncated"] and one["statements"][0]["row_count"] == 9000 for one in found.values())
+
         streams = {name: one["statements"][0]["arrow"] for name, one in found.items()}
         rows = {
             name: pa.ipc.open_stream(base64.b64decode(one)).read_all().num_rows for name, one in streams.items() if one
         }
+
         assert rows["few"] == 3
         assert 4000 < len(streams["short"]) <= 5000
         assert 100 < rows["short"] < 9000
@@ -158,6 +164,7 @@ async def test_arrow_that_cannot_come_is_rejected_before_anything_is_sent(monkey
         )
         assert "results.arrow" in here.last("no")["reason"]["message"]
         assert here.mrs.effects() == []
+
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else found(name))
     async with rows_service.started(kafka=CHUNKS) as (here, _door):
         for deliver in ("inline", "chunks", "location"):

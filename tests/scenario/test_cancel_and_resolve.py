@@ -202,14 +202,18 @@ async def test_many_cancels_at_once_keep_to_the_budget_of_stops() -> None:
         ids = [f"r-{number}" for number in range(150)]
         for one in ids:
             here.put(service.job(one))
+
         async with asyncio.timeout(600):
             while sum(event.state == "running" for event in here.events()) < len(ids):
                 await asyncio.sleep(1)
+
         started_s = asyncio.get_running_loop().time()
         for one in ids:
             here.put(service.cancel(f"c-{one}", one))
         await here.until_ended(ids, 600)
+
         assert {here.states(one)[-1] for one in ids} == {"cancelled"}
+
         stops = [one for one in here.replicas[0].wire.answered if one.verb == "POST" and one.at_s > started_s]
         assert 0.9 * len(ids) <= len(stops) <= len(ids)  # the list may show the end before the stop is answered
         assert {one.status for one in stops} == {202}

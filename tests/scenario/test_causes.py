@@ -115,13 +115,16 @@ async def test_log_is_shown_without_the_requests_own_values_and_without_secrets(
     async with started(leaves_logs=False, tenants=rules) as (here, _door):
         for name in rules:
             here.put(failing(name), topic=f"{name}.requests")
+
         async with asyncio.timeout(60):
             while not all("submitted" in here.states(name) for name in rules):
                 await asyncio.sleep(0.5)
+
         for name in rules:
             here.mrs._obs.new_file(path_of(here, name)).write_text(log, encoding="utf-8")
         await here.until_ended([*rules], 300)
         shown = {name: reason(here, name).get("detail", "") for name in rules}
+
         assert "IllegalStateException" in shown["a"]
         assert "4711" not in shown["a"]
         assert "--customer no-4711" in shown["full"]

@@ -90,9 +90,11 @@ async def test_a_clock_an_hour_off_is_reported_by_mrs_and_loses_no_job(jump_ms: 
         before = {one: here.states(one)[-1] for one in ("r-1", "r-2")}
         wall.off_ms = 0
         await here.until_ended(["r-1", "r-2"], 600)
+
         assert before["r-1"] in {"submitted", "running"}
         assert here.states("r-1")[-1] == "succeeded"
         assert len(here.created()) == (1 if here.states("r-2")[-1] == "failed" else 2)
+
         if here.states("r-2")[-1] == "failed":
             reason = [event for event in here.events() if event.request_id == "r-2"][-1].data["reason"]
             assert (reason["code"], "set this machine's clock" in reason["message"]) == ("APIGW.0303", True)
@@ -110,12 +112,16 @@ async def test_not_before_follows_the_wall_clock() -> None:
         here.put(_later(here, "r-1", 2400))
         here.put(_later(here, "r-2", 4800))
         await asyncio.sleep(5)
+
         assert here.created() == []
+
         wall.off_ms = 3_000_000  # which no signature allows; so it is set right after the ring
         await asyncio.sleep(65)
         wall.off_ms = 0
         await here.until_ended(["r-1"], 600)
+
         assert here.states("r-2") == ["accepted"]
+
         wall.off_ms = -_QUARTER_MS
         await asyncio.sleep(4800)
         assert here.states("r-2") == ["accepted"]

@@ -68,15 +68,18 @@ async def test_a_repetition_of_an_ended_request_is_recognised(
     async with service_harness.start(_settings(guarantee)) as here:
         await _ended(here, "r-1", "r-2", "r-3")
         assert in_memory[-1] == {}
+
         for _ in range(2):
             here.put(service.job("r-2"))
             here.put(service.job("r-1", name="another"))
             await asyncio.sleep(5)
+
         await _ended(here, "r-4")
         assert here.states("r-2")[-3:] == ["succeeded"] * 3
         assert here.states("r-1")[-3:] == ["succeeded", "rejected", "rejected"]
         assert len(here.created()) == 4
         assert in_memory[-1] == {}
+
         for name in ("r-1", "r-2"):
             numbers = [event.sequence for event in here.events() if event.request_id == name]
             assert numbers == list(range(1, len(numbers) + 1))
@@ -98,7 +101,9 @@ async def test_after_a_takeover_and_a_compaction_ended_requests_are_recognised(
             here.put(service.job(f"r-{number}"))
         here.put(service.job("r-3"))
         await _ended(here, "new")
+
         assert len(here.created()) == 21
+
         seen = Counter(request for request, _ in {(event.request_id, event.sequence) for event in _successes(here)})
         assert [seen[f"r-{number}"] for number in range(20)] == [2, 2, 2, 4, *[2] * 16]
         assert len(in_memory) == 2
@@ -145,12 +150,16 @@ async def test_ended_requests_are_forgotten_in_time(guarantee: str, in_memory: l
         await asyncio.sleep(240)
         here.put(service.job("r-1"))
         await asyncio.sleep(60)
+
         assert here.states("r-1").count("succeeded") == 2
+
         await asyncio.sleep(100)
         ledger = {record.key: record.value for record in here.broker.committed(here.chosen.kafka.topics.ledger)}
         left = [key for key, value in ledger.items() if key and key[:1] != b"\0" and value is not None]
+
         assert [key.split()[1] for key in left] == [b"r-2"]
         assert in_memory[-1] == {}
+
         here.put(service.job("r-1"))
         await asyncio.sleep(120)
         assert len(here.created()) == 3

@@ -50,6 +50,7 @@ async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(guarantee: s
     chosen = service_harness.settings(
         kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0}
     )
+
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
     async with service_harness.start(chosen, partitions=2, emulated=emulated) as here:
         ids = [f"r-{number}" for number in range(20)]
@@ -235,20 +236,25 @@ async def test_a_job_that_arrives_after_its_cancel_was_reported_is_stopped_and_r
     """
     chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
+
     async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 7200}}) as here:
         await here.start_replica(_SlowWire(here.mrs, too_long_s))
         here.put(service.job("r-1"))
         await asyncio.sleep(40)
         here.put(service.cancel("c-1", "r-1"))
         await here.until_ended(["r-1"], 600)
+
         assert (here.states("r-1"), here.created()) == (["accepted", "cancelled"], [])
         if owner == "dies":
             await here.replicas[0].kill()
             await here.start_replica()
+
         await asyncio.sleep(600)
         assert here.states("r-1") == ["accepted", "cancelled", "cancelled"]
+
         published = here.events()[-1].data
         assert (published["repeated"], published["reason"]["code"]) == (True, "stopped_twin")
+
         [late] = [effect.effect_id for effect in here.mrs.effects() if effect.kind == "job"]
         assert await _job_result(here, late) == "KILLED"
 
@@ -258,6 +264,7 @@ async def test_a_job_that_arrives_after_its_attempt_has_failed_is_stopped_and_re
     """It was sent again and refused, so its request has failed, or is at its next attempt: nothing runs beside."""
     chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
+
     async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
         await here.start_replica(_SlowWire(here.mrs, too_long_s))
         refusal = {"error_code": "0164", "error_msg": "no"}
@@ -268,7 +275,9 @@ async def test_a_job_that_arrives_after_its_attempt_has_failed_is_stopped_and_re
         await asyncio.sleep(600)
         last = "failed" if attempts == 1 else "succeeded"
         [notice] = [event.data for event in here.events() if event.data.get("repeated")]
+
         assert notice["reason"]["code"] == "stopped_twin"
+
         results = {effect.effect_id: await _job_result(here, effect.effect_id) for effect in here.mrs.effects()}
         late = next(job_id for job_id in results if job_id in notice["reason"]["message"])
         assert results.pop(late) == "KILLED"
@@ -298,9 +307,11 @@ async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_
         while "submitted" not in here.states("r-1"):
             await asyncio.sleep(0.5)
         duplicate = await _submit_by_hand(here, here.created()[0])
+
         if owner == "dies":
             await here.replicas[0].kill()
             await here.start_replica()
+
         await here.until_ended(["r-1"], 3600)
         notice = next(event for event in here.events() if event.data.get("repeated"))
         assert notice.data["reason"]["class"] == "duplicate"

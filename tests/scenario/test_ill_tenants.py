@@ -60,14 +60,17 @@ async def test_a_tenant_that_cannot_start_is_reported_and_tried_again_and_the_ot
         tenants.put(here, "a", tenants.job("r-1"))
         await tenants.until(here, "a", "succeeded", 1, 60)
         now = await status(here)
+
         assert (now.ready, now.tenants["a"].ready, now.tenants["b"].ready) == (True, True, False)
         assert now.tenants["a"].reasons == ()
         assert [reason.partition(": ")[0] for reason in now.reasons] == ["tenant b"]
         assert "b.requests" in now.tenants["b"].reasons[0]
+
         here.broker.create_topic("b.requests", 1)
         here.broker.create_topic("b.requests.ledger", 1, {"cleanup.policy": "compact"})
         tenants.put(here, "b", tenants.job("r-1"))
         await tenants.until(here, "b", "succeeded", 1, 180)
+
         assert not (await status(here)).reasons
 
 
@@ -104,6 +107,7 @@ async def test_a_tenant_that_is_ended_later_begins_again_by_itself() -> None:
         of_b = here.replicas[0].served[1]
         rival = here.broker.producer(of_b.tenant.kafka.transactional_id(0), idempotent=True)
         claim = records.Outgoing("b.requests.ledger", b"\0claim", b'{"nonce":"rival"}', (), 0)
+
         async with asyncio.timeout(600):
             number = 0
             while (fault := of_b.kafka.fault) is None:
@@ -112,13 +116,17 @@ async def test_a_tenant_that_is_ended_later_begins_again_by_itself() -> None:
                     await rival.write([claim])
                 tenants.put(here, "b", tenants.job(f"r-{(number := number + 1)}"))
                 await _fault_within(of_b, 5.0)
+
         assert "kafka.app_id" in str(fault)
+
         boards = of_b.connection.quota.boards
         assert [board.membership is not None for board in boards] == [True, False]  # the quota is the other's
         assert [one.ready for one in (await status(here)).tenants.values()] == [True, False]
+
         await tenants.until(here, "a", "succeeded", 1, 600)
         await tenants.until(here, "b", "succeeded", number, 600)
         assert not (await status(here)).reasons
+
         seen = [state for state in tenants.states(here, "a", "r-1") if state != "progress"]
         assert seen == ["accepted", "submitted", "running", "succeeded"]
 
@@ -135,9 +143,12 @@ async def test_a_tenant_whose_ledger_takes_nothing_does_not_slow_the_others() ->
             tenants.put(here, "a", tenants.job(f"r-{number}"))
         await tenants.until(here, "a", "succeeded", 20, 60)
         now = await status(here)
+
         assert (now.ready, now.tenants["b"].ready) == (True, False)
+
         await asyncio.sleep(600)
         assert tenants.count(here, "b", "accepted") == 0
+
         is_full = False
         await tenants.until(here, "b", "succeeded", 100, 300)
         assert len(here.created()) == len(set(here.created())) == 120
@@ -208,6 +219,7 @@ async def test_a_connection_that_cannot_be_used_is_its_tenants_trouble_alone() -
             "budgets": False,
         }
     )
+
     async with service_harness.start(tenants.tenants(b={"connection": "lake"}, connections={"lake": lake})) as here:
         tenants.put(here, "a", tenants.job("r-1"))
         tenants.put(here, "b", tenants.job("r-1"))

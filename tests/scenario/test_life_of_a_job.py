@@ -55,6 +55,7 @@ async def test_a_replica_that_dies_is_replaced_and_nothing_is_submitted_twice(gu
     chosen = service_harness.settings(
         kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0}
     )
+
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
     async with service_harness.start(chosen, partitions=4, replicas=2, emulated=emulated) as here:
         ids = [f"r-{number}" for number in range(40)]
@@ -183,7 +184,9 @@ async def test_the_same_request_sent_again_is_answered_with_its_state_and_runs_o
         await here.until_ended(["r-1"], 120)
         await asyncio.sleep(30)
         events = here.events()
+
         assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+
         repeated = [event for event in events if event.data.get("repeated")]
         conflicts = [event for event in events if event.data.get("reason", {}).get("class") == "conflict"]
         assert len(repeated) == 1
@@ -201,6 +204,7 @@ async def test_the_same_request_through_another_writer_is_the_same_request() -> 
         '"not_before": "2026-11-23T09:00:00.000+01:00", "queue_deadline_s": 3600.0, "priority": 5.0, "retry": null',
         '"queue_deadline_s": 36E2, "priority": null, "labels": {}, "not_before": "2026-11-23T08:00:00.0Z"',
     ]
+
     async with service_harness.start() as here:
         for spelled in spellings:
             here.put((frame % (service.CLUSTER, job, spelled)).encode())

@@ -67,11 +67,14 @@ async def test_the_whole_service_continues_beside_malformed_messages(groups: Map
             partition = await _until_read(here, _COUNT + len(good))
             events, letters = here.events(), _offsets_of_letters(here)
             published = here.broker.committed("mrs.events")
+
     assert (partition.crashes, partition.failures, partition.next_offset) == (0, 0, _COUNT + len(good))
+
     stories = [event for event in events if event.request_id in set(good)]
     assert history.faults(good, stories, []) == []
     assert {event.state for event in stories if event.state in history.LAST} == {"succeeded"}
     assert set(letters.values()) == {1}
+
     shown = {event.request_id for event in events if re.fullmatch(r"bad-\d+", event.request_id)}
     assert not shown & {f"bad-{offset - offset // (_EVERY + 1)}" for offset in letters}
     assert len(shown) + len(letters) > 0.9 * _COUNT  # the rest have ids of their own, or wait for a cancel

@@ -37,14 +37,18 @@ async def test_requests_wait_while_mrs_cannot_be_reached_and_are_sent_once() -> 
         await asyncio.sleep(5)
         door = Cut(here.replicas[0])
         door.shut = True
+
         with structlog.testing.capture_logs() as logs:
             for one in _IDS:
                 here.put(service.job(one))
             await asyncio.sleep(3600)
+
         assert ([here.states(one) for one in _IDS], here.created()) == ([["accepted"]] * len(_IDS), [])
+
         logged = [entry for entry in logs if entry["event"] == "submission_not_sent"]
         assert 10 < len(logged) < 1000
         assert all("name or service not known" in entry["error"] for entry in logged)
+
         door.shut = False
         await here.until_ended(_IDS, 300)
         assert history.faults(_IDS, here.events(), here.created()) == []

@@ -52,14 +52,18 @@ async def test_newer_owner_is_not_disturbed_by_a_replica_that_cannot_read_its_le
     async with service_harness.start(_settings(guarantee), partitions=2, replicas=0) as here:
         later = await _start_newer(here)
         await _send(here, ["r-0", "r-1"])
+
         with structlog.testing.capture_logs() as logs:
             older = await here.start_replica()
             await asyncio.sleep(15)
+
         assert _states(later) == {0: "running", 1: "running"}
         assert (_states(older), older.kafka.status().ready) == ({}, True)
+
         refused = [entry["error"] for entry in logs if entry["event"] == "partition_unreadable"]
         assert refused
         assert "format 3, this version reads format 2" in refused[0]
+
         await _send(here, ["r-2", "r-3"])
         await here.until_ended(["r-0", "r-1", "r-2", "r-3"], 1800)
         assert history.faults(["r-0", "r-1", "r-2", "r-3"], here.events(), here.created()) == []

@@ -55,14 +55,17 @@ async def test_values_keep_their_types_and_null_is_null(engine: str) -> None:
         values: list[list[Any]] = [["a", None, 1.5], ["b\nc", 2, 3.25]]
         names = ["name", "none", "price"]
         is_named = engine == "spark"  # Hive has no names of columns in a directory
+
         assert sorted(rows["rows"], key=str) == [
             dict(zip(names, row, strict=True)) if is_named else row for row in values
         ]
         assert [one["name"] for one in rows.get("columns", [])] == (names if is_named else [])
         assert result["url"].startswith("https://lake.obs.test/results/mr")
+
         [text] = here.last("csv")["result"]["statements"]
         assert (text["csv"].splitlines()[0] == "name,none,price") is is_named
         assert (text["rows"], text["row_count"]) == ([], 2)
+
         where = here.last("where")["result"]
         assert where.keys() == {"location", "url", "url_expires_at"}
 
@@ -77,6 +80,7 @@ async def test_default_of_a_tenant_leaves_statements_alone_that_are_no_select() 
         here.put(service.sql("spark", "spark", "select 1 as n"))
         here.put(service.sql("no", "hive", "insert into t values (8)", result={}))
         await here.until_ended(["read", "spark", "no"], 300)
+
         assert here.last("made")["state"] == "succeeded"
         assert here.last("read")["result"]["statements"][0]["rows"] == [[7]]
         assert "location" not in here.last("spark")["result"]
@@ -115,12 +119,16 @@ async def test_each_attempt_writes_to_a_folder_of_its_own_and_all_are_removed_in
         here.put(service.sql("q", "spark", FEW, result={}, retry=retry))
         await here.until_ended(["q"], 900)
         location = here.last("q")["result"]["location"]
+
         assert (here.last("q")["attempt"], location[-8:]) == (2, "-2.json/")
+
         folder = here.mrs.objects.store.bucket("lake") / location.removeprefix("obs://lake/")
         (folder / "notes.txt").write_text("mine")
         (folder.parent / "other.csv").write_text("mine")
         await asyncio.sleep(3500)
+
         assert len(files(door)) > 2
+
         await asyncio.sleep(200)
         assert files(door) == sorted([f"results/{folder.name}/notes.txt", "results/other.csv"])
         assert all(one.startswith("results/mr") for one in door.deleted)
@@ -135,18 +143,24 @@ async def test_what_an_engine_writes_after_the_removal_is_removed_too() -> None:
             "obs://lake/"
         )
         await asyncio.sleep(900)
+
         assert files(door) == []
+
         folder.mkdir(parents=True)
         (folder / "000000_0_copy_1").write_text("late")
         await here.replicas[0].kill()
         await here.start_replica()
         await asyncio.sleep(2400)
+
         assert len(files(door)) == 1
+
         await asyncio.sleep(1200)
         assert files(door) == []
+
         folder.mkdir(parents=True)
         (folder / "000000_0").write_text("later still")
         await asyncio.sleep(8000)
+
         assert len(files(door)) == 1
         assert history.faults(["q"], here.events(), here.created()) == []
 
@@ -158,17 +172,22 @@ async def test_folder_is_removed_by_the_replica_that_takes_over_and_tries_again(
         here.put(service.sql("q", "hive", FEW, result={}))
         await here.until_ended(["q"], 300)
         assert files(door)
+
         await here.replicas[0].kill()
         await here.start_replica()
         door.failing = 2
         await asyncio.sleep(500)
+
         assert files(door)
+
         await asyncio.sleep(1500)
         assert files(door) == []
+
         here.put(service.sql("q", "hive", FEW, result={}))
         await asyncio.sleep(60)
         assert here.states("q")[-1] == "succeeded"  # it is remembered all the same
         assert len(here.mrs.effects()) == 1
+
     async with rows_service.started(results={**rules, "folder_life_s": 0}) as (here, door):
         here.put(service.sql("q", "hive", FEW, result={}))
         await here.until_ended(["q"], 300)
@@ -188,11 +207,13 @@ async def test_rows_of_a_folder_come_in_chunks(engine: str, statement: str, monk
         here.put(service.sql("few", engine, FEW, result={"deliver": "chunks"}))
         await here.until_ended(["q", "few"], 600)
         result = here.last("q")["result"]
+
         assert (result["chunks"]["row_count"], result["chunks"].get("header", False)) == (10_500, engine == "spark")
         assert result["chunks"]["count"] > 2
         assert "statements" not in result
         assert door.opened == []
         assert [row async for row in chunked_rows.brought(here, "q").rows()] == [[str(n)] for n in range(1, 10_501)]
+
         values = [["a", "", "1.5"], ["b\nc", "2", "3.25"]]
         found: list[Any] = [row async for row in chunked_rows.brought(here, "few").rows()]
         assert sorted([row[0], row[1], row[2].rstrip("0")] for row in found) == values
@@ -208,21 +229,28 @@ async def test_folder_stays_while_its_rows_are_late_and_is_removed_after_them(en
         door.absent = 10**9  # reads fail, removals would not
         here.put(service.sql("q", engine, FEW, result={"deliver": deliver}))
         await here.until_ended(["q"], 300)
+
         assert "late_until" in here.last("q")["result"]
+
         await here.replicas[0].kill()
         await here.start_replica()
         await asyncio.sleep(900)
+
         assert files(door)
+
         door.absent = 0
         async with asyncio.timeout(400):
             while here.states("q")[-1] != "result":
                 await asyncio.sleep(1)
+
         result = here.last("q")["result"]
         rows = result["chunks"] if deliver == "chunks" else result["statements"][0]
         assert (rows["row_count"], "unavailable" in result) == (2, False)
         assert door.deleted == []
+
         await asyncio.sleep(240)
         assert files(door)
+
         await asyncio.sleep(120)
         assert files(door) == []
         assert len(here.mrs.effects()) == 1

@@ -64,7 +64,9 @@ async def test_rows_come_as_text_or_as_an_address_where_the_request_asks_so() ->
         here.put(service.sql("both", "presto", TEN, result={"deliver": "both"}))
         await here.until_ended(["address", "both"], 300)
         [text] = here.last("text")["result"]["statements"]
+
         assert (text["rows"], text["row_count"], text["csv"]) == ([], 10, "n,name\n1,row 1\n")
+
         address, both = here.last("address")["result"], here.last("both")["result"]
         assert "statements" not in address
         assert address["url"].endswith("?expires=600")

@@ -139,15 +139,18 @@ async def test_jobs_of_a_cluster_that_is_gone_are_unknown_and_say_why(deleted: b
         while "submitted" not in here.states("r-1"):
             await asyncio.sleep(0.2)
         no_cluster = {"error_code": "12000003", "error_msg": "The cluster does not exist."}
+
         for operation in ("ShowJobExeListNew", "ShowSingleJobExe"):
             here.trouble(
                 action="status", operation=operation, status=400, body=no_cluster, count=None if deleted else 30
             )
+
         if deleted:
             here.put(_call("d", "DeleteCluster", {"cluster_id": service.CLUSTER}))
         await here.until_ended(["r-1"], 7200)
         last = _last(here, "r-1")
         reported = (last["state"], last.get("reason", {}).get("code"))
+
         assert reported == (("unknown", "cluster_gone") if deleted else ("succeeded", None))
 
 

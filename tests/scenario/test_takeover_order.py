@@ -136,15 +136,18 @@ async def test_replica_killed_while_it_indexes_leaves_the_next_one_as_much(index
         for _ in range(2):
             await _take_over(here)
             await asyncio.sleep(30)
+
         here.put(service.job("e-3"))
         here.put(service.job("new"))
         await _take_over(here)
         await asyncio.sleep(30)
         indexing.go.set()
         await _until(here, "new", "running")
+
         assert indexing.begun == 3
         assert here.states("e-3").count("cancelled") == 2
         assert len(here.created()) == before + 1
+
         here.put(service.cancel("stop", "long"))
         await here.until_ended(["long"], 120)
 

@@ -121,6 +121,7 @@ async def test_no_more_are_started_in_a_minute_than_may_be(replaced: bool) -> No
     """`limits.per_minute`: five at once, and in no 60 seconds more than five, also when another replica takes over."""
     chosen = tenants.tenants(a={"limits": {"per_minute": 5}}, mrs={"budgets": False}, engine={"slots_per_cluster": 0})
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
+
     async with service_harness.start(chosen, emulated=emulated) as here:
         for number in range(22):
             tenants.put(here, "a", tenants.job(f"r-{number}"))
@@ -146,16 +147,20 @@ async def test_a_request_beyond_the_queue_is_rejected_with_the_name_of_the_rule(
             tenants.put(here, "a", tenants.job(f"r-{number}"))
         tenants.put(here, "a", tenants.job("r-1"))
         await tenants.until(here, "a", "rejected", 2, 30)
+
         assert [tenants.states(here, "a", f"r-{number}")[-1] for number in range(6)] == [
             *("running", "accepted", "accepted", "accepted"),
             *("rejected", "rejected"),
         ]
+
         reason = next(event.data["reason"] for event in tenants.reported(here, "a") if event.state == "rejected")
         assert (reason["class"], reason["code"], reason["retryable"]) == ("not_allowed", "too_many_queued", True)
         assert "tenants.a.limits.queued" in reason["message"]
+
         await tenants.until(here, "a", "succeeded", 3, 120)
         tenants.put(here, "a", tenants.job("r-5"))
         await tenants.until(here, "a", "succeeded", 5, 120)
+
         assert tenants.states(here, "a", "r-5")[:2] == ["rejected", "accepted"]
 
 
@@ -168,14 +173,17 @@ async def test_the_quota_of_a_connection_is_shared_by_all_its_tenants_partitions
         for topic in ("a.requests", "a.requests.ledger"):
             here.broker.drop_topic(topic)
             here.broker.create_topic(topic, 3, {"cleanup.policy": "compact"} if "ledger" in topic else {})
+
         for _ in range(2):
             await here.start_replica()
         await asyncio.sleep(70)  # as above
         shares = [[one.context.quota.share.owned for one in replica.served] for replica in here.replicas]
+
         assert [sum(each) for each in zip(*shares, strict=True)] == [3, 1]
         for number in range(400):
             tenants.put(here, "a", tenants.job(f"r-{number}"), number % 3)
             tenants.put(here, "b", tenants.job(f"r-{number}"))
+
         await asyncio.sleep(240)
         assert refused(here) == 0
         assert 0.93 * 240 <= tenants.count(here, "a", "submitted") + tenants.count(here, "b", "submitted") <= 1.02 * 240

@@ -34,9 +34,11 @@ async def test_what_is_not_allowed_is_rejected_and_what_is_under_way_continues()
         tenants.put(here, "a", tenants.job("r-2"))
         tenants.put(here, "b", tenants.job("r-2"))
         await tenants.until(here, "a", "rejected", 1, 120)
+
         assert tenants.states(here, "a", "r-2") == ["rejected"]
         assert "tenants.a.allow.types" in tenants.reported(here, "a")[-1].data["reason"]["message"]
         assert "rejected" not in tenants.states(here, "a", "r-1")
+
         tenants.put(here, "a", service.cancel("c-1", "r-1"))
         await tenants.until(here, "a", "cancelled", 1, 120)
         await tenants.until(here, "b", "succeeded", 1, 120)
@@ -126,14 +128,19 @@ async def test_health_and_metrics_tell_tenants_apart() -> None:
         served = here.replicas[0].served
         probes = {"mrs": probe.Probe(served[0].connection.client, "http://mrs.test")}
         asked = app.health_of(served, probes)
+
         assert not asked.ready
         assert asked.reasons[0].startswith("tenant a: MRS at http://mrs.test has not been asked yet")
+
         await probes["mrs"].run()
         assert app.health_of(served, probes).ready
+
         here.broker.go_down()
         await asyncio.sleep(30)
         down = app.health_of(served, probes)
+
         assert {reason.partition(":")[0] for reason in down.reasons} == {"tenant a", "tenant b"}
+
         here.broker.come_up()
         events = {one.name: one.counts.events["job", "succeeded"] for one in measuring.snapshot(served, probes).tenants}
         assert events == {"a": 1, "b": 0}
@@ -158,6 +165,7 @@ async def test_clusters_are_allowed_by_name_and_tag_however_a_request_names_them
             {"cluster_id": tenants.CLUSTERS[1], "name": "day-1", "tags": {"team": "red"}},
         ],
     }
+
     chosen = tenants.tenants(a={"allow": {"clusters": wanted}}, mrs={"budgets": False})
     async with service_harness.start(chosen, emulated=emulated) as here:
         tenants.put(here, "a", tenants.job("by id", cluster=tenants.CLUSTERS[0]))
@@ -166,6 +174,7 @@ async def test_clusters_are_allowed_by_name_and_tag_however_a_request_names_them
         call = {"operation": "ShowClusterDetails", "path": {"cluster_id": tenants.CLUSTERS[0]}}
         tenants.put(here, "a", json.dumps({"id": "call", "source": "/test", "type": "mrs.call", "data": call}).encode())
         ends: dict[str, str] = {}
+
         async with asyncio.timeout(120):
             while len(ends) < len(states_):
                 await asyncio.sleep(0.5)
@@ -174,10 +183,12 @@ async def test_clusters_are_allowed_by_name_and_tag_however_a_request_names_them
                     for event in tenants.reported(here, "a")
                     if event.state in history.LAST
                 }
+
         assert ends == states_
         for event in tenants.reported(here, "a"):
             if event.state == "rejected":
                 assert event.data["reason"]["code"] == "cluster_not_allowed"
+
         assert len(here.created()) == sum(end == "succeeded" for name, end in ends.items() if name != "call")
 
 

@@ -116,16 +116,20 @@ async def test_versions_take_turns_under_load_and_no_field_is_lost(formats: str)
             here.broker = later if turn % 2 == 0 else this  # type: ignore[assignment]  # likewise
             await _replace(here, turn, _settings(int(formats[turn % len(formats)])))
             here.broker = this
+
         await here.until_ended(_IDS, 1800)
         assert history.faults(_IDS, here.events(), here.created()) == []
+
         jobs = _written(here)
         assert len(jobs) == len(_IDS)
+
         known = 0
         for key, values in jobs.items():
             marked = [_mark(value) for value in values]
             first = next((number for number, mark in enumerate(marked) if mark is not None), len(marked))
             assert marked[first:] == [{"by": "later", "id": key.decode().split()[-1]}] * (len(marked) - first)
             known += first < len(marked)
+
         assert known >= 40, "the later version has had most of them"
 
 

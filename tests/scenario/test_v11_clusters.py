@@ -233,6 +233,7 @@ async def test_many_jobs_are_followed_by_the_list_of_running_ones() -> None:
     """V1.1's list knows no times: running jobs are listed by pages, and only those that ended are read one by one."""
     chosen = service_harness.settings(engine={"slots_per_cluster": 0, "list_page": 20}, mrs={"budgets": False})
     emulated = {"clusters": [{"slots": 0}], "pace": {"run_s": 200}, "limits": {"on": False}}
+
     async with service_harness.start(chosen, emulated=emulated) as here:
         ids = [f"r-{number}" for number in range(45)]
         for one in ids:

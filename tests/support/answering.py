@@ -60,6 +60,7 @@ class AnsweringBroker:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._wires.append(writer)
         self.open += 1
+
         try:
             while True:
                 (size,) = struct.unpack(">i", await reader.readexactly(4))

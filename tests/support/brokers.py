@@ -258,6 +258,7 @@ class KafkaCluster:
         self.nodes = [KafkaNode(workdir, jvm=jvm) for _ in range(size)]
         self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
         voters = (f"{number}@127.0.0.1:{node.controller_port}" for number, node in enumerate(self.nodes, 1))
+
         common = {
             "controller.quorum.voters": ",".join(voters),
             "offsets.topic.replication.factor": str(size),
@@ -266,9 +267,11 @@ class KafkaCluster:
             "default.replication.factor": str(size),
             "min.insync.replicas": str(size // 2 + 1),
         }
+
         for number, node in enumerate(self.nodes, 1):
             node.cluster_id = self.nodes[0].cluster_id
             node.add({**common, "node.id": str(number)})
+
         self.link_ports = [[(ports.free_port(), ports.free_port()) for _ in self.nodes] for _ in range(links)]
         for number, node in enumerate(self.nodes):
             node.add_listeners({f"LINK{link}": ways[number] for link, ways in enumerate(self.link_ports)})

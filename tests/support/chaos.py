@@ -105,6 +105,7 @@ class KillLoop:
         tails = [asyncio.create_task(site.tail.run()) for site in self.sites]
         if self.web is not None:
             tails.append(asyncio.create_task(self.web.reader.run()))
+
         try:
             await self._troubles()
             await asyncio.to_thread(self.mrs.lift)
@@ -115,6 +116,7 @@ class KillLoop:
             for tail in tails:
                 tail.cancel()
             await asyncio.gather(*tails, return_exceptions=True)
+
         await asyncio.gather(*(site.fleet.stop() for site in self.sites))
 
     async def _troubles(self) -> None:
@@ -145,14 +147,17 @@ class KillLoop:
             has_read = all([await site.reader.read_on() for site in self.sites])
             now_s, done, total = time.monotonic(), self.schedule.done.total(), self.schedule.total
             sent = sum(len(site.sender.sent) for site in self.sites)
+
             waiting = [
                 at_s
                 for site in self.sites
                 for request_id, at_s in site.sender.sent.items()
                 if request_id not in site.reader.ended
             ]
+
             oldest_s = now_s - min(waiting, default=now_s)
             left_min = (now_s - began_s) * (1 / max(0.001, min(lane.part for lane in self.schedule.lanes)) - 1) / 60
+
             print(
                 f"{(now_s - began_s) / 60:5.1f} min: {done} of {total} troubles, "
                 f"{sent} requests, {len(waiting)} under way, the oldest for {oldest_s:.0f} s"
@@ -190,6 +195,7 @@ async def play(count: int, workdir: Path, seed: int, options: Options) -> chaos_
         print(f"  {plan.name}: {plan.relays} relays, {plan.heading}", flush=True)
     began_s = time.monotonic()
     faults: list[str] = []
+
     async with _stage(count, workdir, random.Random(seed), options, plans) as loop:
         try:
             await loop.run()
@@ -197,11 +203,13 @@ async def play(count: int, workdir: Path, seed: int, options: Options) -> chaos_
             faults += [str(error) for error in _leaves(several)]
         faults += loop.faults
         faults += await chaos_verdict.faults(loop.sites, loop.mrs, loop.count, workdir)
+
     seen = chaos_report.lived(workdir)
     faults += [f"{seen[name]} {name}; see the logs" for name in list(seen.keys() & chaos_report.MUST_BE_0)]
     (workdir / "faults.txt").write_text("\n".join(faults))
     minutes = (time.monotonic() - began_s) / 60
     delays = {site.plan.name: (site.waits.all(), round(site.waits.longest_stall_s(), 1)) for site in loop.sites}
+
     return chaos_report.Found(faults, _numbers(loop, seen, minutes, len(faults)), delays, _by_trouble(loop))
 
 
@@ -225,6 +233,7 @@ async def _stage(
     chosen = workdir / "emulator.toml"
     chosen.write_text(f'obs_job_logs = "{chaos_traffic.LOGS}"\n')
     folder = ("--obs", str(workdir / "obs"), "--obs-port", str(obs), "--config", str(chosen))
+
     flags = (*clusters, "--slots", "0", "--run-s", "1", *folder)
     with brokers.start_cluster(workdir, options.size, _LINKS) as cluster, service.emulator(workdir, *flags) as mrs:
         async with proxy.open_links(cluster.link_ports) as links, AsyncExitStack() as stack:
@@ -239,6 +248,7 @@ async def _stage(
                 counter,
                 f"http://127.0.0.1:{obs}",
             )
+
             sites = [ground.build(plan) for plan in plans]
             kafka = chaos_kafka.KafkaTroubles(cluster, sites, chance)
             of_mrs = chaos_troubles.MrsTroubles(mrs, chance, counter)
@@ -251,11 +261,13 @@ async def _stage(
             if options.only:
                 shares = _only(options.only, shares)
             web = None
+
             if options.web is not None:
                 side = chaos_web.prepared(options.web, sites[0].here, addresses, chance, counter)
                 web = await stack.enter_async_context(side)
                 shares = [(sort, kinds, share * _LESS_BESIDE_WEB) for sort, kinds, share in shares]
                 shares.append(("web", web.kinds(), _SHARE_OF_WEB))
+
             if options.only:
                 shares = _only(options.only, shares)
             lanes = [_lane(sort, kinds, round(count * share), chance) for sort, kinds, share in shares]
@@ -300,6 +312,7 @@ def _relay_lanes(sites: Sequence[chaos_sites.Site], count: int, chance: random.R
 def _numbers(loop: KillLoop, seen: Counter[str], minutes: float, faults: int) -> dict[str, float]:
     done, count = loop.schedule.done, loop.count
     kills = Counter({name: times for name, times in done.items() if _KILLS.match(name)})
+
     return {
         **dict(sorted(done.items())),
         "troubles in all": done.total(),
@@ -348,11 +361,13 @@ def main(words: Sequence[str] | None = None) -> int:
     found = asyncio.run(play(given.count, workdir, given.seed, options))
     print(found.table)
     print(found.summary)
+
     if found.faults:
         print("\n".join(found.faults[:50]))
         print(f"the promise was broken; logs and history are in {workdir}")
     else:
         shutil.rmtree(workdir, ignore_errors=True)
+
     if given.json:
         print(found.as_json)
     return 1 if found.faults else 0

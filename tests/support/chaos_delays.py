@@ -75,6 +75,7 @@ class Tail:
             metadata_max_age_ms=1_000,
             fetch_max_wait_ms=100,
         )
+
         try:
             await consumer.start()
             for part in consumer.assignment():

@@ -149,6 +149,7 @@ class Fleet:
         self.relays.append(relay)
         self._starting_ids.discard(instance_id)
         self.count["relays started"] += 1
+
         return relay
 
     def _free_instance_id(self) -> str:
@@ -181,6 +182,7 @@ class Fleet:
                 chosen = self.chance.choice(at_work)
                 chosen.taken = True
                 return chosen
+
         raise NobodyWorks(f"no relay of {self.group.name} has committed anything for {_IDLE_S:g} s")
 
     async def give(self, relay: Relay) -> None:

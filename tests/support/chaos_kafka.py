@@ -50,6 +50,7 @@ class KafkaTroubles:
         }
         if len(self.cluster.nodes) == 1:
             return {**alone, "partitions added": (self._add_partitions, 1)}
+
         return {
             **alone,
             "coordinator of transactions SIGKILL in mid-commit": (self._coordinator_dies_in_mid_commit, 2),
@@ -115,11 +116,13 @@ class KafkaTroubles:
         """Return a relay stands still between the records and the end of a transaction while its coordinator dies."""
         site = self.chance.choice([site for site in self.sites if site.plan.lanes])
         relay = await site.fleet.take()
+
         try:
             node = await self._coordinator_of_transactions(site)
         except _AWAY:
             await site.fleet.give(relay)
             return False
+
         relay.order("between records and commit", self.chance.randint(1, 4), signal.SIGSTOP)
         reached = await chaos_fleet.until(lambda: relay.reached, _POINT_S)
         relay.forget()
@@ -127,6 +130,7 @@ class KafkaTroubles:
             await asyncio.to_thread(node.kill)
         relay.process.send(signal.SIGCONT)
         await site.fleet.give(relay)
+
         return await self._back() and reached
 
     async def _coordinator_of_transactions(self, site: chaos_sites.Site) -> brokers.KafkaNode:
@@ -159,15 +163,18 @@ class KafkaTroubles:
                 described = await client.describe_topics(await client.list_topics())
         except _AWAY:
             return False
+
         moves = [
             {"topic": topic["topic"], "partition": part["partition"], "replicas": _rotated(part["replicas"])}
             for topic in described
             for part in topic["partitions"]
         ]
+
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump({"version": 1, "partitions": moves}, file)
             file.flush()
             await asyncio.to_thread(self._run_tools, file.name)
+
         return await self._recovered()
 
     def _run_tools(self, moves: str) -> None:
@@ -188,8 +195,10 @@ class KafkaTroubles:
         more = site.sender.partitions + 1
         if more > _MOST_PARTITIONS:
             return True
+
         topics = [site.here.requests, f"{site.here.requests}.ledger"]
         self.chance.shuffle(topics)
+
         try:
             async with self._admin() as client:
                 there = {one["topic"]: len(one["partitions"]) for one in await client.describe_topics(topics)}
@@ -198,6 +207,7 @@ class KafkaTroubles:
                         await client.create_partitions({topic: admin.NewPartitions(total_count=more)})
         except _AWAY:
             return False
+
         site.sender.partitions = more
         return True
 

@@ -91,6 +91,7 @@ class Sender:
         what = self.chance.random()
         await self._send(key, body, partition)
         self.acknowledged[request_id] = time.monotonic()
+
         if what < 0.05:
             self.count["requests sent twice"] += 1
             await asyncio.sleep(self.chance.expovariate(1))
@@ -111,11 +112,13 @@ class Sender:
         if self.chance.random() < 0.05:
             self.count["requests with retries"] += 1
             return service.job(request_id, name="will-fail", cluster=cluster, retry={"attempts": 2, "backoff_s": 0.5})
+
         if self.chance.random() < 0.1:
             self.count["requests for rows"] += 1
             engine = self.chance.choice(("hive", "spark"))
             form = self._format()
             return service.sql(request_id, engine, f"select '{request_id}' as id", cluster=cluster, result=form)
+
         if self.chance.random() < 0.1:
             self.count["requests for rows in chunks"] += 1
             engine = self.chance.choice(("presto", "hive", "spark"))
@@ -123,6 +126,7 @@ class Sender:
             statement = " union all ".join(f"select '{row}' as id" for row in rows)
             result = {"deliver": "chunks", **self._format()}
             return service.sql(request_id, engine, statement, cluster=cluster, result=result)
+
         if self.chance.random() < 0.1:
             self.count["requests that fail for a cause"] += 1
             return self._failing(request_id, cluster)
@@ -166,17 +170,20 @@ class Sender:
         async with self._connecting:
             if codec in self._producers:
                 return self._producers[codec]
+
             producer = aiokafka.AIOKafkaProducer(
                 bootstrap_servers=self.here.bootstrap,
                 enable_idempotence=True,
                 request_timeout_ms=5_000,
                 compression_type=codec,
             )
+
             try:
                 await producer.start()
             except BaseException:
                 await producer.stop()
                 raise
+
             self._producers[codec] = producer
             return producer
 
@@ -228,6 +235,7 @@ class Reader:
         seen = history.seen(record.headers, record.value)
         where = f"{record.partition}:{record.offset} {record.timestamp}"
         lines.write(json.dumps([where, seen.request_id, seen.sequence, seen.state, seen.event_id, seen.data]) + "\n")
+
         slim = {
             "repeated": seen.data.get("repeated"),
             "mrs": {"job_name": seen.job_name},
@@ -236,6 +244,7 @@ class Reader:
             "attempt": seen.data.get("attempt"),
             "reason": seen.data.get("reason"),
         }
+
         if (named := chunk_history.named(seen.request_id, record.timestamp, seen.data)) is not None:
             self.named.append(named)
         self.events.append(replace(seen, data=slim))
@@ -288,6 +297,7 @@ async def _records(consumer: Any, begin: dict[Any, int]) -> AsyncIterator[Any]:
     for part in parts:
         consumer.seek(part, begin.get(part, 0))
     ends = await consumer.end_offsets(parts)
+
     left = {part for part in parts if ends[part] > begin.get(part, 0)}
     while left:
         for part, batch in (await consumer.getmany(*left, timeout_ms=300)).items():

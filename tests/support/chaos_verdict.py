@@ -20,6 +20,7 @@ async def faults(
     sent: list[str] = []
     events: list[history.Seen] = []
     kept: list[history.Kept] = []
+
     for site in sites:
         await site.reader.read_on()
         of_ledger, behind = await site.reader.ledger()
@@ -29,12 +30,14 @@ async def faults(
         # cancels and malformed messages have stories of their own
         events += [event for event in site.reader.events if event.request_id.startswith("r-")]
         kept += [job for job in of_ledger if job.request_id.startswith("r-")]
+
     count["events"] = len(events)
     if sites[0].here.guarantee == "at-least-once":
         before = len(events)
         events, doubles = history.once(events)
         count["events reported again"] = before - len(events)
         found += doubles
+
     shown = [(event.request_id, rows) for event in events if (rows := event.data.get("rows")) is not None]
     count["events with rows"] = len(shown)
     found += [f"{request_id}: its rows are {rows}" for request_id, rows in shown if rows != [request_id]]
@@ -45,6 +48,7 @@ async def faults(
     workdir.joinpath("jobs.jsonl").write_text("\n".join(map(json.dumps, effects)))
     numbers = {"requests": len(sent), "jobs on MRS": len(created), **chaos_report.counts(sent, events, created)}
     count.update(numbers)
+
     return found
 
 

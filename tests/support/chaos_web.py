@@ -72,16 +72,19 @@ class WebSide:
             async with asyncio.timeout(_END_S):
                 while {one.event_id for one in self.reader.delivered} != published:
                     await asyncio.sleep(0.5)
+
         self.count["events delivered by the stream"] = len(self.reader.delivered)
         self.count["times that the reader of the stream moved"] = self.reader.moves
         found = [*self.found, *self.reader.faults, *_stream_faults(self.reader.delivered, published)]
         states = {event.request_id: event.state for event in events if not event.data.get("repeated")}
+
         for one in self.replicas:
             found += await self._page_faults(one, {name: states[name] for name in states if name.startswith("r-")})
             with contextlib.suppress(child.ChildFailed):  # it did not end in time: its code is none then
                 if await asyncio.to_thread(one.stop) == 0:
                     continue
             found.append(f"{one.log.stem} did not end in order: {chaos_fleet.last_error(one.log)}")
+
         return found
 
     def _one(self) -> web_replicas.Replica:

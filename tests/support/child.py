@@ -179,10 +179,12 @@ def run(
         given.seek(0)
         process = _start(command, (given, output, errors), env, cwd)
         _running.add(process)
+
         try:
             code = process.wait(timeout_s)
         finally:
             end([process])
+
         output.seek(0)
         errors.seek(0)
         return subprocess.CompletedProcess(command, code, output.read().decode(), errors.read().decode())

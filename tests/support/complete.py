@@ -74,6 +74,7 @@ def request(chance: random.Random, kind: str) -> dict[str, Any]:
     """Return the `data` of a good request of this type, with all fields that go together."""
     if kind == "mrs.call":
         return call(chance)
+
     data: dict[str, Any] = _filled(chance, requests.MODELS[kind])
     match kind:
         case "mrs.job.submit":
@@ -90,6 +91,7 @@ def request(chance: random.Random, kind: str) -> dict[str, Any]:
             data["body"] = _order(chance, kind)
         case "mrs.cluster.resize":
             data["parameters"] = examples.DATA[kind]["parameters"] | {"instances": chance.randint(1, 9)}
+
     return _without_nulls(data)
 
 
@@ -149,6 +151,7 @@ def _value(chance: random.Random, schema: Schema, defs: Schema, name: str) -> An
         return schema["const"]
     if choices := _BY_NAME.get(name) or schema.get("enum"):
         return chance.choice(choices)
+
     match schema.get("type"):
         case "object":
             return _object(chance, schema, defs, name)

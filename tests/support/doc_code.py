@@ -101,6 +101,7 @@ def parse(words: Sequence[str], *, complete: bool = True) -> str | None:
     command: Any = typer.main.get_command(main.app)
     context: Any = None
     left = [_THERE if before == "--config" else word for before, word in zip(["", *words], words, strict=False)]
+
     try:
         while True:
             context = command.make_context(command.name, left, parent=context)

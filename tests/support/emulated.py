@@ -110,6 +110,7 @@ async def kept(
     place = {"endpoint": f"http://{HOST}", "iam_endpoint": f"http://{HOST}", "iam_over_http": True}
     given = {**place, "region": "cn-north-4", "budgets": False}
     group_ = settings.MrsSettings(**{**given, **changes})
+
     failed: list[BaseException] = []
     async with (
         core.Emulator(chosen, time) as mrs,
@@ -120,4 +121,5 @@ async def kept(
         await (keeper.load_or_wait() if patient else keeper.load())
         task_supervisor.start(keeper.run(), name="credentials")
         yield Kept(client.Client(group_, door, time, keeper), mrs, keeper, door)
+
     assert not failed

@@ -81,6 +81,7 @@ async def _statements(here: service_harness.ServiceHarness) -> None:
     _put(here, "report-4", "mrs.sql.submit", {**spark, **_LATER})
     await asyncio.sleep(1)
     _cancel(here, "report-4")
+
     await here.until_ended(["report-2", "report-3", "report-4"], 3600)
     here.trouble(action="stuck_job", operation="CreateExecuteJob", count=1)
     _put(here, "report-5", "mrs.sql.submit", spark)
@@ -112,6 +113,7 @@ async def _clusters(here: service_harness.ServiceHarness) -> None:
     await here.until_ended(["cluster-1", "cluster-2", "cluster-3"], 7200)
     _put(here, "cluster-4", "mrs.cluster.delete", {"cluster": "no-such-cluster"})
     await here.until_ended(["cluster-4"], 7200)
+
     steps = [{"job_execution": {"job_type": "SparkSubmit", "job_name": name}} for name in ("extract", "will-fail")]
     flow = scenarios.sample("v2-clusters", "RunJobFlow", steps=steps)
     _put(here, "cluster-5", "mrs.cluster.flow", {"body": flow})

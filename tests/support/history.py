@@ -160,6 +160,7 @@ def faults(
         found += _verdict_faults(stories, results)
     if kept is not None:
         found += _ledger_faults(stories, kept)
+
     return found
 
 

@@ -135,10 +135,12 @@ def _message(chance: random.Random, request_id: str, turn: int) -> Message:
     members, raw = _members(chance, request_id), damage.Raw()
     if turn == 499:
         _place(chance, members, "x" * LARGE)
+
     if turn == 249:
         order = complete.request(chance, "mrs.cluster.create")
         order["body"]["component_configs"] = [{"a": raw.token(_GROWING)}]
         members |= {"type": "mrs.cluster.create", "data": order}
+
     for _ in range(chance.choice([0, 1, 1, 2]) if turn != 249 else 0):
         damage.spoil(chance, members, raw)
     if chance.random() < 0.1:
@@ -151,6 +153,7 @@ def _message(chance: random.Random, request_id: str, turn: int) -> Message:
         _spoil_headers(chance, headers)
     key = chance.choice([None, b"", b"k", b"k", b"\xff\x00"]) if chance.random() < 0.96 else b"k" * 1500
     timestamp_ms = chance.choice(TIMESTAMPS_MS) if chance.random() < 0.1 else None
+
     return Message(key, None if chance.random() < 0.02 else value, tuple(headers), timestamp_ms)
 
 
@@ -158,6 +161,7 @@ def _members(chance: random.Random, request_id: str) -> dict[str, Any]:
     """Return a complete request of some type, with every attribute that the relay knows."""
     kind = chance.choice(sorted(requests.MODELS))
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
     return {
         "specversion": "1.0",
         "id": request_id,
@@ -206,6 +210,7 @@ def _place(chance: random.Random, members: dict[str, Any], value: Any) -> None:
         if not inner or chance.random() < 0.4:
             break
         place = chance.choice(inner)
+
     if isinstance(place, list):
         place.insert(0, value)
     elif chance.random() < 0.15:

@@ -89,6 +89,7 @@ class Provider:
         """Exchange a code for an ID token, once, for who has the verifier, and the secret if there is one."""
         if self.is_away:
             raise web.HTTPServiceUnavailable
+
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.exchanges.append((form, dict(request.headers)))
         asked = self.codes.pop(form["code"], None)
@@ -101,6 +102,7 @@ class Provider:
         if asked is None or not is_right or not self._is_client(request, form):
             why = f"invalid {dict(request.headers)} {form}" if self.quotes else "invalid_grant"
             return web.json_response({"error": why}, status=400)
+
         claims = {"nonce": asked["nonce"], "aud": CLIENT, **self.claims}
         access = "opaque" if self.access is None else self.token(**self.access)
         return web.json_response({"token_type": "Bearer", "access_token": access, "id_token": self.token(**claims)})
@@ -127,6 +129,7 @@ async def serving() -> AsyncIterator[Provider]:
     """Serve on a free port."""
     provider = Provider()
     application = web.Application()
+
     application.add_routes(
         [
             web.get("/.well-known/openid-configuration", provider.configuration),
@@ -135,8 +138,10 @@ async def serving() -> AsyncIterator[Provider]:
             web.post("/token", provider.exchange),
         ]
     )
+
     runner = web.AppRunner(application)
     await runner.setup()
+
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         provider.url = provider.issuer = f"http://127.0.0.1:{runner.addresses[0][1]}"

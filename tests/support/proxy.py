@@ -134,9 +134,11 @@ class Proxy:
         except OSError:
             self._forget(writer)
             return
+
         self._writers.add(broker_writer)
         if writer.transport.is_closing():  # reset while we connected
             _reset(broker_writer)
+
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_pump(reader, broker_writer, self.up))

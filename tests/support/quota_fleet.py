@@ -112,6 +112,7 @@ class Replica:
         loop = asyncio.get_running_loop()
         waiting = 0.0
         last_s = loop.time()
+
         while True:
             await self.thawed.wait()
             now_s = loop.time()
@@ -177,6 +178,7 @@ class Fleet:
         chance = self.group.chance
         going = [one for one in self.members if not one.frozen]
         victim = chance.choice(going)
+
         match chance.choice(["move", "add", "kill", "freeze", "nothing"]):
             case "move":
                 chance.shuffle(self.members)
@@ -195,6 +197,7 @@ class Fleet:
                     await self.rebalance()
                 await asyncio.sleep(chance.choice([0, 5, 60]))
                 self.thaw(victim)
+
         back = [one for one in self.replicas if not one.frozen and one not in self.members]
         if back and chance.random() < 0.8:
             self.members += back

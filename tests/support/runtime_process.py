@@ -45,6 +45,7 @@ async def number(lease: leases.Lease[None]) -> None:
             return
         if not batch.records and not batch.notices:
             continue
+
         out = []
         for record in batch.records:
             count += 1
@@ -53,6 +54,7 @@ async def number(lease: leases.Lease[None]) -> None:
                     f"{lease.topic}.ev", record.key, b"%d %d" % (record.offset, count), (), lease.partition
                 )
             )
+
         await lease.commit([records.Change(b"n", b"%d" % count)], out, lease.inbox.next_offset)
         await asyncio.sleep(0.02)
 

@@ -57,15 +57,18 @@ class Counting:
         self.leases.setdefault(lease.partition, []).append(lease)
         count = int(lease.restored.get(b"n", b"0"))
         not_before_s = 0.0
+
         while True:
             try:
                 batch = await lease.inbox.take(100, not_before_s)
             except inboxes.Closed:
                 self.ended.append(lease.partition)
                 return
+
             self.notices.extend(batch.notices)
             if not batch.records:
                 continue
+
             offsets = [record.offset for record in batch.records]
             self.taken.setdefault(lease.partition, []).extend(offsets)
             count += len(offsets)

@@ -119,6 +119,7 @@ def start_cluster(workdir: Path, users: Iterable[str]) -> Iterator[Secured]:
     known = list(users)
     for node, (tls, sasl) in zip(cluster.nodes, addresses, strict=True):
         node.add(_properties(node, tls, sasl, files) | _mechanisms(None, known) | _STRICT)
+
     try:
         cluster.start()
         tls, sasl = (",".join(one) for one in zip(*addresses, strict=True))
@@ -161,11 +162,13 @@ def _mechanisms(realm: kerberos.Realm | None, users: Iterable[str]) -> dict[str,
         **dict.fromkeys(_SCRAM, f"{modules}.scram.ScramLoginModule required;"),
         "OAUTHBEARER": f'{modules}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";',
     }
+
     if realm is not None:
         jaas["GSSAPI"] = (
             "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true "
             f'keyTab="{realm.broker_keytab}" principal="{kerberos.BROKER}";'
         )
+
     return {
         "sasl.enabled.mechanisms": ",".join(jaas),
         "sasl.kerberos.service.name": "kafka",

@@ -97,6 +97,7 @@ class Deployment:
             "LOG__FORMAT": "json",
             **self.more,
         }
+
         plain = {name: value for name, value in os.environ.items() if not name.startswith("MRS_RELAY_")}
         return {**plain, **{f"MRS_RELAY_{name}": value for name, value in given.items()}}
 

@@ -146,6 +146,7 @@ class ServiceHarness:
         """Start one more replica, on a wire of its own, and return at once."""
         door = door or Wire(self.mrs)
         reading = {} if self.objects is None else {"obs": self.objects.connect}
+
         served = await self.stack.enter_async_context(
             wiring.opened(
                 self.chosen,
@@ -156,6 +157,7 @@ class ServiceHarness:
                 **reading,
             )
         )
+
         replica = Replica(served, door)
         replica.task = asyncio.create_task(wiring.run(served), name=f"replica {len(self.replicas) + 1}")
         self.replicas.append(replica)
@@ -223,6 +225,7 @@ async def start(
     broker = memory_broker.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
     for one in chosen.tenancies:
         broker.create_topics(partitions, one.kafka.topics)
+
     async with contextlib.AsyncExitStack() as stack:
         given = emulator_settings.EmulatorSettings(**{"seed": 1, **(emulated or {})})
         mrs = await stack.enter_async_context(core.Emulator(given, time))

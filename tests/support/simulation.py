@@ -67,6 +67,7 @@ def _play_many(seeds: range) -> int:
     failed = events = jobs = 0
     lively_s = 0.0
     troubles: Counter[str] = Counter()
+
     with ProcessPoolExecutor(initializer=_quiet) as pool:
         for outcome in pool.map(simulation_play.run, seeds, chunksize=5):
             jobs += outcome.jobs
@@ -76,11 +77,13 @@ def _play_many(seeds: range) -> int:
             if outcome.faults:
                 failed += 1
                 print(_told(outcome), flush=True)
+
     took_s = time.monotonic() - began_s
     speed = f"{len(seeds) / took_s:.1f} a second"
     print(f"{len(seeds)} seeds in {took_s:.1f} s ({speed}): {failed} failed; {jobs} jobs, {events} events")
     print(f"slowest end of what waits for no dead cluster: {lively_s:.0f} virtual s after the last trouble")
     print("troubles: " + ", ".join(f"{name} {times}" for name, times in sorted(troubles.items())))
+
     return 1 if failed else 0
 
 

@@ -38,6 +38,7 @@ def settings(
         "fenced_limit": 1_000,
         "topics": {"results": "mrs.results" if extras.chunks else None},
     }
+
     mrs = {"budgets": chance.random() < 0.3, "call_timeout_s": CALL_TIMEOUT_S}
     engine = {
         "slots_per_cluster": chance.choice((0, 2, 10)),
@@ -54,10 +55,12 @@ def settings(
         "collect_within_s": 60.0,
         "late_rows_s": simulation_objects.LATE_ROWS_S,
     }
+
     keys = service_harness.settings(mrs=mrs).mrs.model_dump(
         include={"project_id", "access_key", "budgets", "call_timeout_s"}
     )
     keys["secret_key"] = service_harness.settings().mrs.secret_key
+
     return service_harness.settings(
         kafka=kafka, mrs=mrs, engine=engine, **simulation_extras.groups(extras, chance, keys)
     )
@@ -99,4 +102,5 @@ def request(  # noqa: PLR0911 - one return per kind of request
         return service.job(request_id, cluster={"name": "emulator"})
     if kind < 0.7:
         return service.old_job(request_id, priority=chance.randint(0, 9))
+
     return service.job(request_id, priority=chance.randint(0, 9))

@@ -127,6 +127,7 @@ def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dic
     rules = {"path": simulation_objects.PATH, "folder_life_s": simulation_objects.FOLDER_LIFE_S}
     reads = rules if extras.rows_away_s is not None else {}
     found: dict[str, Any] = {"results": reads, "obs": {"read_timeout_s": simulation_objects.READ_TIMEOUT_S}}
+
     if extras.logs:
         found["causes"] = {
             "path": simulation_logs.PATH,
@@ -134,24 +135,29 @@ def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dic
             "files": chance.choice((("{cluster}/{job}/stderr",), ("{cluster}/{job}/stdout", "{cluster}/{job}/stderr"))),
             "detail": chance.choice(("none", "redacted", "full")),
         }
+
     if not extras.tenants:
         return found
+
     tenants: dict[str, dict[str, Any]] = {}
     for number in range(extras.tenants):
         name = "abc"[number]
         tenants[name] = {"requests": f"{name}.requests", "events": f"{name}.events"}
         if extras.chunks:
             tenants[name]["results_topic"] = f"{name}.results"
+
         if chance.random() < 0.4:
             tenants[name]["limits"] = {
                 "running": chance.choice((None, 3, 9)),
                 "per_minute": chance.choice((None, 30)),
                 "queued": chance.choice((None, 15)),
             }
+
         if chance.random() < 0.2:
             tenants[name]["allow"] = {"types": chance.choice((["mrs.job.*"], ["mrs.sql.*", "mrs.call"]))}
         if chance.random() < 0.2:
             tenants[name]["defaults"] = {"priority": 7, "queue_deadline_s": 900.0}
+
     if not extras.lake:
         return {**found, "tenants": tenants}
     tenants["abc"[extras.tenants - 1]]["connection"] = LAKE

@@ -148,19 +148,23 @@ class Fleet:
         """Stand still; what the group decides meanwhile it learns after the thaw."""
         members = self._members(machine)
         machine.freeze()
+
         if for_s > simulation_draws.SESSION_S:
             await asyncio.sleep(simulation_draws.SESSION_S)
             for member in members:
                 member.group.remove(member, notices=False)
             for_s -= simulation_draws.SESSION_S
+
         await asyncio.sleep(for_s)
         if not machine.frozen:
             return
+
         for member in members:
             if member not in member.group.members and not machine.dead:
                 context = NO_MACHINE.copy()
                 context.run(simulation_loop.OWNER.set, machine)
                 context.run(member.notice, self.chance.uniform(0, 0.5))
+
         machine.thaw()
 
     async def _session_ends(self, member: simulation_machine.Member) -> None:

@@ -230,6 +230,7 @@ class Wire:
         nature = self._nature
         trouble = _trouble(nature, request.verb)
         await asyncio.sleep(self._way_s())
+
         reply = trouble.before("simulated")
         if reply is None:
             headers = {**request.headers, "Host": self._host}
@@ -238,6 +239,7 @@ class Wire:
             if request.verb == "POST" and request.target.endswith("/tags") and reply.status < 300:
                 nature.tags[json.loads(request.body)["tag"]["key"]] += 1
             reply = trouble.after(reply, "simulated")
+
         nature.trace.add(f"{self._machine.name} {request.verb} {request.target} {reply.status} {len(reply.body)}")
         hangs = nature.chance.random() < nature.weather.hanging
         await asyncio.sleep(3 * nature.longest_way_s if hangs else self._way_s())
@@ -259,6 +261,7 @@ def _trouble(nature: Nature, verb: str) -> faults.Trouble:
     if chance.random() < weather.drop:
         action = chance.choice((faults.Action.DROP_BEFORE, faults.Action.DROP_AFTER))
         return faults.Trouble(fault=faults.Fault(action=action))
+
     if chance.random() < weather.refuse:
         kind = chance.randrange(5)
         if kind == 0:
@@ -271,4 +274,5 @@ def _trouble(nature: Nature, verb: str) -> faults.Trouble:
         # 503 says that IAM could not be asked, which is never true of a call that had its effect
         status = chance.choice((500, 502, 504) if after == "status_after" else (500, 502, 503, 504))
         return faults.Trouble(fault=faults.Fault(action=after, status=status))
+
     return faults.NO_TROUBLE

@@ -57,23 +57,29 @@ class Objects:
     async def open(self, place: paths.Place, keys: transport.Keys) -> transport.OpenObject:
         """Count one read."""
         assert keys.access
+
         await asyncio.sleep(self._chance.uniform(0.001, 0.1))
         is_away = asyncio.get_running_loop().time() < self._away_s
+
         luck = self._chance.random() if is_away else 1.0
         if luck < 0.4:
             self._troubles["silent_read"] += 1
             await asyncio.Event().wait()
+
         if luck < 0.5:
             self._troubles["slow_read"] += 1
             await asyncio.sleep(self._chance.uniform(0, READ_TIMEOUT_S))
+
         content = self._content(place)
         if not is_away:
             return objects.Object(content, len(content))
+
         self._troubles["failed_read"] += 1
         if luck < 0.7:
             raise errors.ObsDown("OBS is away")
         if luck < 0.85:
             raise errors.ObsMissing(f"OBS does not have {place} yet")
+
         return objects.Object(content[:-1], len(content))
 
     async def listed(self, folder: paths.Place, keys: transport.Keys) -> AsyncIterator[Sequence[transport.Listed]]:
@@ -149,6 +155,7 @@ def faults(events: Iterable[history.Seen], bodies: dict[str, tuple[int, bytes]])
     found: list[str] = []
     announced: Counter[str] = Counter()
     came: Counter[str] = Counter()
+
     for event in events:
         result: dict[str, Any] = event.data.get("result") or {}
         announced[event.request_id] += "late_until" in result and not event.data.get("repeated")
@@ -157,11 +164,13 @@ def faults(events: Iterable[history.Seen], bodies: dict[str, tuple[int, bytes]])
             wanted = _wanted(bodies[event.request_id][1])
             rows = chunk_history.rows_of_statement(shown)
             found += [f"{event.request_id}: rows {rows}, expected {wanted}"] * (rows != [[wanted]])
+
     found += [
         f"{one}: {times} events of late rows after {announced[one]} announcements"
         for one, times in came.items()
         if times != announced[one]
     ]
+
     return found
 
 

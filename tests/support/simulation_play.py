@@ -151,25 +151,30 @@ class Simulation:
         self._build_mrs()
         for number in range(self.extras.deployments):
             self.deployments.append(self._deployment(number))
+
         made = [
             simulation_troubles.Troubles(
                 one.fleet, one.hub, weather, self.trace, chance, self.troubles, self.extras.hanging
             )
             for one in self.deployments
         ]
+
         self.troubles.update(self.extras.names)
         for one in self.deployments:
             for _ in range(chance.choice((1, 2, 2, 3))):
                 one.fleet.start()
+
         sending = [nature.start(self._send(stage), "sender") for stage in self.stages]
         for_s = chance.uniform(20, 120)
         making = [nature.start(trouble.go_on(), "troubles") for trouble in made]
+
         if self.extras.holds:
             others = random.Random(f"holds {self.seed}")
             making += [
                 nature.start(simulation_holds.play(one.hub, others, self.troubles), "controls")
                 for one in self.deployments
             ]
+
         if self.extras.late_repeats:
             making += [nature.start(self._repeat(stage), "repeats") for stage in self.stages]
         await asyncio.sleep(for_s)
@@ -186,6 +191,7 @@ class Simulation:
         ended = await self._until_ended()
         outcome = await self._judge(calm_s, ended=ended)
         await self._end(nature)
+
         return outcome
 
     # the world
@@ -231,6 +237,7 @@ class Simulation:
         if number:
             kafka = chosen.kafka.model_copy(update={"app_id": f"{chosen.kafka.app_id}-{number + 1}"})
             chosen = chosen.model_copy(update={"kafka": kafka})
+
         hub = memory_broker.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
         for one in chosen.tenancies:
             hub.create_topics(simulation_stage.PARTITIONS, one.kafka.topics)
@@ -245,6 +252,7 @@ class Simulation:
             simulation_stage.Stage(f"{letter}{one.name}", hub, one.kafka.topics, self.chance, self.extras)
             for one in chosen.tenancies
         ]
+
         return Deployment(chosen, hub, fleet, stages)
 
     # requests
@@ -253,21 +261,25 @@ class Simulation:
         chance, extras = self.chance, self.extras
         if extras.flood or extras.bad:
             self.nature.start(self._flood(stage), "flood")
+
         for number in range(chance.randint(5, 25)):
             request_id = f"r-{number}"
             if extras.odd_cancels and chance.random() < 0.1:
                 stage.cancel(chance.randrange(simulation_stage.PARTITIONS), f"c-{number}-early", request_id)
                 await asyncio.sleep(chance.expovariate(1 / 3))
+
             partition, body = stage.send(request_id)
             if chance.random() < 0.15 and b"data" in body:
                 await asyncio.sleep(chance.expovariate(1 / 3))
                 again = simulation_extras.respelled(chance, body) if extras.respelled else body
                 stage.put(partition, again)  # the same request once more
+
             if chance.random() < (0.3 if extras.odd_cancels else 0.1):
                 await asyncio.sleep(chance.expovariate(1 / 3))
                 where = chance.randrange(simulation_stage.PARTITIONS) if extras.odd_cancels else partition
                 for twice in range(2 if extras.odd_cancels and chance.random() < 0.3 else 1):
                     stage.cancel(where, f"c-{number}{'-again' * twice}", request_id)
+
             await asyncio.sleep(chance.expovariate(1 / 2))
 
     async def _repeat(self, stage: simulation_stage.Stage) -> None:
@@ -311,6 +323,7 @@ class Simulation:
                 if not any(not replica.machine.dead for replica in one.fleet.replicas):
                     one.fleet.start()
             await asyncio.sleep(2)
+
         return False
 
     def _folders(self) -> Iterator[str]:
@@ -334,17 +347,20 @@ class Simulation:
         if self.lively_s > LIVELY_S:
             found.append(f"what waits for no dead cluster took {self.lively_s:.0f} s after the last trouble")
         found += simulation_verdict.faults(self.stages, seen, exactly_once=self.exactly_once)
+
         for one in self.deployments:
             found += one.fleet.crashes
             if one.fleet.objects is not None and self.extras.logs:
                 ends = {job_id: end for stage in one.stages for job_id, end in stage.ends().items()}
                 found += one.fleet.objects.logs.faults(calm_s, self.chosen.causes.within_s or 0.0, ends)
+
         for stage in self.stages:
             found += [fault async for fault in simulation_rows.faults(stage, self.troubles)]
         stored = [one.chunk_id for stage in self.stages for one in stage.chunks()]
         self.troubles["chunks stored"] += len(stored)
         self.troubles["chunks stored again"] += len(stored) - len(set(stored))
         published = [(stage.name, event) for stage in self.stages for event in stage.story()]
+
         if self.trace.lines is not None:
             self.trace.lines += [
                 f"event {name} {event.request_id} {event.sequence} {event.state} {event.event_id} "
@@ -352,6 +368,7 @@ class Simulation:
                 for name, event in published
             ]
             self.trace.lines += [f"created {name}" for name in sorted(seen.created)]
+
         count = len(seen.created)
         return Outcome(self.seed, tuple(found), self.trace.digest, len(published), count, self.troubles, self.lively_s)
 

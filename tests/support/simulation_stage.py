@@ -68,12 +68,14 @@ class Stage:
             return simulation_extras.select(chance, extras, request_id, self.name)
         if extras.logs and chance.random() < 0.4:
             return simulation_extras.failing(chance, request_id, self.name)
+
         if extras.calls and chance.random() < 0.4:
             key = f"{self.name}{request_id}"
             body = simulation_extras.call(chance, request_id, key)
             if b"CreateClusterTag" in body:
                 self.tags[request_id] = key
             return body
+
         return simulation_draws.request(chance, request_id, self.name)
 
     def cancel(self, partition: int, message_id: str, request_id: str) -> None:

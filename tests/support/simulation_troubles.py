@@ -51,6 +51,7 @@ class Troubles:
             self._turn_weather,
             self._turn_weather,
         )
+
         while True:
             await asyncio.sleep(chance.expovariate(1 / 4))
             work = chance.choice(kinds)

@@ -55,11 +55,13 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
     """Yield everything that breaks the promise, one line each."""
     published: Counter[str] = Counter()
     late: set[str] = set()
+
     for stage in stages:
         events = stage.story()
         if not exactly_once:
             events, doubles = history.once(events)
             yield from doubles
+
         names = {event.job_name for event in events if event.job_name}
         published.update(names)
         late |= _stopped_late(events, seen)
@@ -70,6 +72,7 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
         found += [*stage.wrong_causes(events), *stage.wrong_chunks()]
         found += stage.denied(events, seen.effects, set(seen.tags))
         yield from (f"{stage.name}: {fault}" if stage.name else fault for fault in found)
+
     strangers = set(seen.created) - published.keys() - late
     yield from (f"job {name} on MRS that no event tells of" for name in sorted(strangers))
     yield from (f"job {name} is in the stories of {times} tenants" for name, times in published.items() if times > 1)

@@ -35,6 +35,7 @@ def held(made: service_harness.ServiceHarness, request_id: str, **changes: Any) 
             **changes,
         }
     )
+
     present = [controls.read(one.key, one.value, one.timestamp_ms)[1] for one in made.broker.committed("mrs.control")]
     known = holds.Known(read(made.broker), (), [one for one in present if one is not None])
     found = why.explain(asked, known, made.time.now_ms())

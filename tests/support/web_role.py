@@ -42,6 +42,7 @@ def event(  # noqa: PLR0913 - the fields of an event
         attempt=min(sequence - 1, 1),
         **data,
     )
+
     made = events.Event(
         subject=subject,
         key=request_id.encode(),
@@ -50,6 +51,7 @@ def event(  # noqa: PLR0913 - the fields of an event
         event_id=f"{events.identity(source, request_id)}-{sequence}",
         correlation_id=request_id,
     )
+
     return records.Outgoing(KAFKA.topics.events, *events.write(made, event_source, mode))
 
 

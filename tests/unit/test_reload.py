@@ -58,6 +58,7 @@ async def test_limits_and_rules_are_taken_over_and_on_record_before_they_hold() 
     relay.read = _with({"limits": {"running": 5}, "allow": {"types": ["mrs.sql.submit"]}, "defaults": {"priority": 3}})
     assert await relay.reload() == (True, ["settings_reloaded"])
     assert relay.adopted == [relay.read]
+
     (data,) = relay.noted
     assert relay.adopted_when_noted == [0]
     assert (data.action, data.via) == ("settings.reload", "signal")
@@ -199,15 +200,20 @@ async def test_a_changed_file_is_noticed_and_a_failed_record_tried_again(tmp_pat
     await asyncio.sleep(20)
     relay.read = _with({"limits": {"running": 1}})
     await asyncio.sleep(20)
+
     assert relay.adopted == []
+
     relay.kafka_is_away = True
     file.write_text("another")
     await asyncio.sleep(8)
+
     assert relay.adopted == []
+
     relay.kafka_is_away = False
     await asyncio.sleep(6)
     assert relay.adopted == [relay.read]
     assert [one.via for one in relay.noted] == ["file"]
+
     task.cancel()
     await asyncio.wait([task])
 
@@ -224,6 +230,7 @@ async def test_sighup_reloads_where_no_terminal_can_have_been_closed(
     monkeypatch.setattr(relay.reloader, "ask", lambda: happened.put_nowait("asked"))
     monkeypatch.setattr(app, "_log", structlog.wrap_logger(None, processors=[_keep(happened)]))
     app._on_signals([], relay.reloader)
+
     try:
         os.kill(os.getpid(), signal.SIGHUP)
         async with asyncio.timeout(60):

@@ -48,6 +48,7 @@ def test_no_secret_of_the_settings_is_shown() -> None:
         for name, field in group.model_fields.items()
         if names.search(name) and "SecretStr" not in str(field.annotation) and "str" in str(field.annotation)
     ]
+
     assert plain == []
     secrets = [
         name
@@ -55,6 +56,7 @@ def test_no_secret_of_the_settings_is_shown() -> None:
         for name, field in group.model_fields.items()
         if "SecretStr" in str(field.annotation)
     ]
+
     assert len(secrets) >= 8
     assert _SECRET not in repr(pydantic.SecretStr(_SECRET))
 

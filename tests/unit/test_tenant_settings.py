@@ -69,6 +69,7 @@ def test_each_tenant_gets_its_topics_group_connection_and_rules(file: pathlib.Pa
     found = settings.load(file)
     nightly, ad_hoc = found.tenancies
     topics = nightly.kafka.topics
+
     assert (nightly.name, nightly.connection, nightly.event_source) == ("nightly", "lake", "/relay/nightly")
     assert (topics.requests, topics.ledger, topics.events) == (
         *("nightly.requests", "nightly.requests.ledger"),
@@ -117,6 +118,7 @@ def test_variables_make_tenants_and_win_over_the_file(file: pathlib.Path, monkey
         "CONNECTIONS__POND__SECRET_KEY": "1e5",
     }.items():
         monkeypatch.setenv(settings.PREFIX + name, value)
+
     found = settings.load(file)
     by_name = {one.name: one for one in found.tenancies}
     assert sorted(by_name) == ["ad_hoc", "new", "nightly"]
@@ -125,6 +127,7 @@ def test_variables_make_tenants_and_win_over_the_file(file: pathlib.Path, monkey
     assert by_name["nightly"].policy.allow.types == ("mrs.sql.submit",)
     assert by_name["new"].kafka.topics.requests == "123"
     assert by_name["new"].policy.defaults.given == {"priority": 3, "cluster": "c-9", "labels": {"team": "red"}}
+
     pond = found.connection("pond")
     assert (pond.project_id, pond.access_key) == ("77", "1234")
     assert pond.secret_key is not None
@@ -262,15 +265,18 @@ def test_parent_of_spark_programs_without_a_topic_of_lineage_is_refused(file: pa
     """There would be no run to name: for no tenant, or for the one that asks for it; a topic of one is enough."""
     before = file.read_text()
     file.write_text(f"{before}[lineage]\nspark_parent = true\n")
+
     with pytest.raises(
         errors.SettingsError, match=r"lineage\.spark_parent does nothing without kafka\.topics\.lineage"
     ):
         settings.load(file)
+
     file.write_text(f"{before}[tenants.nightly.lineage]\nspark_parent = true\n")
     with pytest.raises(
         errors.SettingsError, match=r"nightly\.lineage\.spark_parent .* tenants\.nightly\.lineage_topic"
     ):
         settings.load(file)
+
     owned = before.replace('requests = "nightly.requests"', 'requests = "nightly.requests"\nlineage_topic = "own"')
     for group in ("lineage", "tenants.nightly.lineage"):
         file.write_text(f"{owned}[{group}]\nspark_parent = true\n")

@@ -48,13 +48,16 @@ def _text(board: panels.Board) -> str:
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         .with_variable(_values("job", "mrs_relay_build_info"))
     )
+
     for name, metric in board.variables.items():
         made = made.with_variable(_values(name, metric))
     ids = itertools.count(1)
+
     for title, several in board.rows.items():
         made = made.with_row(dashboard.Row(title).id(next(ids)))
         for one in several:
             made = made.with_panel(_panel(one).id(next(ids)))
+
     return JSONEncoder(sort_keys=True, indent=2).encode(made.build()) + "\n"
 
 
@@ -83,11 +86,14 @@ def _panel(wanted: panels.Panel) -> timeseries.Panel:
         .min(0)
         .fill_opacity(20 if wanted.stacked else 0)
     )
+
     if wanted.stacked:
         made = made.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL))
+
     for ref_id, (query, legend) in zip("ABCD", wanted.queries.items(), strict=False):
         asked = prometheus.Dataquery().datasource(_SOURCE).ref_id(ref_id).expr(query).legend_format(legend)
         made = made.with_target(asked.exemplar(exemplar="_bucket" in query))
+
     return made
 
 

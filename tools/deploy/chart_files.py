@@ -43,6 +43,7 @@ def main(action: str) -> int:
 def _plan() -> dict[str, Any]:
     named = kafka_settings.Topics(latest="mrs.latest", lineage="mrs.lineage", results="mrs.results")
     kafka = kafka_settings.KafkaSettings(partitions=_MANY, replication_factor=3, topics=named)
+
     topics = [
         {
             **_named(kafka, topic["topicName"]),
@@ -51,6 +52,7 @@ def _plan() -> dict[str, Any]:
         }
         for topic in topic_rights.strimzi_topics(kafka)
     ]
+
     roles: tuple[acl_plan.Role, ...] = ("relay", "web", "lineage")
     return {
         "topics": topics,

@@ -108,20 +108,25 @@ def esdk_client() -> None:
     def answer(wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         call, client = wanted["call"], clients[wanted["api"]]
         fields = dict(wanted["fields"])
+
         if call == "completeMultipartUpload":
             parts = [obs.CompletePart(partNum=number, etag=etag) for number, etag in fields.pop("parts")]
             fields["completeMultipartUploadRequest"] = obs.CompleteMultipartUploadRequest(parts=parts)
+
         if call == "deleteObjects":
             named = [obs.Object(key=key) for key in fields.pop("keys")]
             fields["deleteObjectsRequest"] = obs.DeleteObjectsRequest(quiet=False, objects=named)
+
         if call == "createSignedUrl":
             signed = client.createSignedUrl(**fields)
             return {"reply": _fetched({"url": signed.signedUrl, "method": fields["method"]})}
+
         if call == "getObject" and "range" in fields:
             fields["headers"] = obs.GetObjectHeader(range=fields.pop("range"))
         reply = getattr(client, call)(**fields)
         if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
             return {"error": f"{reply.status} {reply.errorCode} {reply.errorMessage}"}
+
         body = reply.body
         if call == "getObject":
             return {"reply": body.buffer.decode()}

@@ -39,13 +39,16 @@ def text(found: Sequence[playing.Played]) -> str:
     """Return the page."""
     missing = sorted(overview.OVERVIEW.keys() - reached(found))
     parts = [_HEAD, f"\n{summary(found)}."]
+
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
         parts.append(f" No client here has {names}; [operations](operations.md) names the tests that call it.")
+
     parts.append("\n\n| client | version | calls | right |\n| --- | --- | --- | --- |\n")
     parts += [
         f"| {one.name} | {one.version} | {len(one.rows)} | {len(one.rows) - len(one.failed)} |\n" for one in found
     ]
+
     for one in found:
         parts.append(f"\n## {one.name}\n\n{one.version}\n\n| call | operation | result |\n| --- | --- | --- |\n")
         parts += [
@@ -53,6 +56,7 @@ def text(found: Sequence[playing.Played]) -> str:
             f"| {row.error.replace('|', '/') or 'right'} |\n"
             for row in one.rows.values()
         ]
+
     return "".join(parts)
 
 

@@ -87,6 +87,7 @@ class Program:
             "PYTHONPATH": str(ROOT),
             "AIRFLOW_HOME": str(ROOT / ".cache" / "foreign" / "airflow-home"),
         }
+
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=sys.stderr, cwd=ROOT, env=environment, limit=1 << 24
@@ -169,6 +170,7 @@ class Player:
         api, _, call = (
             step.call.rpartition(".") if step.call.partition(".")[0] in scenario.APIS else ("", "", step.call)
         )
+
         try:
             wanted = {
                 "api": api,
@@ -179,6 +181,7 @@ class Player:
             error = await self._answered(step, wanted)
         except (KeyError, RuntimeError, TimeoutError) as failed:
             error = f"{type(failed).__name__}: {failed}"
+
         row.error = row.error or error
         after = self._succeeded()
         answered = {name for name, number in after.items() if number > before.get(name, 0)}
@@ -190,6 +193,7 @@ class Player:
         """Make the call, again until the reply is right where the step says so; return what is wrong."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + _UNTIL_S
+
         while True:
             reply = await self._program.ask(wanted)
             if "error" in reply:
@@ -202,6 +206,7 @@ class Player:
             if not (wrong and step.until) or loop.time() > end_s:
                 break
             await asyncio.sleep(_PAUSE_S)
+
         self._saved |= {name: found(reply["reply"], path) for name, path in step.save.items()}
         return "; ".join(wrong)
 

@@ -78,6 +78,7 @@ async def played(client: Client) -> playing.Played:
         command = await asyncio.to_thread(client.install)
     except installing.NotInstalled as error:
         return playing.Played(client.title, "not installed", {"": playing.Row("", error=str(error))})
+
     async with server.running(settings.EmulatorSettings.model_validate(_SETTINGS)) as live:
         known = frozenset(name.removesuffix("V11") for name in live.emulator.operations) | _OTHER_NAMES
         if client.bucket:

@@ -107,6 +107,7 @@ def _esdk(api: str) -> tuple[Step, ...]:
     at = {"bucketName": "esdk-lake"}
     one = {**at, "objectKey": "a b/ü+1.txt"}
     large = {**at, "objectKey": "large"}
+
     return (
         Step(f"{api}.createBucket", at),
         Step(f"{api}.listBuckets", expect={"body.buckets.0.name": "esdk-lake"}),

@@ -48,6 +48,7 @@ def main() -> int:
             _play_the_steps()
             print("image: no image was built: the Dockerfile's commands were played in a clean folder instead")
             return 0
+
         with _no_leftovers():
             for extras in ("", "web"):
                 _build(base, extras)
@@ -55,6 +56,7 @@ def main() -> int:
     except (Failed, OSError, subprocess.SubprocessError) as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
+
     print(f"image: built and tried with buildah on {kind}")
     return 0
 
@@ -187,18 +189,21 @@ def _play_the_steps() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place, source = Path(folder, "opt"), Path(folder, "src")
         source.mkdir()
+
         for files, target in re.findall(r"^COPY (?!--from)(.+) (\S+)$", text, re.MULTILINE):
             for name in files.split():
                 if Path(_ROOT, name).is_dir():
                     shutil.copytree(_ROOT / name, source / target, dirs_exist_ok=True)
                 else:
                     shutil.copy(_ROOT / name, source / target)
+
         for command in re.findall(r"^RUN (.*/opt/mrs-relay.*|python -m venv .*)$", text, re.MULTILINE):
             if "useradd" not in command:
                 line = command.replace("/opt/mrs-relay", str(place)).replace(
                     "python -m venv", f"{sys.executable} -m venv"
                 )
                 _run("sh", "-c", line, cwd=source)
+
         print(f"image: {_run(str(place / 'bin' / 'mrs-relay'), '--version').strip()}")
 
 

@@ -83,6 +83,7 @@ def _run(mrs: Any, make: Any, job: str, ends: list[Any]) -> tuple[dict[str, Any]
     while mrs.jobExecutions().get(run.getId()).getEndTime() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     ended = mrs.jobExecutions().get(run.getId()).getEndTime() is not None
+
     return {
         "of": str(run.getJobId()) == job,
         "listed": listed == [str(run.getId())],
@@ -105,6 +106,7 @@ def main() -> None:
     told["binaries"], library = _binary(mrs, make)
     told["jobs"], job = _job(mrs, make, library.getId())
     told["runs"], run = _run(mrs, make, job.getId(), ends)
+
     told["deleted"] = [
         bool(part.delete(row.getId()).isSuccess())
         for part, row in (
@@ -114,6 +116,7 @@ def main() -> None:
             (mrs.dataSources(), ends[0]),
         )
     ]
+
     told["gone"] = mrs.dataSources().get(ends[0].getId()) is None
     print(json.dumps(told))
 

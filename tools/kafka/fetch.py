@@ -97,17 +97,21 @@ def _maven() -> str:
     """
     if found := shutil.which("mvn"):
         return found
+
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise LookupError(
             "Maven is missing: install it first (Debian: apt-get install maven; macOS: brew install maven)"
         )
+
     print("kafka: installing Maven", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+
     for command in (
         ["apt-get", "-qq", "update"],
         ["apt-get", "-qq", "install", "-y", "--no-install-recommends", "maven"],
     ):
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment, check=True)
+
     if found := shutil.which("mvn"):
         return found
     raise LookupError("apt-get installed the package maven, but there is no mvn on the path")

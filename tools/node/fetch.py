@@ -54,11 +54,13 @@ def _install(npm: str, wanted: str) -> None:
     """Install beside the final folder and put it in place whole, so that a broken run leaves nothing behind."""
     print("tools: fetching Node packages by npm (450 MB, most of it the AsyncAPI CLI), a minute or two", flush=True)
     nodejs.FOLDER.parent.mkdir(parents=True, exist_ok=True)
+
     with tempfile.TemporaryDirectory(dir=nodejs.FOLDER.parent) as scratch:
         fresh = Path(scratch, "node")
         fresh.mkdir()
         for name in _FILES:
             shutil.copy(nodejs.TOOLS / name, fresh)
+
         for left in reversed(range(_TRIES)):
             done = subprocess.run(
                 [npm, "ci", "--no-progress", "--loglevel=error"], cwd=fresh, stdin=subprocess.DEVNULL, check=not left
@@ -66,6 +68,7 @@ def _install(npm: str, wanted: str) -> None:
             if done.returncode == 0:
                 break
             print("tools: npm failed, trying again", flush=True)
+
         nodejs.quieten(fresh)
         (fresh / nodejs.STAMP).write_text(wanted)
         shutil.rmtree(nodejs.FOLDER, ignore_errors=True)

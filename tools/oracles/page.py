@@ -56,6 +56,7 @@ def text(found: Mapping[str, Mapping[statement.Dialect, playing.Played]]) -> str
             "Mistakes that are not played": wrong.refused,
         }
         parts += [f"\n{title}:\n\n{''.join(map(_item, rows))}" for title, rows in titled.items() if rows]
+
     return "".join(parts)
 
 

@@ -55,10 +55,12 @@ async def mistakes(engine: statement.Dialect) -> Played:
     head, *rows = read(lists.MISTAKES, engine)
     found = Played(head["engine"], head["version"])
     warehouse = sql.Warehouse(settings.Sql(), None)
+
     try:
         for text in head["made"]:
             outcome = await warehouse.submit(sql.Work(partial(str, text), engine))[1]
             assert outcome.error is None, outcome.error
+
         for row in rows:
             outcome = await warehouse.submit(sql.Work(partial(str, row["statement"]), engine))[1]
             error = outcome.error
@@ -70,6 +72,7 @@ async def mistakes(engine: statement.Dialect) -> Played:
                 found.wrong.append((row["statement"], error, row["error"]))
     finally:
         await warehouse.close()
+
     return found
 
 

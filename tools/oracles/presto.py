@@ -47,6 +47,7 @@ def value(found: Any, signature: Mapping[str, Any]) -> object:  # noqa: PLR0911 
     """Return a value of a reply in the form of `canonical.py`."""
     if found is None:
         return None
+
     inner = [one["value"] for one in signature.get("arguments", [])]
     match signature["rawType"]:
         case "decimal":
@@ -115,12 +116,14 @@ def main(cache: pathlib.Path, folder: pathlib.Path, chosen: Sequence[str] = list
         head: dict[str, object] = {"engine": "Presto", "version": "333 (prestosql)"}
         if lists.FUNCTIONS in chosen:
             lists.write_functions("presto", _functions(server))
+
         if lists.MISTAKES in chosen:
             made, wrong = lists.mistakes(folder, "presto")
             for statement in made:
                 assert "error" not in ask(server, statement), statement
             rows: list[dict[str, object]] = [{**head, "made": made}, *(_mistake(server, one) for one in wrong)]
             lists.write(folder / lists.MISTAKES / "presto.jsonl", rows)
+
         if lists.EXPRESSIONS in chosen:
             rows = [head, *(_expression(server, one) for one in lists.expressions(folder, "presto"))]
             lists.write(folder / lists.EXPRESSIONS / "presto.jsonl", rows)

@@ -35,11 +35,13 @@ def _session(home: str) -> SparkSession:
         "spark.sql.shuffle.partitions": "1",
         "spark.ui.enabled": "false",
     }
+
     builder = SparkSession.builder.master("local[1]").enableHiveSupport()
     for name, value in options.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
+
     return session
 
 
@@ -80,15 +82,18 @@ def main(folder: pathlib.Path, chosen: Sequence[str] = lists.ALL) -> None:
     with tempfile.TemporaryDirectory() as home:
         session = _session(home)
         head = {"engine": "Apache Spark", "version": session.version}
+
         if lists.FUNCTIONS in chosen:
             names = sorted(str(row[0]) for row in session.sql("SHOW FUNCTIONS").collect())
             lists.write_functions("spark", dict.fromkeys(names, ""))
+
         if lists.MISTAKES in chosen:
             made, wrong = lists.mistakes(folder, "spark")
             for statement in made:
                 session.sql(statement)
             rows = [{**head, "made": made}, *(_mistake(session, one) for one in wrong)]
             lists.write(folder / lists.MISTAKES / "spark.jsonl", rows)
+
         if lists.EXPRESSIONS in chosen:
             rows = [head, *(_recorded(session, one) for one in lists.expressions(folder, "spark"))]
             lists.write(folder / lists.EXPRESSIONS / "spark.jsonl", rows)

@@ -95,6 +95,7 @@ class Clusters:
             raise refusals.of_cluster("12000021", state=before.state)
         if record.prepaid:
             raise refusals.of_cluster("12000024")
+
         begin_ms = self._stages.begin_ms(now_ms)
         play = self._stages.play("delete", record.cluster_id, record.tags)
         ahead = self._stages.deletion(begin_ms, before, play)
@@ -102,6 +103,7 @@ class Clusters:
         self._jobs.end_all(cluster, begin_ms)
         if self._rules.delete_status == _OK:
             return wire.as_json(_OK, {"result": "succeeded"})
+
         return wire.Reply(self._rules.delete_status)
 
     async def list_hosts(self, call: routes.Call) -> wire.Reply:
@@ -117,6 +119,7 @@ class Clusters:
         components = [
             _component(record.version, number, name) for number, name in enumerate(record.components, start=1)
         ]
+
         return {
             **_FIXED,
             **_nodes(record, seen),
@@ -177,6 +180,7 @@ def _nodes(record: records.Cluster, seen: cluster_life.Segment) -> dict[str, Any
         "nodeGroups": [_node_group(one) for one in seen.groups],
         "taskNodeGroups": [_node_group(one) | {"AutoScalingPolicy": record.policies.get(one.name)} for one in tasks],
     }
+
     for role in ("master", "core"):
         first = next((one for one in seen.groups if one.role == role), None)
         if first is not None:
@@ -186,6 +190,7 @@ def _nodes(record: records.Cluster, seen: cluster_life.Segment) -> dict[str, Any
                 f"{role}DataVolumeSize": first.disks.size,
                 f"{role}DataVolumeCount": first.disks.count,
             }
+
     return members
 
 

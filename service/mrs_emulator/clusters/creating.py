@@ -72,6 +72,7 @@ class Creating:
     def _enter(self, wanted: orders.Order, call: routes.Call) -> str:
         self._check_name(wanted.name, call.now_ms)
         cluster_id = self._ids.uuid()
+
         record = records.Cluster(
             cluster_id=cluster_id,
             name=wanted.name,
@@ -92,6 +93,7 @@ class Creating:
             if wanted.flow or wanted.delete_after
             else None,
         )
+
         self._world.add(record)
         self._flows.watch(call.now_ms)
         self._world.note(state.Effect("cluster", cluster_id, wanted.name, cluster_id, call.now_ms))

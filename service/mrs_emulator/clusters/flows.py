@@ -82,14 +82,17 @@ class Flows:
         if flow is None or cluster.state(now_ms) in {"failed", "terminating", "terminated"}:
             self._world.change(cluster, flow=None)
             return
+
         if flow.job_ids is None:
             begin_ms = _began(cluster.record.life, now_ms)
             if begin_ms is None or begin_ms + self._late_ms > now_ms:
                 return
             flow = self._enter(cluster, flow, begin_ms + self._late_ms)
+
         end_ms = self._ended_ms(cluster, flow, now_ms)
         if end_ms is None:
             return
+
         if flow.delete_after and not self._kept_for_failure(cluster, flow, now_ms):
             self._delete(cluster, end_ms, now_ms)
         else:

@@ -57,6 +57,7 @@ def _members(cluster: state.ClusterState, group: cluster_life.Group, number: int
     record = cluster.record
     vm = uuid.uuid5(_SPACE, f"{record.cluster_id}/{number}")
     cores, memory_mb = _power(group.node_size)
+
     return {
         "id": str(vm),
         "name": f"{record.cluster_id}_{_short_name(group, place, vm)}",

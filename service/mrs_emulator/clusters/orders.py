@@ -139,6 +139,7 @@ def scripts(body: fields.Fields) -> tuple[Mapping[str, Any], ...]:
         uri = one.text("uri")
         if not uri.startswith(("s3a://", "obs://")) and not (uri.startswith("/") and uri.endswith(".sh")):
             raise refusals.invalid(f"{one.path('uri')} must be an OBS path, or a local path that ends in .sh")
+
         one.one_of("fail_action", ("continue", "errorout"))
         shown = {
             "name": one.text("name"),
@@ -149,9 +150,11 @@ def scripts(body: fields.Fields) -> tuple[Mapping[str, Any], ...]:
             "before_component_start": one.flag("before_component_start"),
             "fail_action": one.text("fail_action"),
         }
+
         if one.texts("action_stages"):
             shown["action_stages"] = one.texts("action_stages")
         found.append(shown)
+
     if len({one["name"] for one in found}) != len(found):
         raise refusals.invalid("bootstrap_scripts must have unique names")
     return tuple(found)

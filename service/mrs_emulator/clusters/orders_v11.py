@@ -43,11 +43,13 @@ def read(body: fields.Fields, rules: orders.Rules) -> orders.Order:
     """
     if not body.has("vpc") and not body.has("vpc_id"):
         raise refusals.of_cluster("12000209")
+
     body.need(*_REQUIRED, "vpc", "vpc_id")
     if not body.has("subnet_id") and not body.has("subnet_name"):
         raise refusals.of_cluster("12000210")
     if body.number("billing_type") != _ON_DEMAND:
         raise refusals.of_cluster("12000053")
+
     kind = body.number("cluster_type", least=0, most=orders.STREAMING)
     version = body.text("cluster_version")
     orders.check_version(version, rules.cluster)
@@ -57,6 +59,7 @@ def read(body: fields.Fields, rules: orders.Rules) -> orders.Order:
     orders.check_nodes(nodes, rules.cluster)
     flow, delete_after = _job(body, rules)
     orders.check_flow(flow, components, rules.pace)
+
     return orders.Order(
         name=body.text("cluster_name", pattern=orders.NAME),
         version=version,
@@ -144,9 +147,11 @@ def _listed(body: fields.Fields) -> tuple[orders.Nodes, ...]:
         name = one.text("group_name")
         if name not in _GROUPS:
             raise refusals.invalid(f"{one.path('group_name')} must be one of {', '.join(sorted(_GROUPS))}")
+
         policy = None
         if one.has("auto_scaling_policy") and name.startswith("task"):  # other groups' policies are not honoured
             policy = policies.read(one.object("auto_scaling_policy"))
+
         found.append(
             orders.Nodes(
                 name=name,
@@ -158,12 +163,14 @@ def _listed(body: fields.Fields) -> tuple[orders.Nodes, ...]:
                 policy=policy,
             )
         )
+
     return tuple(found)
 
 
 def _flat(body: fields.Fields, kind: int) -> tuple[orders.Nodes, ...]:
     body.need("master_node_num", "master_node_size", "core_node_num", "core_node_size")
     word = "streaming" if kind == orders.STREAMING else "analysis"
+
     found = [
         orders.Nodes(
             "master_node_default_group",
@@ -178,12 +185,14 @@ def _flat(body: fields.Fields, kind: int) -> tuple[orders.Nodes, ...]:
             _role_disks(body, "core_data_"),
         ),
     ]
+
     for one in body.objects("task_node_groups", most=1):
         one.need("node_num", "node_size", "data_volume_type", "data_volume_count", "data_volume_size")
         policy = policies.read(one.object("auto_scaling_policy")) if one.has("auto_scaling_policy") else None
         number = one.number("node_num", least=0, most=_NODES_MAX)
         name = f"task_node_{word}_group"
         found.append(orders.Nodes(name, number, one.text("node_size"), disks(one), policy=policy))
+
     return tuple(found)
 
 

@@ -64,9 +64,11 @@ def read(body: fields.Fields, rules: orders.Rules, *, with_steps: bool) -> order
     body.need(*_REQUIRED)
     if not body.has("subnet_id") and not body.has("subnet_name"):
         raise refusals.of_cluster("12000210")
+
     prepaid = _prepaid(body)
     if prepaid and with_steps:
         raise refusals.of_cluster("12000053")
+
     version = body.text("cluster_version")
     orders.check_version(version, rules.cluster)
     kind = _KINDS.index(body.one_of("cluster_type", _KINDS))
@@ -76,6 +78,7 @@ def read(body: fields.Fields, rules: orders.Rules, *, with_steps: bool) -> order
     orders.check_nodes(nodes, rules.cluster)
     flow, delete_after = _steps(body, rules) if with_steps else _jobs(body, rules)
     orders.check_flow(flow, components, rules.pace)
+
     return orders.Order(
         name=body.text("cluster_name", pattern=orders.NAME),
         version=version,
@@ -161,12 +164,14 @@ def _group(one: fields.Fields, kind: int) -> orders.Nodes:
         raise refusals.invalid(f"{one.path('group_name')} must be {allowed}")
     if custom and not one.texts("assigned_roles"):
         raise refusals.invalid(f"{one.path('assigned_roles')} is required")
+
     count = one.number("data_volume_count", 1 if one.has("data_volume") else 0, least=0, most=20)
     if count:
         one.need("data_volume")
     root_kind, root_size = _volume(one, "root_volume", 480)
     kind_of_disk, size = _volume(one, "data_volume", 600)
     policy = policies.read(one.object("auto_scaling_policy")) if one.has("auto_scaling_policy") else None
+
     return orders.Nodes(
         name=name,
         number=one.number("node_num", least=0, most=500),

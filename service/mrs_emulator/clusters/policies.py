@@ -63,6 +63,7 @@ def read(policy: fields.Fields) -> Mapping[str, Any]:
     plans, rules = policy.objects("resources_plans"), policy.objects("rules")
     if enabled and not plans and not rules:
         raise refusals.invalid(f"{policy.path('rules')} or resources_plans must be set when auto scaling is enabled")
+
     for plan in plans:
         _check_plan(plan)
     for rule in rules:
@@ -70,6 +71,7 @@ def read(policy: fields.Fields) -> Mapping[str, Any]:
     names = [rule.text("name") for rule in rules]
     if len(set(names)) != len(names):
         raise refusals.invalid(f"{policy.path('rules')} must have unique names")
+
     for script in policy.objects("exec_scripts"):
         _check_script(script)
     return policy.raw()

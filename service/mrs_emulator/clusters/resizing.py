@@ -81,18 +81,22 @@ class Resizing:
         tasks = wanted.group.startswith("task")
         if wanted.task_nodes is not None and tasks and cluster_life.count(groups, "task"):
             raise refusals.of_cluster("12000123")
+
         if wanted.more < 0:
             if found is None or not found.hosts:
                 raise refusals.of_cluster("12000013", why="the cluster has no such nodes")
             return _with(groups, _fewer(cluster.record.cluster_id, found, wanted))
+
         if cluster_life.count(groups, "core", "task") + wanted.more > self._rules.nodes_max:
             raise refusals.of_cluster("12000028", most=self._rules.nodes_max)
+
         if wanted.task_nodes is not None and tasks:
             name = found.name if found else _task_group_name(wanted.group, groups)
             found = cluster_life.Group(name, wanted.task_nodes[0], (), wanted.task_nodes[1])
         if found is None:
             raise refusals.invalid("task_node_info is required: the cluster has no Task nodes")
         first = cluster_life.next_host(groups, cluster.record.life)
+
         return _with(groups, replace(found, hosts=(*found.hosts, *range(first, first + wanted.more))))
 
 
@@ -106,10 +110,12 @@ def _read(body: fields.Fields) -> _Wanted:
     wanted.flag("skip_bootstrap_scripts")
     wanted.flag("scale_without_start")
     task_nodes = None
+
     if direction == "scale_out" and wanted.has("task_node_info"):
         info = wanted.object("task_node_info")
         info.need("node_size")
         task_nodes = (info.text("node_size"), orders_v11.disks(info))
+
     group = wanted.text("node_group") or "core_node_default_group"
     if group.startswith("master"):
         raise refusals.invalid("node_group must be a group of Core or Task nodes")

@@ -89,6 +89,7 @@ class Emulator:
         acts = stages.Stages(chosen.pace, chosen.cluster_rules)
         self._flows = flows.Flows(self._world, self._jobs, acts, chosen, self._task_supervisor, self._clock)
         older = v11_api.V11Api(v11_store.Ground(self._world, self._ids, chosen, self._state_file), self._jobs)
+
         self._table = routes.Table(
             (
                 *self._jobs.operations(),
@@ -102,6 +103,7 @@ class Emulator:
                 *iam.Iam(known, self._gate, self._ids, chosen).operations(),
             )
         )
+
         played = [route.operation for route in self._table.routes]
         self._faults = faults.Faults([*played, *(f"OBS.{name}" for name in service.OPERATIONS)])
         if chosen.faults_file is not None:
@@ -119,6 +121,7 @@ class Emulator:
         except BaseException:
             await self._close()
             raise
+
         if starts:
             now_ms = self._clock.now_ms()
             self._ids.start_again(starts)
@@ -126,6 +129,7 @@ class Emulator:
             self._logs.watch_all()
             self._flows.settle(now_ms)
             self._flows.watch(now_ms)
+
         return self
 
     async def __aexit__(
@@ -203,14 +207,17 @@ class Emulator:
         own = self._own(request)
         if own is not None:
             return own.with_header("X-Request-Id", request_id)
+
         entry = recent.Entry(request.verb, self._clock.now_ms())
         began_s = self._clock.monotonic_s()
+
         try:
             reply = await self._answer(request, request_id, entry)
             await self._state_file.written()
         except Exception:  # noqa: BLE001 - the one place where an unforeseen error of a handler is caught
             _log.exception("emulator.request_failed", verb=request.verb, path=request.path, request_id=request_id)
             reply = refusals.internal().reply(request_id, older=False)
+
         entry.status = reply.status
         entry.took_ms = (self._clock.monotonic_s() - began_s) * 1000
         self._recent.note(entry)
@@ -239,11 +246,13 @@ class Emulator:
     async def _answer(self, request: wire.Request, request_id: str, entry: recent.Entry) -> wire.Reply:
         older = self._settings.quirks.business_errors_as_500
         trouble = faults.NO_TROUBLE
+
         try:
             route, path = self._table.match(request.verb, request.path)
             entry.operation = route.operation
             if not self._faults:
                 return await self._admitted(route, path, request)
+
             aim = self._aiming.at(route, path, request)
             trouble = self._faults.meet(aim)
             entry.fault = trouble.names
@@ -252,11 +261,13 @@ class Emulator:
             reply = trouble.before(request_id)
             if reply is not None:
                 return reply
+
             self._meddler.before(trouble.deeds, aim)
             reply = await self._admitted(route, path, request)
             self._meddler.after(trouble.deeds, aim, reply)
         except refusals.Refusal as refusal:
             reply = refusal.reply(request_id, older=older)
+
         return trouble.after(reply, request_id)
 
     async def _admitted(self, route: routes.Route, path: dict[str, str], request: wire.Request) -> wire.Reply:

@@ -169,15 +169,18 @@ class StateFile:
         """
         if self._path is None:
             return 0
+
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="emulator-state")
         try:
             starts, rows = await self._in_thread(self._load, self._path)
         except sqlite3.Error as error:
             raise failures.CannotStart(f"the state file {self._path} cannot be used: {error}") from error
+
         self._forget_defaults(rows)
         for name, restore in self._restores.items():
             if name in rows:
                 restore(rows[name])
+
         if unknown := rows.keys() - self._restores.keys():
             _log.warning("emulator.unknown_tables_found", tables=sorted(unknown))
         self._write_later()
@@ -229,11 +232,13 @@ class StateFile:
             version = file.execute("PRAGMA user_version").fetchone()[0]
             tables = file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             file.execute("COMMIT")
+
             if version == 0 and not tables:
                 file.executescript(_SCHEMA)
             elif version != VERSION:
                 text = f"the state file {path} has version {version}, this emulator writes {VERSION}"
                 raise failures.CannotStart(text)  # noqa: TRY301 - the file must be closed for it, too
+
             starts = file.execute("SELECT count(*) FROM starts").fetchone()[0]
             rows: dict[str, list[Row]] = {}
             for shelf, key, value in file.execute("SELECT shelf, key, value FROM rows ORDER BY place"):
@@ -242,6 +247,7 @@ class StateFile:
         except BaseException:
             file.close()
             raise
+
         self._file = file
         return starts, rows
 

@@ -79,6 +79,7 @@ def configured(one: settings.Cluster, now_ms: int) -> Cluster:
     )
     scale = one.state if one.state in cluster_life.SCALING else ""
     segment = cluster_life.Segment(now_ms, one.state, groups, scale=scale)
+
     return Cluster(
         cluster_id=one.cluster_id,
         name=one.name,

@@ -81,6 +81,7 @@ class Admin:
         if request.verb != "GET":
             _check_writer(request)
         query = dict(request.pairs())
+
         answers: dict[tuple[str, str], Callable[[], wire.Reply]] = {
             ("GET", "health"): lambda: self._health(now_ms),
             ("GET", "effects"): lambda: self._effects(query, now_ms),
@@ -92,8 +93,10 @@ class Admin:
             ("GET", "overview"): lambda: wire.as_json(200, self._overview.members(now_ms)),
             ("GET", "calls"): lambda: wire.as_json(200, self._overview.calls()),
         }
+
         if request.verb == "GET" and request.path.startswith(job_page.PREFIX):
             return self._job(request.path.removeprefix(job_page.PREFIX), now_ms)
+
         answer = answers.get((request.verb, request.path.removeprefix(PREFIX)))
         if answer is None:
             raise refusals.Refusal(404, {"error": "no such path of the emulator"})
@@ -146,14 +149,17 @@ class Admin:
             "cluster": effect.cluster_id,
             "created_ms": effect.created_ms,
         }
+
         if effect.kind == "statement":
             return members | {"statement": effect.statement}
         if effect.kind != "job":
             return members
+
         cluster = self._world.clusters.get(effect.cluster_id)
         job = cluster.index.get(effect.effect_id) if cluster else None
         if job is None:
             return members | {"deleted": True}
+
         seen = life.stage(job, now_ms)
         members |= {"job_type": job.job_type, "state": seen.state, "result": seen.result}
         return members | ({"error": job.error} if job.error else {})

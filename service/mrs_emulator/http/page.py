@@ -27,12 +27,14 @@ def reply() -> wire.Reply:
             "frame-ancestors 'none'",
         )
     )
+
     headers = {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-store",
     }
+
     return wire.Reply(200, text.encode(), headers, "text/html;charset=UTF-8")
 
 

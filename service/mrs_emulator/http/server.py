@@ -73,6 +73,7 @@ async def running(chosen: settings.EmulatorSettings, *, timer: clock.Clock | Non
             shutdown_timeout=_SHUTDOWN_S,
         )
         await runner.setup()
+
         try:
             site = web.TCPSite(runner, chosen.host, chosen.port, backlog=1024)
             try:

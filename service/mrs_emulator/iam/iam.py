@@ -77,6 +77,7 @@ class Iam:
         """Answer KeystoneCreateToken: by password, or by agency with the token of a user whom it trusts."""
         auth = _member(_body(call), "auth")
         identity = _member(auth, "identity")
+
         methods = identity.get("methods")
         if methods == ["password"]:
             caller, home = self._by_password(identity)
@@ -86,6 +87,7 @@ class Iam:
                 raise refused(400, "The scope is mandatory for assume_role.")
         else:
             raise refused(400, "The methods must be password or assume_role.")
+
         scoped = self._scoped(caller, auth.get("scope"))
         text, token = self._known.issue_token(scoped, home, call.now_ms)
         catalog = not dict(call.request.pairs()).get("nocatalog")
@@ -106,9 +108,11 @@ class Iam:
             caller, _ = self._by_agency(order, call)
         else:
             raise refused(400, "The methods must be token or assume_role.")
+
         duration = order.get("duration_seconds", _DURATION_S[0])
         if not isinstance(duration, int) or not _DURATION_S[0] <= duration <= _DURATION_S[1]:
             raise refused(400, "The duration_seconds must be from 900 to 86400.")
+
         key = self._known.issue_key(accounts.Caller(caller.user, caller.domain), duration, call.now_ms)
         credential = {
             "access": key.access,
@@ -116,6 +120,7 @@ class Iam:
             "securitytoken": key.security_token,
             "expires_at": accounts.moment(key.expires_ms or 0),
         }
+
         return wire.as_json(_CREATED, {"credential": credential})
 
     async def list_projects(self, call: routes.Call) -> wire.Reply:
@@ -123,6 +128,7 @@ class Iam:
         caller = self._caller(call)
         query = dict(call.request.pairs())
         domain_id = ids.derived("domain", caller.domain)
+
         found = [
             _project(one)
             for one in self._known.projects
@@ -132,11 +138,13 @@ class Iam:
             and query.get("parent_id") in {None, "", domain_id}
             and query.get("enabled", "true").lower() != "false"
         ]
+
         try:
             size = checks.whole_number(query, "per_page", least=1) or len(found)
             number = checks.whole_number(query, "page", least=1) or 1
         except refusals.Refusal as refusal:
             raise refused(400, refusal.payload["error_msg"]) from refusal
+
         links = {"self": f"{_base(call.request)}/v3/projects", "next": None, "previous": None}
         return wire.as_json(_OK, {"projects": found[(number - 1) * size : number * size], "links": links})
 
@@ -208,6 +216,7 @@ class Iam:
     def _token_members(self, token: accounts.Token, methods: list[str], request: wire.Request | None) -> dict[str, Any]:
         caller = token.caller
         user_id = ids.derived("user", caller.user)
+
         members: dict[str, Any] = {
             "expires_at": accounts.moment(token.expires_ms),
             "issued_at": accounts.moment(token.issued_ms),
@@ -220,11 +229,13 @@ class Iam:
                 "password_expires_at": "",
             },
         }
+
         if caller.project_id is None:
             members["domain"] = _domain(caller.domain)
         else:
             name = next(one.name for one in self._known.projects if one.project_id == caller.project_id)
             members["project"] = {"id": caller.project_id, "name": name, "domain": _domain(caller.domain)}
+
         if token.home != caller.domain:
             members["assumed_by"] = {"user": members["user"]}
         if request is not None:
@@ -238,6 +249,7 @@ class Iam:
             ("mrs", "mrs"): f"{base}/v1.1",
             ("map-reduce", "mrs"): f"{base}/v1.1/{self._project_id}",
         }
+
         return [
             {
                 "id": ids.derived("service", kind),

@@ -168,14 +168,17 @@ class Gate:
         sdk_date = request.headers.get("x-sdk-date", "")
         if claim is None or not sdk_date:
             raise refusals.not_authentic("verify aksk signature fail")
+
         _check_skew(sdk_date, now_ms)
         key = self._known.key(claim.access_key)
         if key is None or self._locked_ms.get(claim.access_key, 0) > now_ms:
             raise refusals.not_authentic("verify aksk signature fail")
+
         to_sign = string_to_sign(sdk_date, canonical_request(request, claim.signed_headers))
         if not hmac.compare_digest(signature(key.secret, to_sign), claim.signature):
             self._note_failure(claim.access_key, now_ms)
             raise refusals.not_authentic("verify aksk signature fail")
+
         self._failures.pop(claim.access_key, None)
         _check_token(key, request)
         if key.expires_ms is not None:

@@ -52,12 +52,15 @@ def render(
         "arguments": job.arguments,
         "properties": job.properties,
     }
+
     if seen.has_launcher:
         members["launcher_id"] = f"application_{yarn_start_ms}_{2 * job.number + 1:04d}"
+
     if seen.has_application:
         members["app_id"] = f"application_{yarn_start_ms}_{2 * job.number + 2:04d}"
         if job.job_type == "SparkSubmit":
             members["tracking_url"] = page or f"https://mrs.invalid:9022/mrsmanager/{members['app_id']}"
+
     return as_strings(members) if numbers_as_strings else members
 
 

@@ -71,11 +71,13 @@ class Jobs:
         seen = cluster.state(call.now_ms)
         if seen not in cluster_life.TAKES_JOBS:
             raise refusals.business("0056", state=seen)
+
         check_components(cluster.record.components, wanted.job_type)
         if wanted.runs_sql:
             check_sql()
         if rules.refused(wanted):
             return wire.as_json(self._quirks.job_status, {"job_submit_result": {"state": "FAILED"}})
+
         slots = cluster.record.slots
         if slots and cluster.index.unfinished(call.now_ms) >= slots:
             raise refusals.business("0177", slots=slots)
@@ -87,9 +89,11 @@ class Jobs:
         records = cluster.index
         arguments, properties = job_json.java_list(wanted.arguments), job_json.java_map(wanted.properties)
         earlier = 0
+
         if rules.counts_earlier(wanted):
             before = map(records.at, records.arrived(records.span(None, None), newest_first=False))
             earlier = sum((one.arguments, one.properties) == (arguments, properties) for one in before)
+
         planned = rules.plan(wanted, self._pace, records.arrival_ms(now_ms), earlier)
         job = life.Job(
             job_id=self._ids.uuid(),
@@ -103,12 +107,14 @@ class Jobs:
             ending=planned.ending,
             error=planned.error,
         )
+
         records.add(job)
         cluster_id = cluster.record.cluster_id
         self._world.note(state.Effect("job", job.job_id, job.name, cluster_id, job.timetable.created_ms))
         self._logs.watch(cluster_id, job.job_id)
         if wanted.runs_sql:
             self._sql.start(records, job, wanted)
+
         return job
 
     def end_all(self, cluster: state.ClusterState, now_ms: int) -> None:
@@ -176,11 +182,13 @@ class Jobs:
         if not job.ended(call.now_ms):
             submitting = life.stage(job, call.now_ms).state == "NEW"
             raise refusals.business("0180" if submitting else "0183")
+
         outcome = self._sql.outcome(job.job_id)
         if outcome is None or outcome.error is not None:
             raise refusals.business("0172")
         if any(answer.cut for answer in outcome.answers):
             raise refusals.business("0182")
+
         found = {str(index): self._rows(answer) for index, answer in enumerate(outcome.answers)}
         if not any(found.values()):
             raise refusals.business("0181")

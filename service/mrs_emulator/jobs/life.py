@@ -144,6 +144,7 @@ def stage(job: Job, now_ms: int) -> Stage:
     ran = seen_ms >= timetable.running_ms
     started_ms = timetable.running_ms if ran else 0
     state = state_of(job, now_ms)
+
     return Stage(
         state=state,
         result=result_of(job, now_ms),

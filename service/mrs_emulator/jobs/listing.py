@@ -75,6 +75,7 @@ def read(query: Mapping[str, str], quirks: settings.Quirks) -> Query:
     limit = checks.whole_number(query, "limit", least=1) or quirks.list_limit_default
     if limit > quirks.list_limit_max:
         raise refusals.invalid(f"limit must not exceed {quirks.list_limit_max}")
+
     offset = max(checks.whole_number(query, "offset", least=0) or 1, 1)
     filters = Filters(
         job_name=checks.matching(query, "job_name", _JOB_NAME),
@@ -87,6 +88,7 @@ def read(query: Mapping[str, str], quirks: settings.Quirks) -> Query:
         begin_ms=checks.whole_number(query, "submitted_time_begin", least=0),
         end_ms=checks.whole_number(query, "submitted_time_end", least=0),
     )
+
     start = (offset - 1) * limit if quirks.offset_is_page else offset - 1
     return Query(filters, checks.one_of(query, "sort_by", _DIRECTIONS) != "asc", start, limit)
 

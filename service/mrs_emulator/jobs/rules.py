@@ -112,6 +112,7 @@ def plan(wanted: checks.Submission, pace: settings.Pace, now_ms: int, earlier: i
     _check_known(orders)
     if wanted.runs_sql:
         return Plan(life.Timetable(created, submitted, accepted, running), None)
+
     words = {word.lower() for word in _WORDS.split(wanted.name)}
     end = running + _ms(_duration_s(orders, words, pace), pace)
     timetable = life.Timetable(created, submitted, accepted, running, end)

@@ -138,6 +138,7 @@ class Buckets:
                 ("StorageClass", "STANDARD"),
             ]
             yield ("Contents", [*entry, _owner(owner)] if owner else entry)
+
         for one in page.prefixes:
             yield ("CommonPrefixes", [("Prefix", markup.of_url(one, url=url))])
 

@@ -71,6 +71,7 @@ class Listener:
         request_id = secrets.token_hex(16).upper()
         request, prefix, name = None, "x-amz-", "unknown"
         began_s = asyncio.get_running_loop().time()
+
         try:
             lowered = {name.lower(): value for name, value in asked.headers.items()}
             request = wire.request(asked.method, asked.raw_path, lowered, self._domains)
@@ -91,6 +92,7 @@ class Listener:
         except Exception:  # noqa: BLE001 - the one place where an unforeseen error of OBS is caught
             _log.exception("emulator.obs_request_failed", verb=asked.method, request_id=request_id)
             reply = service.refused(errors.ObsError("InternalError"), request, request_id)
+
         took_s = asyncio.get_running_loop().time() - began_s
         self._owner.note_object_call(asked.method, name, reply.status, took_s)
         headers = {"Server": "OBS", f"{prefix}request-id": request_id, f"{prefix}id-2": request_id, **reply.headers}
@@ -123,6 +125,7 @@ async def _received(asked: web.BaseRequest, place: Path, admitted: access.Admitt
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     decoder = chunks.Decoder(admitted.framing) if admitted.framing else None
     file = await asyncio.to_thread(place.open, "wb")
+
     try:
         with contextlib.closing(file):
             async for piece in asked.content.iter_chunked(_PIECE_BYTES):
@@ -133,6 +136,7 @@ async def _received(asked: web.BaseRequest, place: Path, admitted: access.Admitt
                     await asyncio.to_thread(file.write, data)
     except (web.RequestPayloadError, ConnectionError) as error:
         raise errors.ObsError("IncompleteBody") from error
+
     if decoder:
         decoder.end()
     if admitted.payload is not None and admitted.payload != sha256.hexdigest():
@@ -144,12 +148,15 @@ async def _sent(asked: web.BaseRequest, reply: wire.Reply, headers: dict[str, st
     part = reply.body
     if reply.dropped and asked.transport is not None:
         asked.transport.close()
+
     if isinstance(part, bytes) and not reply.halved:
         if asked.method != "HEAD":
             return web.Response(status=reply.status or 200, headers=headers, body=part)
         return web.Response(status=reply.status or 200, headers=headers)
+
     if isinstance(part, bytes):
         part = wire.Slice(io.BytesIO(part), 0, len(part))
+
     with contextlib.closing(part.file):
         response = web.StreamResponse(status=reply.status, headers={**headers, "Content-Length": str(part.length)})
         await response.prepare(asked)

@@ -65,6 +65,7 @@ class Multipart:
         marker = _number(request, "part-number-marker", 0)
         found = [one for one in self._uploads.parts(upload) if one.number > marker]
         page = found[:most]
+
         elements: list[markup.Element] = [
             ("Bucket", upload.bucket),
             ("Key", upload.key),
@@ -75,6 +76,7 @@ class Multipart:
             ("MaxParts", most),
             ("IsTruncated", len(found) > most),
         ]
+
         for one in page:
             shown: list[markup.Element] = [
                 ("PartNumber", one.number),
@@ -83,6 +85,7 @@ class Multipart:
                 ("Size", one.size),
             ]
             elements.append(("Part", shown))
+
         return wire.Reply(200, _XML, markup.document("ListPartsResult", elements))
 
     def under_way(self, request: wire.Request) -> wire.Reply:
@@ -99,6 +102,7 @@ class Multipart:
         """Answer CompleteMultipartUpload."""
         upload = self._upload(request)
         root = markup.read(body.read(_XML_MAX_BYTES), "CompleteMultipartUpload")
+
         try:
             wanted = [
                 (int(one.findtext("PartNumber") or ""), (one.findtext("ETag") or "").strip().strip('"'))
@@ -106,6 +110,7 @@ class Multipart:
             ]
         except ValueError as error:
             raise errors.ObsError("MalformedXML") from error
+
         etag = self._uploads.complete(upload, wanted)
         elements = [
             ("Location", f"/{upload.bucket}/{upload.key}"),
@@ -113,6 +118,7 @@ class Multipart:
             ("Key", upload.key),
             ("ETag", f'"{etag}"'),
         ]
+
         return wire.Reply(200, _XML, markup.document("CompleteMultipartUploadResult", elements))
 
     def abort(self, request: wire.Request) -> wire.Reply:

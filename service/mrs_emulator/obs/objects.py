@@ -57,6 +57,7 @@ class Objects:
         replaces = (request.header("metadata-directive") or "COPY").upper() == "REPLACE"
         fresh = self._objects.incoming()
         file, found = self._objects.open(*heads.copy_source(source))
+
         try:
             with file, fresh.open("wb") as target:
                 shutil.copyfileobj(file, target, _COPY_BYTES)
@@ -64,6 +65,7 @@ class Objects:
             self._objects.put(request.bucket, request.key, fresh, about)
         finally:
             fresh.unlink(missing_ok=True)
+
         seen = self._objects.look(request.bucket, request.key)
         elements = [("LastModified", buckets.moment(seen.changed_ms)), ("ETag", f'"{seen.etag}"')]
         return wire.Reply(200, _XML, markup.document("CopyObjectResult", elements))

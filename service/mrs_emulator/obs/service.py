@@ -70,6 +70,7 @@ class Service:
         self.store = folder
         of_all, of_one = buckets.Buckets(folder, region), objects.Objects(folder)
         parts = multipart.Multipart(folder)
+
         self._handlers: dict[str, Callable[[_Call], wire.Reply]] = {
             "ListBuckets": lambda call: of_all.all(call.admitted),
             "ListMultipartUploads": lambda call: parts.under_way(call.request),

@@ -118,6 +118,7 @@ class Uploads:
         fresh = self._objects.incoming()
         digests = b"".join(bytes.fromhex(one.etag) for one in chosen)
         etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(chosen)}"
+
         try:
             with fresh.open("wb") as whole:
                 for one in chosen:
@@ -128,6 +129,7 @@ class Uploads:
             raise errors.ObsError("NoSuchUpload", UploadId=upload.upload_id) from error
         finally:
             fresh.unlink(missing_ok=True)
+
         self.abort(upload)
         return etag
 

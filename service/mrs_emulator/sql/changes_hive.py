@@ -53,15 +53,18 @@ class HiveChanges(changes.Changes[wording_hive.HiveWords]):
             if self._known.has_database(table.name) and not tree.args.get("exists"):
                 self._says.fail(f"{_TASK}Database {table.name} already exists")
             return
+
         if tree.expression is not None:
             self._queries.query(tree.expression)
         if table.db:
             self.listed(table.db)
         seen: set[str] = set()
+
         for one in columns:
             if one.name.lower() in seen:
                 self._says.fail(f"Duplicate column name: {one.name.lower()}", 10036)
             seen.add(one.name.lower())
+
         if self._relation(table) is not None and not tree.args.get("exists") and not tree.args.get("replace"):
             text = f"Table already exists: {self._named(table)}"
             if kind == "TABLE":
@@ -104,6 +107,7 @@ class HiveChanges(changes.Changes[wording_hive.HiveWords]):
         if table.args.get("partition") is not None:
             self._partition(table, found)
             return
+
         for one in named:
             if one.name.lower() not in found.columns:
                 line, column = self._says.line_column(one)
@@ -113,11 +117,13 @@ class HiveChanges(changes.Changes[wording_hive.HiveWords]):
                     f"columns of {self._named(table)} nor dynamic partition columns.. Error encountered near "
                     f"token '{one.name}'"
                 )
+
         rows = self._queries.query(query)
         for name, put in zip(found.columns, rows or (), strict=False):
             is_nested = put.kind is not None and kinds.is_nested(put.kind)
             if not named and is_nested and not self._says.type_name(found.columns[name]).startswith(str(put.kind)[:3]):
                 raise refusing.not_played(f"INSERT of {put.kind} into the column {name}", "insert a value of its type")
+
         wanted = len(named) or len(found.columns)
         if rows is not None and len(rows) != wanted:
             text = "Cannot insert into target table because column number/types are different"

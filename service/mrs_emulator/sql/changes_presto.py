@@ -50,14 +50,18 @@ class PrestoChanges(changes.Changes[wording_presto.PrestoWords]):
             if self._known.has_database(name) and not tree.args.get("exists"):
                 self._says.fail(f"Schema 'hive.{name.lower()}' already exists", _START)
             return
+
         if kind != "TABLE":
             self._queries.query(tree.expression)
             return
+
         if table.db and not self._known.has_database(table.db):
             self._says.fail(f"Schema {table.db.lower()} not found")
+
         if self._relation(table) is not None and not tree.args.get("exists"):
             name = f"hive.{self._database(table).lower()}.{table.name.lower()}"
             self._says.fail(f"Table '{name}' already exists", _START)
+
         self._columns([one for one in columns if isinstance(one, exp.ColumnDef)])
         if tree.expression is not None:
             found = self._queries.query(tree.expression)
@@ -110,12 +114,14 @@ class PrestoChanges(changes.Changes[wording_presto.PrestoWords]):
         if found is None:
             self._no_table(table.db, table.name, None)
             return
+
         names = [one.name.lower() for one in named] or list(found.columns)
         for index, name in enumerate(names):
             if name not in found.columns:
                 self._says.fail(f"Insert column name does not exist in target table: {name}")
             if name in names[:index]:
                 self._says.fail(f"Insert column name is specified more than once: {name}")
+
         wanted = [self._says.type_name(found.columns[name]) for name in names]
         given = [one.kind for one in rows or ()]
         if rows is None or (len(given) == len(wanted) and all(map(_fits, wanted, given))) or None in given:

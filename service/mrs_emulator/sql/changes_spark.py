@@ -74,17 +74,21 @@ class SparkChanges(changes.Changes[wording_spark.SparkWords]):
                     "name, drop the existing schema, or add the IF NOT EXISTS clause to tolerate pre-existing schema."
                 )
             return
+
         if not isinstance(table, exp.Table):
             return
+
         if tree.expression is not None:
             self._queries.query(tree.expression)
         if table.db:
             self.listed(table.db)
         seen: set[str] = set()
+
         for one in columns:
             if isinstance(one, exp.ColumnDef):
                 self._duplicate(one.name, seen)
                 seen.add(one.name.lower())
+
         if self._relation(table) is not None and not tree.args.get("exists") and not tree.args.get("replace"):
             self._exists(table, "`spark_catalog`." if kind == "VIEW" else "")
 
@@ -134,6 +138,7 @@ class SparkChanges(changes.Changes[wording_spark.SparkWords]):
         if table.args.get("partition") is not None:
             self._partition(table, found)
             return
+
         self._named([one.name for one in named], found, table)
         columns = [one.name for one in named] or list(found.columns)
         if rows is not None and len(rows) != len(columns):

@@ -45,6 +45,7 @@ class Checker:
         for common in (node.args.get("with_") or node.args.get("with") or exp.With(expressions=[])).expressions:
             found = self.query(common.this, outer, named)
             named[common.alias.lower()] = _renamed(found, common.args.get("alias"))
+
         match node:
             case exp.Subquery() | exp.Paren():
                 return self.query(node.this, outer, named)
@@ -90,24 +91,29 @@ class Checker:
         by_alias = scopes.Scope(scope.outer, scope.sources, scope.merged, aliases)
         group, having, order = (node.args.get(key) for key in ("group", "having", "order"))
         count = None if outputs is None else len(outputs)
+
         for one in group.expressions if group else ():
             if _is_position(one):
                 self._says.position(one, count, "GROUP BY")
             else:
                 self._expression(one, by_alias if self._spoken == "spark" else scope, named)
+
         if having is not None:
             self._expression(having.this, scope if self._spoken == "presto" else by_alias, named)
+
         for one in order.expressions if order else ():
             if _is_position(one.this):
                 self._says.position(one.this, count, "ORDER BY")
             else:
                 self._expression(one.this, by_alias, named)
+
         for alone in grouping.ungrouped(node, scope, aliases):
             self._says.not_grouped(alone, node)
 
     def _outputs(self, node: exp.Select, scope: scopes.Scope, named: Mapping[str, Outputs]) -> Outputs:
         found: list[scopes.Output] | None = []
         above = scopes.Scope(scope.outer, scope.sources, scope.merged)  # in Spark with the aliases before a column
+
         for one in node.expressions:
             if one.is_star and not isinstance(one, exp.Count):
                 if not scope.sources:
@@ -115,6 +121,7 @@ class Checker:
                 stars = scope.outputs(one.table if isinstance(one, exp.Column) else None)
                 found = None if stars is None or found is None else found + [output for _, output in stars]
                 continue
+
             self._expression(one.unalias(), above, named)
             if self._spoken == "spark" and one.alias:
                 above.aliases[one.alias.lower()] = scopes.Output(one.alias, None)
@@ -123,6 +130,7 @@ class Checker:
                 found.append(scopes.Output(name, self.kind(one, scope)))
             if isinstance(one.unalias(), exp.Explode | exp.Unnest | exp.Inline):
                 found = None
+
         return None if found is None else tuple(found)
 
     def _from(self, node: exp.Select, scope: scopes.Scope, named: Mapping[str, Outputs]) -> None:
@@ -130,6 +138,7 @@ class Checker:
         joined = node.args.get("joins") or []
         if start is None:
             return
+
         scope.sources.append(self._source(start.this, scope, named))
         for join in joined:
             scope.sources.append(self._source(join.this, scope, named))
@@ -141,6 +150,7 @@ class Checker:
                 self._expression(join.args["on"], scope, named)
             if join.kind in {"SEMI", "ANTI"}:  # the right side is seen by ON only
                 scope.sources.pop()
+
         for lateral in node.args.get("laterals") or []:
             scope.sources.append(self._lateral(lateral, scope, named))
 

@@ -55,20 +55,24 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
     slip = syntax.find(tokens)
     if slip is not None:
         raise _SLIPS[spoken](sql, tokens, slip)
+
     _special(sql, tokens, spoken)
     if tokens[0].text.upper() in _SHOWN:
         _shown(sql, spoken, known)
         return
+
     try:
         tree = sqlglot.parse_one(calls.masked(sql, tokens), read=spoken)
     except sqlglot.errors.ParseError as error:
         raise _unread(sql, tokens, spoken, error) from error
     except sqlglot.errors.SqlglotError:
         return
+
     if isinstance(tree, exp.Insert):
         rewriting.with_inside(tree)
     _types(sql, tokens, spoken, tree)
     queries, others = _checkers(places.Places(sql, tokens, tree), spoken, known)
+
     if isinstance(tree, exp.Query):
         queries.query(tree)
     else:
@@ -145,9 +149,11 @@ def _special(sql: str, tokens: Sequence[Any], spoken: statement.Dialect) -> None
         word = token.text.upper()
         if spoken == "hive" and word == "POSITION" and tokens[index + 1].text == "(":
             raise refusing.not_played("position, which Hive does not have", "use instr or locate")
+
         is_short = word in {"CHAR", "VARCHAR"} and index > 0 and tokens[index - 1].text.upper() == "AS"
         if spoken == "hive" and is_short and tokens[index + 1].text == "(":
             raise refusing.not_played(f"CAST to {word.lower()} of a length", "use substr, rpad or string")
+
         if word == "SUBSTRING" and spoken != "spark" and tokens[index + 1].text == "(":
             depth = 0
             for inner in tokens[index + 1 :]:
@@ -169,6 +175,7 @@ def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
         return syntax_java.hive_parse(sql, len(sql), f"character '{syntax_java.EOF}' not supported here")
     if spoken == "spark":
         return syntax_java.spark_near(sql, at, quote)
+
     before = sqlglot.tokenize(sql[:at], read=spoken)
     if before:
         last = before[-1]
@@ -178,6 +185,7 @@ def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
             return syntax_presto.refused(
                 sql, [*before, _Quote(at, at)], syntax.Found(syntax.Slip.NO_COLUMNS, len(before))
             )
+
     return failures.SqlRefused("the statement cannot be read: unclosed quote or comment")
 
 

@@ -200,6 +200,7 @@ def _name_columns(tree: exp.Expr, spoken: statement.Dialect) -> None:
         tree = tree.left
     if not isinstance(tree, exp.Select):
         return
+
     named = []
     for index, column in enumerate(tree.expressions):
         if isinstance(column, exp.Alias | exp.Column) or (column.is_star and not isinstance(column, exp.Count)):
@@ -210,6 +211,7 @@ def _name_columns(tree: exp.Expr, spoken: statement.Dialect) -> None:
             continue
         name = {"presto": f"_col{index}", "hive": f"_c{index}"}.get(spoken) or column.sql("spark").lower()
         named.append(exp.alias_(column, "count(1)" if name == "count(*)" else name, quoted=True))
+
     tree.set("expressions", named)
 
 
@@ -265,8 +267,10 @@ def _create(tree: exp.Create) -> statement.Statement:
     kind = str(tree.args.get("kind")).upper()
     if kind not in {"TABLE", "VIEW", "SCHEMA", "DATABASE"}:
         raise refusing.not_played(f"CREATE {kind}", "create tables, views and databases")
+
     if kind == "DATABASE":
         tree.set("kind", "SCHEMA")
+
     properties = tree.args.get("properties")
     for one in properties.expressions if properties else ():
         if isinstance(one, exp.LocationProperty) and kind == "TABLE":
@@ -275,11 +279,13 @@ def _create(tree: exp.Create) -> statement.Statement:
             for column in one.this.expressions if isinstance(one.this, exp.Schema) else ():
                 if isinstance(column, exp.ColumnDef):
                     tree.this.append("expressions", column.copy())
+
     meant = exp.TemporaryProperty | exp.LikeProperty
     kept = [one for one in (properties.expressions if properties else ()) if isinstance(one, meant)]
     tree.set("properties", exp.Properties(expressions=kept) if kept else None)
     for column in tree.find_all(exp.ColumnDef):
         column.set("constraints", None)
+
     return statement.Statement(statement.Kind.WRITE, (_sql(tree),), _named(_table(tree)) if kind == "TABLE" else None)
 
 

@@ -21,15 +21,19 @@ def ungrouped(node: exp.Select, scope: scopes.Scope, aliases: Mapping[str, scope
     group, having, order = (node.args.get(key) for key in ("group", "having", "order"))
     if group is not None and (group.find(exp.Rollup, exp.Cube, exp.GroupingSets) or group.args.get("all")):
         return
+
     parts = [one.unalias() for one in node.expressions]
     later = [having.this] if having is not None else []
     if group is None and having is None and not any(_has_aggregate(one) for one in parts):
         return
+
     groups = _groups(node, scope)
     if groups is None:
         return
+
     for part in [*parts, *later]:
         yield from _alone(part, groups, scope)
+
     for one in order.expressions if order else ():
         if not (isinstance(one.this, exp.Column) and one.this.name.lower() in aliases):
             yield from _alone(one.this, groups, scope)

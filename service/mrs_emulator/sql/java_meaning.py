@@ -39,6 +39,7 @@ def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:  # noqa: PLR09
         if spoken == "hive" and kind.this != _TYPE.DATE and " " not in value.name:
             raise refusing.not_played("TIMESTAMP without a time, which Hive does not read", "write the time, too")
         return java_dates.literal(value, kind)
+
     only(node, "this", "to")
     if spoken == "hive" and kind.this == _TYPE.BOOLEAN:
         return call("__hive_bool", value)

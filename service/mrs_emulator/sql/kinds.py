@@ -41,6 +41,7 @@ def kind(node: exp.Expr, spoken: statement.Dialect, columns: Columns) -> str | N
             return _arithmetic(kind(node.this, spoken, columns), kind(node.expression, spoken, columns))
         case _ if isinstance(node, _BOOLEANS) and not isinstance(node, _QUANTIFIED):
             return "boolean"
+
     return None
 
 

@@ -32,6 +32,7 @@ def _java_int(name: str) -> str:
     number = f"TRY_CAST({_TEXT} AS DOUBLE)"
     digits = f"regexp_extract(trim({_TEXT}), '^[+-]?([0-9]+(?:[.][0-9]*)?|[.][0-9]+)$')"
     text = f"TRY_CAST(regexp_extract({digits}, '^[+-]?[0-9]+') AS {name})"
+
     return f"""CREATE MACRO __{name}(x) AS CASE
         WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'VARCHAR' THEN {text}
@@ -51,6 +52,7 @@ def _presto_int(name: str, prefix: str = "__presto_", *, strict: bool = True) ->
     far = f"__error('{FAILED}Out of range for {name}: ' || {_TEXT})" if strict else "NULL"
     rounded = f"TRY_CAST(round(TRY_CAST({_TEXT} AS DECIMAL(38, 10))) AS {name})"
     near = f"TRY_CAST(round(TRY_CAST({_TEXT} AS DOUBLE)) AS {name})"
+
     return f"""CREATE MACRO {prefix}{name}(x) AS CAST(CASE
         WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'VARCHAR' THEN coalesce({text}, CAST({refused} AS {name}))

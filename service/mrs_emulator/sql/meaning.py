@@ -55,8 +55,10 @@ def _check(
         for kind, what, instead in _REFUSED_NODES:
             if isinstance(node, kind):
                 raise refusing.not_played(what, instead)
+
         if isinstance(node, exp.Interval) and not isinstance(node.parent, _INTERVALS_IN):
             raise refusing.not_played("an interval as a value", "add it to a date, or subtract it")
+
         if isinstance(node, exp.Anonymous):
             name = node.name.lower()
             if name not in names and name not in played.NAMES[spoken]:

@@ -107,11 +107,13 @@ class Presto:
         if execution_id:
             self._remember(cluster_id, execution)
         task = self._task_supervisor.start(self._finish(execution, ending), name=f"presto-{effect_id or 'statement'}")
+
         if location is None:
             await asyncio.wait({task}, timeout=self._settings.reply_limit_s)
             if not execution_id and execution.end is None:  # no client could ask for its end
                 execution.ticket.cancel()
                 execution.end = {"status": "FAILED", "message": "Query exceeded the time limit"}
+
         return wire.as_json(_OK, execution.members())
 
     async def show(self, call: routes.Call) -> wire.Reply:
@@ -199,20 +201,24 @@ def _read(body: dict[str, Any], folder: obs.Obs) -> _Wanted:
     """Read the ExecuteSql body; raises 12000002, or MRS.0011 for several statements."""
     if body.get("sql_type") != "presto":
         raise refusals.invalid("sql_type must be presto")
+
     statement = body.get("sql_content")
     if not isinstance(statement, str) or not statement.strip():
         raise refusals.invalid("sql_content must be a statement")
     if ";" in statement:
         raise refusals.sql_impossible("sql_content must be one statement without a semicolon.")
+
     database = body.get("database") or "default"
     if not isinstance(database, str):
         raise refusals.invalid("database must be a string")
+
     archive_path = body.get("archive_path") or None
     if archive_path is not None:
         try:
             folder.path(archive_path if isinstance(archive_path, str) else "")
         except failures.BadObsPath as error:
             raise refusals.invalid("archive_path must be an OBS directory (obs://bucket/path)") from error
+
     return _Wanted(statement, database, archive_path)
 
 

@@ -56,6 +56,7 @@ def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:
         if form.fullmatch(node.this.name) is None:
             raise refusing.not_played(f"the moment {node.this.name!r}", "write year-month-day, and perhaps a time")
         return node if kind.this == _TYPE.TIMESTAMP else call("__presto_date", node.this)
+
     if kind.this in _CASTS:
         return call(f"__presto_{'try_' if tried else ''}{_CASTS[kind.this]}", node.this)
     if kind.this in {_TYPE.VARCHAR, _TYPE.TEXT}:

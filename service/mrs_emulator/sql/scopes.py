@@ -104,15 +104,19 @@ class Scope:
         chosen = [one for one in self.sources if qualifier is None or one.name.lower() == qualifier.lower()]
         if not chosen or any(one.columns is None for one in chosen):
             return None
+
         found = [(source, column) for source in chosen for column in source.columns or ()]
         if qualifier is not None or not self.merged:
             return found
+
         merged: dict[str | None, tuple[Source, Output]] = {}
         rest = []
+
         for source, column in found:
             name = column.name and column.name.lower()
             if name in self.merged:
                 merged.setdefault(name, (source, column))
             else:
                 rest.append((source, column))
+
         return [*merged.values(), *rest]

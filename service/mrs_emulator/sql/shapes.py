@@ -45,9 +45,11 @@ def _grouping(group: exp.Group) -> None:
                 group.set("expressions", [])
                 group.set(key, [function(expressions=columns)])
                 return
+
     sets = group.args.get("grouping_sets") or []
     if not sets or not group.expressions:
         return
+
     listed = {one.sql() for one in group.expressions}
     used = {column.sql() for one in sets for column in one.find_all(exp.Column)}
     if used <= listed:
@@ -60,23 +62,28 @@ def _lateral(lateral: exp.Lateral) -> None:
     """Turn LATERAL VIEW into a join; OUTER keeps rows whose collection is empty or NULL."""
     if not lateral.args.get("view"):
         return
+
     made = lateral.this
     if not isinstance(made, exp.Explode) or isinstance(made, exp.ExplodeOuter | exp.Posexplode):
         name = made.sql("hive").partition("(")[0].lower()
         raise refusing.not_played(f"LATERAL VIEW {name}", "use LATERAL VIEW explode of an array")
+
     alias = lateral.args["alias"]
     columns = alias.args.get("columns") or []
     select = lateral.parent
     if not isinstance(select, exp.Select) or len(columns) > _PAIR:
         raise refusing.not_played("this form of LATERAL VIEW")
+
     rows = _exploded(made.this, [one.name for one in columns] or ["col"])
     table = exp.TableAlias(this=alias.this)
+
     join = exp.Join(
         this=exp.Lateral(this=exp.Subquery(this=rows), alias=table),
         side="LEFT" if lateral.args.get("outer") else None,
         kind=None if lateral.args.get("outer") else "INNER",
         on=exp.true(),
     )
+
     select.set("laterals", [one for one in select.args["laterals"] if one is not lateral])
     select.append("joins", join)
 
@@ -134,6 +141,7 @@ class Replaced:
         """Work the rows out, remove what they replace (a fixed partition, those written, or all), insert them."""
         incoming = [f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS {self.rows}"]
         where = " AND ".join(f"{statement.quoted(name)} = {value}" for name, value in self.fixed)
+
         if self.dynamic:
             incoming = [
                 f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS SELECT * FROM {self.table} LIMIT 0",  # noqa: S608 - printed
@@ -144,7 +152,9 @@ class Replaced:
                 for name in self.dynamic
             )
             where = f"EXISTS (SELECT 1 FROM {_INCOMING} WHERE {' AND '.join(pairs)})"  # noqa: S608 - quoted above
+
         old = f"{self.table} AS __old" if self.dynamic else self.table
+
         return (
             *incoming,
             f"DELETE FROM {old}{' WHERE ' + where if where else ''}",  # noqa: S608 - printed by sqlglot

@@ -29,6 +29,7 @@ def show(sql: str, spoken: statement.Dialect) -> statement.Statement:
     """
     words = [word[1:-1] if word[0] in "'\"`" else word for word in _WORD.findall(sql)]
     upper = [word.upper() for word in words]
+
     match upper[:2]:
         case ["SHOW", "TABLES" | "VIEWS"]:
             return _rows(_tables(words[1:], spoken, views_only=upper[1] == "VIEWS"))
@@ -71,6 +72,7 @@ def named(sql: str) -> tuple[str, str | None, str | None]:
             found = _dotted(rest)
         case _:
             return "", None, None
+
     return "table", found[-2] if len(found) > 1 else None, found[-1] if found else None
 
 

@@ -245,6 +245,7 @@ class Warehouse:
             return Outcome(tuple(answers), f"the emulator cannot run this statement ({type(error).__name__})")
         finally:
             self._tickets.discard(ticket)
+
         return Outcome(tuple(answers))
 
     def _catalogue(self, cursor: duckdb.DuckDBPyConnection) -> catalogue.Catalogue:
@@ -299,13 +300,16 @@ class Warehouse:
         """Turn a file into a table in memory before it is written for the first time."""
         if target is None or not self._files:
             return
+
         schema = target[0]
         if schema is None:
             found = cursor.execute("SELECT current_schema()").fetchone()
             schema = str(found[0]) if found else "main"
+
         key = (schema.lower(), target[1].lower())
         if key not in self._files:
             return
+
         name = f"{statement.quoted(key[0])}.{statement.quoted(key[1])}"
         cursor.execute("BEGIN")
         cursor.execute(f"CREATE TEMP TABLE __copied AS SELECT * FROM {name}")  # noqa: S608 - quoted above

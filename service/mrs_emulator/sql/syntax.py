@@ -121,23 +121,28 @@ def find(tokens: Sequence[Any]) -> Found | None:
     texts = _words(tokens)
     if texts[0] not in _STATEMENTS:
         return Found(Slip.STATEMENT, 0)
+
     depth = 0
     cases: list[int] = []
+
     for index, text in enumerate(texts):
         before = texts[index - 1] if index else ""
         if slip := _after(before, text, texts, index):
             return Found(slip, index)
         if text == "FROM" and (slip := _at_from(texts, index, depth, cases)):
             return Found(slip, index)
+
         depth += {"(": 1, ")": -1}.get(text, 0)
         if text == "CASE":
             cases.append(depth)
         elif text == "END":
             cases = cases[:-1]
+
         if depth < 0:
             return Found(Slip.CLOSED, index)
         if not depth and _is_second_alias(tokens, index):
             return Found(Slip.SECOND_ALIAS, index)
+
     return None
 
 

@@ -47,4 +47,5 @@ def text(value: object) -> str | None:
             shown = bytes(value).hex()
         case _:
             shown = str(value)
+
     return shown

@@ -145,6 +145,7 @@ class HiveWords(words.Placed):
     def _condition(self, node: exp.If, kind: words.Kind) -> None:
         if isinstance(node.parent, exp.Case) and node.parent.this is not None:  # CASE x WHEN 1
             return
+
         of = kind(node.this)
         branches = {
             kinds.is_number(one)
@@ -155,11 +156,13 @@ class HiveWords(words.Placed):
             raise refusing.not_played("if() of values of different types", "cast them")
         if of in {None, "boolean", "unknown"}:
             return
+
         name = self._where.sql[self._where.start(node.this) or 0 :].split(")", 1)[0].split(",")[0].split(" ")[0]
         if isinstance(node.parent, exp.Case):
             said = f'"boolean" is expected after WHEN, but "{of}" is found'
         else:
             said = f'The first argument of function IF should be "boolean", but "{of}" is found'
+
         self.fail(f"Argument type mismatch '{name}': {said}", 10016, self._where.start(node.this))
 
     def _both(self, node: exp.Expr, kind: words.Kind) -> None:
@@ -186,24 +189,29 @@ class HiveWords(words.Placed):
         name = calls.name(node)
         if name is None:
             return
+
         if signatures.expected("hive", name) is None:
             self.fail(f"Invalid function {name}", 10011)
         count = signatures.HIVE_COUNTS.get(name)
+
         given = len(node.expressions)
         if count is not None and given != count:
             at = self._where.start_of_call(node)
             shown = node.expressions[-1].sql("hive") if given else name
             needs = signatures.HIVE_SPELLED.get(name, name.upper())
             self.fail(f"Arguments length mismatch '{shown}': {needs} requires 1 argument, got {given}", 10015, at)
+
         if calls.is_aggregate(node):
             for one in [inner for part in node.iter_expressions() for inner in part.find_all(exp.Func)]:
                 if calls.is_aggregate(one):
                     self._misplaced(one)
+
         if name in signatures.WINDOW and not isinstance(node.parent, exp.Window | exp.IgnoreNulls):
             text = (
                 "SemanticException org.apache.hadoop.hive.ql.metadata.HiveException: Only COMPLETE mode supported for"
             )
             self.fail(f"{text} {name} function")
+
         if name == "explode" and len(getattr(node.parent_select, "expressions", [])) > 1:
             raise refusing.not_played("explode beside other columns", "use LATERAL VIEW explode")
         self._first_argument(node, name, kind)
@@ -212,16 +220,20 @@ class HiveWords(words.Placed):
         of = kind(node.expressions[0]) if node.expressions else None
         if of is None or (of == "unknown" and name != "length"):
             return
+
         first = node.expressions[0]
         at = self._where.start(first)
         if name in {"year", "month", "quarter"} and kinds.is_number(of):
             self.fail(f"Argument type mismatch '{first.name}': {name} does not take {of.upper()} type", 10016, at)
+
         if name == "array_contains" and not of.startswith("array"):
             said = f'"array" expected at function ARRAY_CONTAINS, but "{of}" is found'
             self.fail(f"Argument type mismatch '{first.name}': {said}", 10016, at)
+
         if name in {"sum", "avg"} and not (kinds.is_number(of) or of == "string"):
             text = f"Only numeric or string type arguments are accepted but {of} is passed."
             self.fail(f"UDFArgumentTypeException {text}")
+
         if name == "length" and (kinds.is_nested(of) or isinstance(node.expressions[0], exp.Null)):
             raise refusing.not_played(f"length of {of}", "use size")
         if name == "explode" and not kinds.is_nested(of):

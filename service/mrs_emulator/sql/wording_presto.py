@@ -219,10 +219,12 @@ class PrestoWords(words.Placed):
         name = calls.name(node)
         if name is None:
             return
+
         at = self._where.start_of_call(node)
         expected = signatures.expected("presto", name)
         if expected is None:
             self.fail(f"Function '{name}' not registered", at)
+
         if calls.is_aggregate(node):
             inner = [
                 one for part in node.iter_expressions() for one in part.find_all(exp.Func) if calls.is_aggregate(one)
@@ -230,10 +232,12 @@ class PrestoWords(words.Placed):
             if inner:
                 shown = ", ".join(calls.shown(one, "presto") for one in inner)
                 self.fail(f"Cannot nest aggregations inside aggregation '{name}': [{shown}]", at)
+
         if name in signatures.WINDOW and not isinstance(node.parent, exp.Window | exp.IgnoreNulls):
             self.fail(f"Window function {name} requires an OVER clause", at)
         if name == "log" and any(one.name in {"2", "10"} for one in node.expressions[1:]):
             raise refusing.not_played("log of 2 or 10", "write log2 or log10 for those bases")
+
         given = [kind(one) for one in node.expressions]
         if expected and isinstance(node, exp.Anonymous) and not signatures.fit(expected, given):
             shown = ", ".join(str(one) for one in given)

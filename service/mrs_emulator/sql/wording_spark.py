@@ -116,6 +116,7 @@ class SparkWords(words.Placed):
                 "the WHERE clause.",
                 self._where.word("SELECT"),
             )
+
         if kind not in {None, "boolean", "unknown"}:
             text = f'Filter expression "{_shown(node)}" of type "{_type(kind)}" is not a boolean.'
             at = self._where.before(node.parent_select.expressions[0], "SELECT") if node.parent_select else None
@@ -132,6 +133,7 @@ class SparkWords(words.Placed):
         """Check that both sides have as many columns, of types that go together."""
         name = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}[type(node)]
         at = self._where.word("SELECT")
+
         if len(left) != len(right):
             self.fail(
                 f"[NUM_COLUMNS_MISMATCH] {name} can only be performed on inputs with the same number of columns, "
@@ -139,6 +141,7 @@ class SparkWords(words.Placed):
                 f"first input has {len(left)} columns and the second input has {len(right)} columns.",
                 at,
             )
+
         ordinals = ("first", "second", "third")
         for ordinal, one, other in zip(ordinals, left, right, strict=False):
             if one and other and kinds.is_nested(one) != kinds.is_nested(other):
@@ -154,9 +157,11 @@ class SparkWords(words.Placed):
         """Check that a query inside of an expression has one column."""
         if outputs is None or len(outputs) < 2:  # noqa: PLR2004 - one is right
             return
+
         compared = node.find_ancestor(exp.In)
         if compared is not None and isinstance(compared.this, exp.Tuple):
             return
+
         if compared is not None and compared.args.get("query") is not None and node in compared.args["query"].walk():
             names = ", ".join(f'"{one.name}"' for one in outputs)
             text = (
@@ -168,6 +173,7 @@ class SparkWords(words.Placed):
             shown = f"({_shown(compared.this)} IN (listquery()))"
             at = self._where.after(compared.this, "IN")
             self._mismatch("IN_SUBQUERY_LENGTH_MISMATCH", shown, text, at)
+
         if isinstance(node.parent, exp.Subquery) or isinstance(node, exp.Subquery):
             name = "INVALID_SUBQUERY_EXPRESSION.SCALAR_SUBQUERY_RETURN_MORE_THAN_ONE_OUTPUT_COLUMN"
             text = f"Invalid subquery: Scalar subquery must return only one column, but got {len(outputs)}."
@@ -231,10 +237,12 @@ class SparkWords(words.Placed):
         name = calls.name(node)
         if name is None:
             return
+
         at = self._where.start_of_call(node)
         if signatures.expected("spark", name) is None:
             path = "[`system`.`builtin`, `system`.`session`, `spark_catalog`.`default`]"
             self.fail(f"[UNRESOLVED_ROUTINE] Cannot resolve function `{name}` on search path {path}.", at)
+
         count = signatures.SPARK_COUNTS.get(name)
         if count is not None and len(node.expressions) != count:
             self.fail(
@@ -245,6 +253,7 @@ class SparkWords(words.Placed):
                 "for a fix.",
                 at,
             )
+
         if calls.is_aggregate(node):
             inner = [
                 one for part in node.iter_expressions() for one in part.find_all(exp.Func) if calls.is_aggregate(one)
@@ -256,9 +265,11 @@ class SparkWords(words.Placed):
                     "aggregate function. Please use the inner aggregate function in a sub-query."
                 )
                 self.fail(text, self._where.start_of_call(inner[0]))
+
         if name in signatures.WINDOW and not isinstance(node.parent, exp.Window | exp.IgnoreNulls):
             text = f'[WINDOW_FUNCTION_WITHOUT_OVER_CLAUSE] Window function "{_shown(node)}" requires an OVER clause.'
             self.fail(text, self._where.word("SELECT"))
+
         self._first_argument(node, name, kind)
 
     def _first_argument(self, node: exp.Expr, name: str, kind: words.Kind) -> None:
@@ -299,6 +310,7 @@ def _shown(node: exp.Expr) -> str:
                 exp.Div: "/",
                 exp.EQ: "=",
             }
+
             symbol = symbols.get(type(node), ">" if isinstance(node, exp.GT) else "<")
             return f"({_shown(node.this)} {symbol} {_shown(node.expression)})"
         case exp.Not():

@@ -65,6 +65,7 @@ class Templates:
         self._project_id = ground.chosen.project_id
         self._binaries = programs
         self.collection = v11_store.Collection(Template, "job-objects", ground.state_file)
+
         kind = v11_store.Kind(
             noun="job",
             effect="job_object",
@@ -77,6 +78,7 @@ class Templates:
             names=checks.NAME,
             born_changed=True,
         )
+
         self._rows = v11_store.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:

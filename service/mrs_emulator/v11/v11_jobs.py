@@ -81,6 +81,7 @@ class V11Jobs:
         order = v11_validation.order(call.body(), self._quirks, self._old)
         cluster = self._cluster_for(order.cluster_id, order.submission(), call.now_ms)
         job = self._jobs.enter(cluster, order.submission(), call.user, call.now_ms)
+
         run = v11_runs.Run(
             run_id=job.job_id,
             cluster_id=order.cluster_id,
@@ -90,6 +91,7 @@ class V11Jobs:
             created_ms=job.timetable.created_ms,
             texts=v11_runs.texts(order),
         )
+
         self._runs.put(run)
         members = self._print.submitted(run, job, call.now_ms)
         return wire.as_json(_OK, members if self._old.flat_submit_reply else {"job_execution": members})
@@ -101,6 +103,7 @@ class V11Jobs:
         cluster_id = v11_validation.text(body, "cluster_id", most=64)
         if not cluster_id:
             raise refusals.invalid("cluster_id must be the id of a cluster")
+
         used = {name: self._source_id(body, name) for name in ("input_id", "output_id")}
         configs = _job_configs(body)
         submission = self._submission(template, configs)
@@ -108,6 +111,7 @@ class V11Jobs:
         job = self._jobs.enter(cluster, submission, call.user, call.now_ms)
         programs = [one for one in map(self._binaries.get, template.libs + template.mains) if one is not None]
         places = {name: source.url for name, one in used.items() if (source := self._sources.get(one)) is not None}
+
         run = v11_runs.Run(
             run_id=job.job_id,
             cluster_id=cluster_id,
@@ -127,6 +131,7 @@ class V11Jobs:
             output_id=used["output_id"],
             job_configs=configs,
         )
+
         self._runs.put(run)
         return wire.as_json(_ACCEPTED, {"job_execution": self._print.execution(run, job, call.now_ms)})
 
@@ -136,14 +141,17 @@ class V11Jobs:
         cluster_id = query.get("cluster_id") or query.get("clusterId") or ""
         if not cluster_id:
             raise refusals.invalid("cluster_id must be the id of a cluster")
+
         cluster = self._world.cluster(cluster_id)
         self._check_kerberos(cluster)
         size = checks.whole_number(query, "page_size", least=1) or 10
         if size > _PAGE_MAX:
             raise refusals.invalid(f"page_size must not exceed {_PAGE_MAX}")
+
         number = checks.whole_number(query, "current_page", least=1) or 1
         wanted = checks.one_of(query, "state", _FILTER_STATES)
         listed_until_ms = call.now_ms - round(self._quirks.late_listing_s * 1000)
+
         matches = [
             (run, job)
             for run, job in self._runs
@@ -152,11 +160,13 @@ class V11Jobs:
             and self._matches(run, query)
             and (wanted is None or int(wanted) == self._print.state(job, call.now_ms, listed=True)[0])
         ]
+
         page = islice(reversed(matches), (number - 1) * size, number * size)
         found = {
             "totalRecord": str(len(matches)) if self._quirks.numbers_as_strings else len(matches),
             "job_executions": [self._print.exe(run, job, call.now_ms, listed=True) for run, job in page],
         }
+
         return wire.as_json(_OK, found)
 
     async def show_exe(self, call: routes.Call) -> wire.Reply:
@@ -221,11 +231,13 @@ class V11Jobs:
         record = cluster.record
         if self._old.needs_old_version and record.version.removeprefix("MRS").strip()[:1] not in {"1", "2"}:
             raise v11_refusals.coded("12000085")
+
         seen = cluster.state(now_ms)
         if seen not in cluster_life.TAKES_JOBS:
             raise v11_refusals.coded("12000062", state=seen)
         if wanted.job_type.startswith("Spark") and not cluster.has("Spark2x", "Spark"):
             raise v11_refusals.coded("12000063")
+
         jobs.check_components(record.components, wanted.job_type)
         if wanted.runs_sql:
             jobs.check_sql()
@@ -233,6 +245,7 @@ class V11Jobs:
             raise v11_refusals.coded("12000061", cluster=cluster_id, name=wanted.name, job="")
         if record.slots and cluster.index.unfinished(now_ms) >= record.slots:
             raise v11_refusals.coded("12000060", slots=record.slots)
+
         return cluster
 
     def _check_kerberos(self, cluster: state.ClusterState) -> None:

@@ -38,25 +38,31 @@ def paged(
     limit = checks.whole_number(query, "limit", least=1)
     if limit is not None and limit > _LIMIT_MAX:
         raise refusals.invalid(f"limit must not exceed {_LIMIT_MAX}")
+
     field = query.get("sort_by") or "id"
     name = field.removeprefix("-")
     if name not in fields:
         raise refusals.invalid(f"sort_by must be one of {', '.join(fields)}, or one of them behind a minus sign")
+
     ordered = sorted(items, key=lambda item: item["id"])
     ordered.sort(key=lambda item: str(item.get(name) or ""), reverse=field.startswith("-"))
     found = [item["id"] for item in ordered]
     start = 0
+
     marker = query.get("marker")
     if marker:
         try:
             start = found.index(marker) + 1
         except ValueError:
             raise missing() from None
+
     if limit is None:
         return {"prev": None, "next": None}, ordered[start:]
+
     stop = start + limit
     markers = {
         "prev": found[start - 1 - limit] if start - 1 - limit >= 0 else None,
         "next": found[stop - 1] if stop < len(found) else None,
     }
+
     return markers, ordered[start:stop]

@@ -175,12 +175,14 @@ class Printer:
             "data_source_urls": None,
             "info": None,
         }
+
         return self._encoded(members)
 
     def exe(self, run: Run, job: life.Job, now_ms: int, *, listed: bool) -> dict[str, Any]:
         """Return a run as job-exes prints it; times in milliseconds."""
         seen = life.stage(job, now_ms)
         ended_ms = seen.finished_ms or None
+
         members = {
             "id": run.run_id,
             "create_at": run.created_ms,
@@ -194,6 +196,7 @@ class Printer:
             "step_seq": 0,
             "progress": f"{seen.progress}%",
         }
+
         return self._encoded(members)
 
     def execution(self, run: Run, job: life.Job, now_ms: int) -> dict[str, Any]:
@@ -232,6 +235,7 @@ class Printer:
         job_state, final_status = self.state(job, now_ms, listed=listed)
         user_id = ids.derived("user", run.user)
         shown = {name: run.texts.get(name, "") for name in ("jar_path", "input", "output", "job_log")}
+
         return {
             "tenant_id": self._project_id,
             "job_name": run.name,

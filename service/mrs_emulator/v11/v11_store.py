@@ -211,6 +211,7 @@ class Rows(Generic[RowT]):
         self._check_name(name, row.row_id)
         if self._old.in_use_refused and self._kind.waiting(row.row_id, call.now_ms):
             raise v11_refusals.coded("12000054", why=f"a job that has not started uses the {self._kind.noun}")
+
         newer = replace(
             row,
             name=name,
@@ -220,6 +221,7 @@ class Rows(Generic[RowT]):
             updated_ms=call.now_ms,
             **particular,
         )
+
         self._collection.put(newer)
         return self._reply(_ACCEPTED, newer)
 

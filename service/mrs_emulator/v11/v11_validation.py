@@ -80,22 +80,28 @@ def order(body: Mapping[str, Any], quirks: settings.Quirks, old: settings.OldApi
         raise refusals.invalid("job_type must be a number from 1 to 7")
     if code in _SQL and not old.sql_types:
         raise v11_refusals.coded("12000054", why=f"job_type {code}")
+
     name = text(body, "job_name", most=64)
     if checks.NAME.fullmatch(name) is None:
         raise refusals.invalid("job_name must match ^[A-Za-z0-9_-]{1,64}$")
+
     cluster_id = text(body, "cluster_id", most=64)
     if not cluster_id:
         raise refusals.invalid("cluster_id must be the id of a cluster")
+
     jar_path = _path(body, "jar_path", old, ".jar" if code in _JAR else "")
     if code in _JAR and not jar_path:
         raise v11_refusals.coded(old.jar_path_code)
+
     script = _path(body, "hive_script_path", old, ".sql" if code in _SCRIPT else "")
     if code in _SCRIPT and not script:
         raise v11_refusals.coded("12000114")
+
     encoded = text(body, "hql", most=quirks.arguments_max)
     sql = hql.decoded(encoded) if encoded else ""
     if code in _SQL and not (sql and sql.strip()):
         raise refusals.invalid("hql must be an encoded statement")
+
     wanted = Order(
         type_code=code,
         name=name,
@@ -110,6 +116,7 @@ def order(body: Mapping[str, Any], quirks: settings.Quirks, old: settings.OldApi
         hql=encoded,
         sql=sql or "",
     )
+
     _check_action(wanted)
     return wanted
 

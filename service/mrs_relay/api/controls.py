@@ -84,6 +84,7 @@ class Controls:
         self._require_writable()
         scope = _scope(text)
         allowed.require(deciding_tenant(scope))
+
         control = controls.Control(
             scope=scope,
             mode=body.mode,
@@ -92,11 +93,13 @@ class Controls:
             at_ms=self._time.now_ms(),
             until_ms=0 if body.until is None else round(body.until.timestamp() * 1000),
         )
+
         key, value = controls.write(control)
         try:
             _, checked = controls.read(key, value, control.at_ms)  # as every replica will
         except ValueError as error:
             raise problems.ProblemError(422, "invalid-control", str(error)) from None
+
         after = {"mode": body.mode, **({} if body.until is None else {"until": clock.rfc3339(control.until_ms)})}
         self._require_topic()
         await self._note(allowed.caller, scope, await self._find(scope), body.mode, body.reason, after)

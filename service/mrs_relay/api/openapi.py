@@ -97,16 +97,19 @@ def _operation(route: routes.Route) -> dict[str, Any]:
     answer = {routes.JSON: {"schema": _reference(route.answer)}}
     others = {kind: {"schema": {"type": "string", "description": text}} for kind, text in route.others.items()}
     done: dict[str, Any] = {"200": {"description": route.summary, "content": {**answer, **others}}}
+
     if route.body is None:
         done["304"] = {"description": "Nothing has changed since the answer with the ETag of If-None-Match."}
     elif route.sends:
         location = {"Location": {"description": "Path of the request.", "schema": {"type": "string"}}}
         done["202"] = {"description": "Kafka has the message.", "content": answer, "headers": location}
+
     body = (
         {}
         if route.body is None
         else {"requestBody": {"required": True, "content": {routes.JSON: {"schema": _reference(route.body)}}}}
     )
+
     return {
         "operationId": route.name,
         "summary": route.summary,

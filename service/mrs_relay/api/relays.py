@@ -241,6 +241,7 @@ def _tenant(
         for seen, one in found
     ]
     live = [one for one in reports if not one.stale]
+
     return relay_models.Tenant(
         tenant=name,
         topic=topic,

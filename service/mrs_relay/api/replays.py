@@ -165,13 +165,16 @@ class Replays:
             return _of(row, "passed", text)
         if letter.origin in seen:
             return _of(row, "passed", f"it repeats {letter.origin}, which is sent by the same call")
+
         tenant = self._composer.tenants.get(row["tenant"])
         if tenant is None or tenant.topics.requests != letter.topic:  # what is written there is no replay
             return _of(row, "failed", f"{letter.topic} is no topic of requests of a tenant")
+
         try:
             outgoing = replaying.outgoing(letter, topics.partitions, topics.limits_bytes)
         except ValueError as error:
             return _of(row, "failed", str(error))
+
         seen.add(letter.origin)
         return _Ready(letter, outgoing)
 
@@ -184,9 +187,11 @@ class Replays:
     ) -> _Outcome:
         if not isinstance(judged, _Ready):
             return judged
+
         letter = judged.letter
         if body.dry_run:
             return _of(row, "would_be_sent", f"to partition {letter.partition} of {letter.topic}")
+
         decided = audit.Data(
             action="replay",
             via="http",
@@ -196,11 +201,13 @@ class Replays:
             what={"position": letter.origin},
             before={"code": letter.code},
         )
+
         try:
             await self._output.noted.note(caller, letter.origin, decided)
             await writing.send(self._output.sender, judged.outgoing, "message")
         except problems.ProblemError as problem:
             return _of(row, "failed", problem.detail)
+
         return _of(row, "sent", f"to partition {letter.partition} of {letter.topic}")
 
 

@@ -84,6 +84,7 @@ class Requests:
         scope.require_named(query.tenant)
         request_id = request.match_info["id"]
         found = []
+
         if "\0" not in request_id:
             found = await queries.of_id(
                 self._database, request_id, tenant=query.tenant, source=query.source, visible=scope.visible
@@ -91,10 +92,12 @@ class Requests:
         if not found:
             text = f"there is no request with the id {request_id[:300]!r}; it may be new, or forgotten after its time"
             raise problems.ProblemError(404, "no-such-request", text)
+
         if len(found) > 1:
             several = [{"tenant": row["tenant"], "source": row["source"]} for row in found]
             text = f"{len(found)} requests have this id: add `source` and `tenant` to the query"
             raise problems.ProblemError(409, "ambiguous-id", text, extra={"candidates": several})
+
         scope.require(found[0]["tenant"])
         return found[0]
 
@@ -124,11 +127,14 @@ def _members(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members of `models.Request` for a row."""
     mrs = models.Mrs(**{name: row[name] for name in models.Mrs.model_fields})
     reason = None
+
     if row["reason_class"] is not None:
         reason = models.Reason(
             kind=row["reason_class"], code=row["reason_code"] or "", message=row["reason_message"] or ""
         )
+
     same = ("tenant", "source", "id", "state", "ended", "sequence", "attempt", "cluster")
+
     return {
         **{name: row[name] for name in same},
         "type": row["kind"],

@@ -146,6 +146,7 @@ class Api:
         self.controlled = controls.Controls(
             opened, reading.controls, writing.sender, topics.control, chosen, self.noted
         )
+
         self._routes = routes.routes(
             routes.Handlers(
                 asked=self.asked,
@@ -160,6 +161,7 @@ class Api:
                 replayed=self.replayed,
             )
         )
+
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._files = [("api.tls.certificate", chosen.tls.certificate)] if chosen.tls.certificate else []
         self._expiries: Mapping[str, float] = {}
@@ -177,6 +179,7 @@ class Api:
                 guards.rate(guards.Bucket(self._settings.requests_per_s)),
             ],
         )
+
         application.add_routes(routes.resources(self._routes))
         application.add_routes(
             [
@@ -186,6 +189,7 @@ class Api:
                 web.get("/metrics", self._measured),
             ]
         )
+
         application.add_routes(pages.routes)
         least_roles.require_complete(application)
         application.on_response_prepare.append(headers.add)

@@ -99,11 +99,13 @@ class Matcher:
         """Return whether an event matches all filters."""
         if self._all:
             return True
+
         event, query = _decoder.decode(text), self._query
         data = event.data
         tenant = self._tenants.get(event.source, event.source)
         if self._visible is not None and tenant not in self._visible:
             return False
+
         pairs = (
             (query.tenant, tenant),
             (query.state, data.state),
@@ -112,6 +114,7 @@ class Matcher:
             (query.source, data.request.source),
             (query.id, data.request.id),
         )
+
         if any(wanted is not None and wanted != found for wanted, found in pairs):
             return False
         return self._label is None or (data.labels or {}).get(self._label[0]) == self._label[2]

@@ -198,6 +198,7 @@ async def _send(sending: Sequence[tuple[Found, Step]], shown: _Shown) -> None:
     for first in range(0, len(sending), _STEP):
         some = sending[first : first + _STEP]
         kafka = some[0][0].tenant.kafka
+
         try:
             await audit.note(kafka, *((one.job.id, step.decided) for one, step in some))
             await topic_io.send(connect.broker(kafka), [step.outgoing for _, step in some])
@@ -207,6 +208,7 @@ async def _send(sending: Sequence[tuple[Found, Step]], shown: _Shown) -> None:
             for one, _ in sending[first + _STEP :]:
                 shown.show(one, "failed", "not tried")
             raise
+
         for one, step in some:
             shown.show(one, "sent", step.text)
         if len(sending) > _STEP:

@@ -39,6 +39,7 @@ def releasing(one: bulk.Found, present: Present, release: controls.Control) -> b
     wider = [control for control in wider if control.scope != of(one)]
     if own is not None and own.mode == "release":
         return "it is released already"
+
     has_ended = jobs.TRAITS[one.job.state].last  # its own control can be lifted; a wider one keeps it no longer
     if not has_ended and any(control.mode in controls.SET_ASIDE for control in wider):
         mine = msgspec.structs.replace(release, scope=of(one))
@@ -48,6 +49,7 @@ def releasing(one: bulk.Found, present: Present, release: controls.Control) -> b
     if has_ended:
         return f"it is {one.job.state.value}: no control keeps it"
     held = next((control for control in wider if control.is_holding), None)
+
     return f"held by {held}: release that scope" if held else "no control keeps it"
 
 

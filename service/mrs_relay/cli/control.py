@@ -170,8 +170,10 @@ def _plan(one: bulk.Found, why: str, wanted: _FollowUp) -> bulk.Step | str:
     job = one.job
     if job.state not in wanted.fitting:
         return f"it is {job.state.value}: {wanted.action} has no effect on it"
+
     data = {"request": one.target, "note": why, **wanted.data}
     made = compose.message({"type": f"mrs.job.{wanted.action}", "data": data}, compose.Defaults(key=job.id))
+
     decided = audit.data(
         wanted.action,
         why,
@@ -181,6 +183,7 @@ def _plan(one: bulk.Found, why: str, wanted: _FollowUp) -> bulk.Step | str:
         tenant=one.tenant.name,
         message=made.id,
     )
+
     topic = one.tenant.kafka.topics.requests
     return bulk.Step(records.Outgoing(topic, job.key, made.value, made.headers, one.partition), decided, wanted.text)
 

@@ -149,11 +149,14 @@ def replay(
         raise typer.BadParameter("say which: a POSITION, --reason, --since, --until, or --all")
     if not (position or dry_run or note.strip()):
         raise typer.BadParameter("many messages are concerned: say why they are sent again", param_hint="--note")
+
     found = connect.tenancies(config, bootstrap)
     mine = connect.chosen(found, tenant)
+
     if not position:  # tenants may share the topic of dead letters
         others = {one.kafka.topics.requests for one in found} - {mine.kafka.topics.requests}
         choice = dataclasses.replace(choice, others=frozenset(others))
+
     outcomes, missing = run.loop(_replay(mine, choice, note, dry_run=dry_run))
     if as_json:
         for one in outcomes:
@@ -161,6 +164,7 @@ def replay(
     else:
         out = view.out()
         out.print(outcome_table(outcomes, width=out.width))
+
     _complain_of(missing, mine.kafka.topics.dead_letters)
     if any(not one.sent for one in outcomes) and not dry_run:
         raise typer.Exit(run.Code.FAILED)

@@ -167,10 +167,12 @@ def release(
     """
     options.require_one(scope, where, dry_run=dry_run)
     found = connect.tenancies(config, bootstrap)
+
     if where is not None:
         asked = bulk.wanted(where, reason, found, dry_run=dry_run, yes=yes, as_json=as_json)
         _release_all(asked, _control(_ANY, "release", reason, by, None))
         return
+
     wanted = _scope(scope or "")
     present = {one.scope: one for one in run.loop(in_effect(found))}
     if wanted in present:
@@ -180,6 +182,7 @@ def release(
         else:
             view.out().print(view.plain(f"lifted: {present[wanted]}"))
         return
+
     if wanted.kind != "request":
         view.err().print(view.plain(f"{wanted} has no control; `mrs-relay controls` lists those in effect", "red"))
         raise typer.Exit(run.Code.FAILED)

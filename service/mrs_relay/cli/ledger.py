@@ -122,6 +122,7 @@ def as_row(job: engine_jobs.Job) -> dict[str, Any]:
 def _reason(reason: engine_jobs.Reason | None, cause: engine_jobs.Cause | None) -> Mapping[str, Any] | None:
     if reason is None:
         return None
+
     known = cause or engine_jobs.Cause()
     log = {
         "cause": known.name,
@@ -129,6 +130,7 @@ def _reason(reason: engine_jobs.Reason | None, cause: engine_jobs.Cause | None) 
         "log_location": known.log,
         "detail_unavailable": known.unavailable,
     }
+
     return {
         "class": reason.kind,
         "code": reason.code,

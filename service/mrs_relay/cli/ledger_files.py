@@ -103,9 +103,11 @@ class Tally:
             "unsent": self.unsent,
             "unreadable": self.unreadable,
         }
+
         if compared:
             names = ("missing", "different", "in_doubt", "more", "live_offset")
             row["ledger"] = {name: getattr(self, name) for name in names}
+
         return row
 
 
@@ -222,8 +224,10 @@ def import_(
     """
     if forgotten not in {None, "add", "skip"}:
         raise typer.BadParameter(f"{forgotten!r}: expected add or skip", param_hint="--forgotten")
+
     found = connect.meant(config, bootstrap, tenant)
     remember_s = settings.load_import(config).engine.remember_s
+
     wanted = ledger_import.Wanted(
         file,
         start,
@@ -235,15 +239,18 @@ def import_(
         forgotten=forgotten,
         remember_s=remember_s,
     )
+
     done = run.loop(ledger_import.run_import(found, wanted))
     for one in done if as_json else ():
         typer.echo(codec.encode(one.row()))
+
     if not as_json:
         shown = view.grid("requests topic", "partition", "added", "kept", "in doubt", "skipped", "reads on at")
         for one in done:
             counts = (one.position.partition, one.added, one.kept, one.in_doubt, one.skipped, one.next_offset)
             shown.add_row(one.position.topic, *map(str, counts))
         view.out().print(shown)
+
     if any(one.choosing for one in done) and not final:
         text = (
             f"{sum(one.choosing for one in done)} requests were choosing their cluster: a relay that has gone on after "
@@ -298,10 +305,12 @@ async def _verify(path: Path, found: Mapping[str, tenants.ResolvedTenant], *, on
     if found:
         counts = await ledger_import.partitions(list(found.values()))
         ledger_import.require_same_partitions(ledger_file.header(path), counts, only)
+
     tallies: list[Tally] = []
     for head, content in ledger_file.partitions(path):
         if only is not None and head.tenant != only:
             continue
+
         tally = Tally(head)
         with last_values.LastValues() as live:
             if (one := found.get(head.tenant)) is not None:
@@ -317,7 +326,9 @@ async def _verify(path: Path, found: Mapping[str, tenants.ResolvedTenant], *, on
                     tally.compare(line.value, live.get(line.key))
             if one is not None:
                 tally.more = len(live) - (head.values - tally.missing)
+
         tallies.append(tally)
+
     return tallies
 
 

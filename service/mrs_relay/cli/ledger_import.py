@@ -153,6 +153,7 @@ def require_same_partitions(header: ledger_file.Header, counts: Mapping[str, int
     ledgers = {one.tenant: one for one in header.ledgers}
     if only is not None:
         ledgers = {name: one for name, one in ledgers.items() if name == only}
+
     for name in counts.keys() ^ ledgers.keys():
         where = "file" if name in ledgers else "settings"
         whose = f"tenant {name!r}" if name else "the deployment without tenants"
@@ -160,6 +161,7 @@ def require_same_partitions(header: ledger_file.Header, counts: Mapping[str, int
             f"{whose} is in the {where} alone: expected those of the file ({', '.join(map(repr, sorted(ledgers)))}); "
             "--tenant NAME limits both to one"
         )
+
     for name, one in ledgers.items():
         if one.partitions != counts[name]:
             raise errors.SettingsError(
@@ -281,12 +283,14 @@ async def _fill(checked: _Import) -> list[Filled]:
         target = checked.targets.get((head.tenant, head.partition))
         if target is None:
             continue
+
         kafka = checked.kafka[head.tenant]
         with last_values.LastValues() as has:
             partition = filling.Filling(connect.broker(kafka), kafka, target, has)
             try:
                 await (partition.look() if checked.wanted.dry_run else partition.open())
                 filled = Filled(target.position, target.next_offset)
+
                 if partition.is_filled:
                     filled.kept = head.values
                 else:
@@ -295,11 +299,13 @@ async def _fill(checked: _Import) -> list[Filled]:
                     unsent = await _add(partition, content, filled, rule)
                     if not checked.wanted.dry_run:
                         await partition.finish(unsent)
+
                 if partition.kept_offset is not None:
                     filled.next_offset = partition.kept_offset
                 done.append(filled)
             finally:
                 await partition.close()
+
     return done
 
 
@@ -326,10 +332,12 @@ class _Rule:
             if self.checked.wanted.forgotten == "skip":
                 filled.skipped += 1
                 return None
+
         filled.added += 1
         filled.choosing += job.state is jobs.State.CHOOSING
         if self.checked.wanted.is_final:
             return value
+
         doubtful = imported.perhaps_sent(job, self.checked.now_ms)
         if doubtful is job:
             return value
@@ -344,6 +352,7 @@ async def _add(
     unsent: list[records.Outgoing] = []
     batch: list[records.Change] = []
     batch_bytes = 0
+
     for one in content:
         if isinstance(one, ledger_file.Unsent):
             unsent.append(records.Outgoing(one.topic, one.key, one.value, one.headers, one.partition))
@@ -355,6 +364,7 @@ async def _add(
         if len(batch) >= _BATCH or batch_bytes >= _BATCH_BYTES:
             await _write(partition, batch, rule.checked.wanted)
             batch, batch_bytes = [], 0
+
     await _write(partition, batch, rule.checked.wanted)
     return unsent
 

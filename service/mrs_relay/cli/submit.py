@@ -135,6 +135,7 @@ def job(
         "properties": options.pairs(prop, option="--property"),
         **options.pairs(field, option="--field"),
     }
+
     files = uploading.looked_at(upload, config, tenant)
     body = uploading.placed(body, files, old=api is not None)
     old = {} if api is None else {"api": api}

@@ -174,6 +174,7 @@ def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[conso
             yield text.Text.assemble(f"{name}{of}: {statement.row_count} rows as Arrow: ", plain(error, "yellow"))
             continue
         yield rows_table(rows, title=f"{name}{of}", row_count=statement.row_count, most=most, names=names)
+
     if found.truncated:
         yield text.Text("Rows were left out of the event: the result is larger than the inline limit.", style="yellow")
     if found.location:

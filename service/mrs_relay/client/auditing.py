@@ -68,8 +68,10 @@ class AuditTrail:
         """
         if not await self._is_there():
             return
+
         now_ms = self._time.now_ms()
         outgoing = []
+
         for subject, data in decided:
             made = audit.Record(
                 id=wording.new_id(),
@@ -80,6 +82,7 @@ class AuditTrail:
                 data=data,
             )
             outgoing.append(records.Outgoing(self._topic, subject.encode(), audit.write(made), audit.HEADERS))
+
         await self._send(outgoing)
 
     async def _is_there(self) -> bool:

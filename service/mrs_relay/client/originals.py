@@ -60,6 +60,7 @@ async def find(
                     one = missing.get((message.id, message.source))
                     if one is not None:
                         found[one].append(message)
+
     return dict(found)
 
 

@@ -176,6 +176,7 @@ class RelayClient:
             attached=True,
             cancel=self._cancel,
         )
+
         self._follow(found)
         try:
             all_told = topic_io.read_all(self._broker, self._kafka.topics.events, topic_io.Start(since_ms))
@@ -183,6 +184,7 @@ class RelayClient:
         except BaseException:
             self._followed.drop(found)
             raise
+
         found.release(past)
         if not found.is_followed:
             self._followed.drop(found)

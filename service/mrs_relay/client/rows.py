@@ -39,6 +39,7 @@ async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncI
     """
     named = _chunked(data)
     expected, digests = 1, chunks.Digests()
+
     async with contextlib.aclosing(_found(kafka, data, named)) as found:  # the topic is closed behind the last chunk
         async for chunk in found:
             # The others are the same chunks, of a relay that crashed, or that still works although it was replaced.
@@ -49,6 +50,7 @@ async def fetched(kafka: topic_io.TopicClient, data: events.EventData) -> AsyncI
             yield chunk.value
             if expected > named.count:
                 break
+
     if expected <= named.count:
         text = f"chunk {expected} of {named.count} is not on topic {named.topic}: it may have left the topic by now"
         raise failures.RowsMissing(text)

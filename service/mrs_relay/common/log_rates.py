@@ -73,6 +73,7 @@ class Rates:
         """Return whether to write a line; if not, it has been counted."""
         if not self._most:
             return True
+
         now_s = self._now_s()
         with self._lock:
             over = list(self._over(now_s)) if now_s >= self._next_s else []
@@ -85,6 +86,7 @@ class Rates:
                 window.level = max(window.level, level)
                 if window.left_out == 1:
                     over.append(LeftOut(name, 0, level))
+
         for one in over:
             self._tell(one)
         return is_written

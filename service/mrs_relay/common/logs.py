@@ -141,6 +141,7 @@ def _ecs(_logger: Any, _method: str, fields: Fields) -> Fields:  # noqa: ANN401 
         "message": str(fields.pop("event", "")),
         "ecs.version": _ECS_VERSION,
     }
+
     for ours, theirs in (
         ("logger", "log.logger"),
         ("trace_id", "trace.id"),
@@ -149,6 +150,7 @@ def _ecs(_logger: Any, _method: str, fields: Fields) -> Fields:  # noqa: ANN401 
     ):
         if ours in fields:
             line[theirs] = fields.pop(ours)
+
     if fields:
         line["mrs_relay"] = dict(fields)
     return line

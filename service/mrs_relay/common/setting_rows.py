@@ -40,8 +40,10 @@ def rows_of(model: type[pydantic.BaseModel], variable: Callable[[str], str], pat
         if (named := _model_of_entries(inner)) is not None:
             yield from rows_of(named, variable, f"{path}{name}.<name>.")
             continue
+
         default = "(required)" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
         kind = getattr(inner, "__name__", None) if isinstance(inner, type) else str(inner).replace("typing.", "")
+
         yield Row(
             name=path + name,
             variable=variable(path + name),

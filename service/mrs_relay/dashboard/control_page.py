@@ -33,6 +33,7 @@ class ControlPage:
         found = await self._used.controlled.listed(scopes.of(request))
         tenants = {one.scope: api_controls.deciding_tenant(controls.scope(one.scope)) for one in found.items}
         may_lift = {scope for scope, tenant in tenants.items() if self._used.may_decide(request, tenant)}
+
         return self._used.renderer.page(
             "controls",
             path="/controls",

@@ -107,6 +107,7 @@ class LetterPages:
         )
         found = await self._used.replayed.replay(body, scopes.of(request))
         counts.update(one.outcome for one in found.items)
+
         return self._used.renderer.page(
             "replay_step" if request.headers.get("HX-Request") else "replay_page",
             path=_PATH,

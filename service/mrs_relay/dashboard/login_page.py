@@ -84,5 +84,6 @@ class LoginPage:
             takes_tokens=self._logins.takes_tokens,
             takes_people=self._logins.takes_people,
         )
+
         made.headers.update({} if problem is None else problem.headers)
         return made

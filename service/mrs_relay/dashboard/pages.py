@@ -51,6 +51,7 @@ def made(
     files = static_files.StaticFiles()
     renderer = rendering.Renderer(time, files, has_logins=chosen.access.is_set)
     login = login_page.LoginPage(api.authenticator, renderer)
+
     used = sources.Sources(
         opened=opened,
         asked=api.asked,
@@ -69,6 +70,7 @@ def made(
         own=api.own,
         read_only=chosen.read_only,
     )
+
     routes = [web.route(*one) for one in (*_pages(used), *_open(login, files))]
     return server.Pages(routes, functools.partial(_problem_page, renderer, login))
 
@@ -80,6 +82,7 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
     relays = relay_pages.RelayPages(used)
     control = control_page.ControlPage(used)
     lettered = letters.LetterPages(used)
+
     return (
         ("GET", "/", overview.OverviewPage(used).show),
         ("GET", "/requests", listed.show),

@@ -38,6 +38,7 @@ class RelayPages:
         reported, scope = self._used.reported, scopes.of(request)
         sees_all = scope.may(callers.EVERY)
         queues = reported.queues(relay_models.QueuesQuery(cluster=query.cluster, connection=query.connection), scope)
+
         return self._used.renderer.page(
             "clusters",
             path="/clusters",
@@ -60,6 +61,7 @@ class RelayPages:
         partitions = reported.partitions(relay_models.PartitionsQuery(tenant=query.tenant), scope)
         names = {one.tenant for one in found.items}
         may_hold = {name for name in names if self._used.may_decide(request, name or callers.EVERY)}
+
         return self._used.renderer.page(
             "tenants",
             path="/tenants",

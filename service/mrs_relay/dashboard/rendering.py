@@ -48,9 +48,11 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+
         self._environment.filters.update(
             moment=wording.moment, duration=wording.duration, number=wording.number, json=wording.json_text
         )
+
         self._environment.globals.update(
             static=files.address,
             url=links.url,

@@ -92,6 +92,7 @@ class RequestList:
     ) -> web.Response:
         chosen = filters(given)
         shown: dict[str, Any] = {"live": None, "following": None, "faults": (), "new": "", **values}
+
         return self._used.renderer.page(
             "requests",
             path="/requests",

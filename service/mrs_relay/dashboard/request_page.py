@@ -43,6 +43,7 @@ class RequestPage:
         last = await self._used.asked.last_event(row)
         data = _mapping((last or {}).get("data"))
         result = _mapping(data.get("result"))
+
         return self._used.renderer.page(
             "request",
             path="/requests",

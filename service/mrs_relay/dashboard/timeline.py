@@ -129,4 +129,5 @@ def _stays(found: Sequence[Mapping[str, Any]]) -> list[_Stay]:
         state = "running" if state == "progress" else state
         if not stays or (stays[-1].state, stays[-1].attempt) != (state, attempt):
             stays.append(_Stay(state, attempt, start_ms))
+
     return stays

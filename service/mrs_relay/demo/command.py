@@ -62,9 +62,11 @@ def demo(
         "--web-port": web_port,
         "--dashboard-port": dashboard_port,
     }
+
     ports = demo_stage.Ports(
         *(processes.require_free(port, name) if port else processes.free_port() for name, port in given.items())
     )
+
     try:
         code = run.loop(_demo(ports, scale=scale, speed=speed, timeout_s=timeout_s, keep=keep, browse=open_))
     except asyncio.CancelledError:

@@ -41,6 +41,7 @@ def end(
     updated, event = build_event(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     if state is jobs.State.REJECTED:
         return decisions.Decision(rejected(updated, now_ms, config), (event,), commands.Command.RELEASE)
+
     kept = _replace(
         updated,
         work=None,
@@ -49,6 +50,7 @@ def end(
         rows_until_ms=rows_until_ms(updated, now_ms, config),
         rows_removed=False,
     )
+
     if job.late_until_ms:  # one more event follows
         return decisions.Decision(kept, (event,), commands.Command.COLLECT_LATE)
     return decisions.Decision(without_sender(kept), (event,), commands.Command.RELEASE)

@@ -82,6 +82,7 @@ class RowRemoval:
                     _log.warning("rows_not_removed", request=job.id, error=str(error), given_up=is_over)
                 else:
                     alarms.note(self._counts, "remove_rows", error, request=job.id)
+
             del self._due[key]
             if is_over:
                 self._report(key, facts.RowsRemoved())

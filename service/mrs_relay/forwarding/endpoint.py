@@ -72,6 +72,7 @@ class Endpoint:
             ValueError,
         ) as error:  # ValueError: the token is no text of one line
             return Answer(is_final=False, fault=faults.name(error))
+
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return Answer(is_final=True)
         is_refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _LATER

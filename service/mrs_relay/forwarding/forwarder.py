@@ -243,6 +243,7 @@ class Forwarder:
         now_s = asyncio.get_running_loop().time()
         if self._looked_s is not None and now_s - self._looked_s < _LOOK_S:
             return
+
         self._looked_s = now_s
         try:
             found = await consumer.cluster([self.topic])
@@ -251,6 +252,7 @@ class Forwarder:
         except errors.StreamDown as error:
             self._kafka_error = str(error)
             return
+
         is_there = self.topic in found.topics
         problem = "" if is_there else topic_io.absence([self.topic], found, "Read")
         if problem and problem != self._kafka_error:

@@ -251,6 +251,7 @@ class ColdRecords:
         fingerprints = self._index.take_due(now_ms, most)
         again_ms = now_ms + _AGAIN_MS
         keys: list[bytes] = []
+
         try:
             read = await self._read(entry.offset for one in fingerprints for entry in self._index.entries(one))
             for fingerprint in fingerprints:
@@ -265,6 +266,7 @@ class ColdRecords:
             for fingerprint in fingerprints:
                 self._index.note_due(fingerprint, again_ms)
             raise
+
         return keys
 
     def _newest(self, fingerprint: int, read: Mapping[int, records.Stored | None]) -> dict[bytes, records.Stored]:
@@ -308,6 +310,7 @@ class ColdRecords:
         wanted = deque(sorted(set(offsets)))
         found: dict[int, records.Stored | None] = dict.fromkeys(wanted)
         failures = 0
+
         try:
             async with asyncio.timeout(self._timeout_s) as limit:
                 while wanted:
@@ -321,6 +324,7 @@ class ColdRecords:
             raise errors.StreamDown(
                 f"{len(wanted)} records of the ledger of {self._whose} could not be read for {self._timeout_s:g} s"
             ) from error
+
         return found
 
     async def _read_on(

@@ -270,6 +270,7 @@ class Ledger:
         """Write the state, then the outgoing records; returns the blocks of the former."""
         outbox = [self._to_ledger(key, value) for key, value in ledger_format.outbox(outgoing)]
         last = self._last(next_offset, outbox=len(outbox))
+
         blocks = await self._alive.write([*state, *outbox, *self._cleared(len(outbox)), last])
         for block in blocks:
             if block.first_offset != self._end:
@@ -279,6 +280,7 @@ class Ledger:
                     f"{block.first_offset} instead of {self._end}"
                 )
             self._end += block.count
+
         self._outbox_left = len(outbox)
         if outgoing:
             await self._alive.write(outgoing)
@@ -289,11 +291,13 @@ class Ledger:
         """Send the last owner's unsent records, overwrite records of fenced owners, write down an accepted loss."""
         unsent = replay.unsent
         stale = [key for key in sorted(replay.stale_keys) if not key.startswith(b"\0")]
+
         if loss is not None:
             log.error("ledger_loss_accepted", position=str(self._input), loss=loss)
         elif not unsent and not replay.stale_keys:
             self._next_offset = next_offset
             return
+
         if self.cold is not None:  # a value that is written again is not cold at its old place
             replay.state.update(
                 {
@@ -302,6 +306,7 @@ class Ledger:
                     if key not in replay.state
                 }
             )
+
         log.info("ledger_repaired", position=str(self._input), sent_again=len(unsent), rewritten=len(stale))
         await self.commit([records.Change(key, replay.state.get(key)) for key in stale], unsent, next_offset)
 

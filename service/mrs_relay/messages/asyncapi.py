@@ -153,6 +153,7 @@ def _operations() -> _Node:
         "keepLedger": ("send", "ledger", "Keeps the service's state."),
         "publishStatus": ("send", "status", "Publishes queues, slots, budgets and the state of partitions."),
     }
+
     return {
         name: {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
         for name, (action, channel, summary) in operations.items()
@@ -325,6 +326,7 @@ def _rows_chunk() -> _Node:
         "ce_sequence": {**_TEXT, "pattern": r"^\d{10}$", "description": "1, 2, 3 … within the result."},
         "ce_digest": {**_TEXT, "description": "sha-256: and the hexadecimal digest of the value."},
     }
+
     headers = {"type": "object", "required": list(described), "properties": described}
     return {
         "name": "rowsChunk",

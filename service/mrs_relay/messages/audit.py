@@ -118,10 +118,12 @@ def read(value: bytes | None) -> Record:
         is_shallow = all(_fits(one, _DEPTH) for one in (found.data.what, found.data.before, found.data.after))
     except RecursionError:
         is_shallow = False
+
     if not is_shallow:
         raise ValueError("no record of a decision: the JSON is nested too deeply")
     if not found.type.startswith(PREFIX):
         raise ValueError(f"no record of a decision: expected a type {PREFIX}…")
+
     return Record(
         id=found.id,
         source=found.source,

@@ -137,6 +137,7 @@ def control() -> Schema:
     moment = {"type": "string", "format": "date-time"}
     for name in ("at", "until"):
         fields = {**fields, name: {**moment, "description": fields[name]["description"]}}
+
     return {
         "$schema": DIALECT,
         "$id": CONTROL_ID,

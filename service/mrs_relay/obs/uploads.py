@@ -159,21 +159,25 @@ def _looked_at(path: pathlib.Path, max_bytes: int) -> LocalFile:
         raise errors.BadFile(
             f"{path}: the name of a file to upload has letters, digits and . _ = + @ - alone, 200 at most; rename it"
         )
+
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise errors.BadFile(f"{path} is no file; pack a folder into one, such as a .zip or a .jar")
         if not found.st_size:
             raise errors.BadFile(f"{path} is empty")
+
         if found.st_size > max_bytes:
             raise errors.BadFile(
                 f"{path} has {found.st_size} bytes; at most {max_bytes} are uploaded (uploads.max_bytes)"
             )
+
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
     except OSError as error:
         raise errors.BadFile(f"{path} cannot be read: {error.strerror}") from error
+
     return LocalFile(path, size, digest)
 
 

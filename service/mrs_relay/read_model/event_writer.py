@@ -120,10 +120,12 @@ async def _known(connection: sa_asyncio.AsyncConnection, keys: Sequence[bytes]) 
         _requests.reason_class,
         _requests.words,
     )
+
     found: dict[bytes, database.Row] = {}
     for first in range(0, len(keys), _KNOWN_AT_ONCE):
         some = sa.select(*columns).where(_requests.key.in_(keys[first : first + _KNOWN_AT_ONCE]))
         found |= {row.key: row for row in await connection.execute(some)}
+
     return found
 
 

@@ -103,11 +103,14 @@ async def _count(opened: database.Database, now_ms: int, tenants: frozenset[str]
     since_ms = now_ms - HOUR_MS
     asked = [_under_way(), _ended(since_ms), _unknown(), *(_oldest(state) for state in WAITING)]
     letters_asked = _dead_letters(since_ms)
+
     if tenants is not None:
         asked = [one.where(_requests.tenant.in_(sorted(tenants))) for one in asked]
         letters_asked = letters_asked.where(_letters.tenant.in_(sorted(tenants)))
+
     under_way, ended, unknown, *oldest, letters = await opened.rows(*asked, letters_asked)
     waiting = sorted((row._asdict() for rows in oldest for row in rows), key=lambda row: row["started_ms"])
+
     return Overview(
         at_ms=now_ms,
         under_way=[UnderWay(**row._asdict()) for row in under_way],

@@ -205,6 +205,7 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
     data = found.data
     mrs, reason = data.mrs or _Mrs(), data.reason or _Reason()
     searched = (data.request.id, data.request.source, data.cluster, mrs.job_name, mrs.job_id, mrs.app_id, reason.code)
+
     row = {
         "key": found.key,
         "tenant": found.tenant,
@@ -231,6 +232,7 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
         "kafka_key": found.kafka_key,
         "offset": found.offset,
     }
+
     # The event's text is JSON, which writes the character that PostgreSQL refuses in one way only.
     return storable(row) if "\\u0000" in found.text else row
 
@@ -259,6 +261,7 @@ def dead_letter(record: records.Record, tenants: Mapping[str, str]) -> dict[str,
         return None
     if abs(letter.timestamp_ms) >= 2**63:
         return None
+
     row = {
         "offset": record.offset,
         "tenant": tenants.get(letter.topic, letter.topic),
@@ -269,6 +272,7 @@ def dead_letter(record: records.Record, tenants: Mapping[str, str]) -> dict[str,
         "message": letter.message,
         "size_bytes": len(letter.value or b""),
     }
+
     return storable(row)
 
 
@@ -279,6 +283,7 @@ def decision(record: records.Record) -> dict[str, Any] | None:
         text = (record.value or b"").decode()
     except ValueError:
         return None
+
     row = {
         "offset": record.offset,
         "time_ms": made.time_ms,
@@ -288,6 +293,7 @@ def decision(record: records.Record) -> dict[str, Any] | None:
         "subject": made.subject,
         "event": text,
     }
+
     return storable(row)
 
 

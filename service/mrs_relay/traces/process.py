@@ -89,6 +89,7 @@ class Steps:
         begun_ms, outcome, error = self._time.now_ms(), "", ""
         ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
         token = _STEP.set(context)
+
         try:
             with structlog.contextvars.bound_contextvars(**ids):
                 fact = await work
@@ -105,6 +106,7 @@ class Steps:
             parent, ended_ms = identity.request_span(came, job), self._time.now_ms()
             span = recorder.Finished(name, context, parent, begun_ms, ended_ms, attributes, error=error)
             self._record.record(span)
+
         return fact
 
 
@@ -207,8 +209,10 @@ class TracedClient(clients.Client):
             "mrs.operation": wanted.name,
             **self._server,
         }
+
         if status:
             attributes["http.response.status_code"] = status
+
         self._record.record(
             recorder.Finished(
                 f"{wanted.verb} {wanted.path}",

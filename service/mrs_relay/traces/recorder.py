@@ -114,9 +114,11 @@ class Recorder:
     def _record(self, span: Finished) -> None:
         links = tuple(trace.Link(one) for one in span.links)
         attributes, status = span.attributes, trace.Status()
+
         if span.error:
             attributes = {**attributes, "error.type": span.error}
             status = trace.Status(trace.StatusCode.ERROR)
+
         self._processor.on_end(
             sdk.ReadableSpan(
                 span.name,

@@ -77,23 +77,27 @@ def _budgets(connections: Labelled, own: Sequence[str]) -> Iterator[core.Metric]
         "Calls of an operation that this process made in the last minute.",
         [*own, "operation"],
     )
+
     left = Values(
         "gauge",
         "mrs_relay_budget_calls_left",
         "Calls of an operation that this process may still make in the same minute.",
         [*own, "operation"],
     )
+
     needed = Values(
         "gauge",
         "mrs_relay_budget_needed",
         "1 while calls of an operation wait for budget, else 0.",
         [*own, "operation"],
     )
+
     for names, one in connections:
         for budget in one.budgets:
             used.add([*names, budget.operation], budget.used)
             left.add([*names, budget.operation], max(0, budget.granted - budget.used))
             needed.add([*names, budget.operation], float(budget.needed))
+
     yield from (used.family(), left.family(), needed.family())
 
 
@@ -140,9 +144,11 @@ def _logs(connections: Labelled, own: Sequence[str]) -> Iterator[core.Metric]:
         "Logs of failed jobs that were looked for in OBS, by outcome: found, missing, unreadable, timed_out.",
         [*own, "outcome"],
     )
+
     for names, one in connections:
         for outcome in log_counts.OUTCOMES:
             read.add([*names, outcome], one.logs.outcomes[outcome])
+
     yield read.family()
     yield durations(
         "mrs_relay_job_log_seconds",

@@ -65,24 +65,28 @@ def _durations(tenants: Labelled, own: Sequence[str]) -> Iterator[core.Metric]:
     yield durations(
         "mrs_relay_wait_seconds", "From a request's acceptance to its first submission.", [*own, "subject"], waits
     )
+
     yield durations(
         "mrs_relay_run_seconds",
         "From a request's last submission to its end, by the state in which it ended.",
         [*own, "subject", "state"],
         runs,
     )
+
     yield durations(
         "mrs_relay_commit_seconds",
         "Time of a commit: state, events and offset, written and acknowledged.",
         own,
         [(names, one.runtime.commits) for names, one in tenants],
     )
+
     yield durations(
         "mrs_relay_takeover_seconds",
         "From the beginning of a partition's restore until its jobs under way are taken up.",
         own,
         [(names, one.runtime.takeovers) for names, one in tenants],
     )
+
     yield durations(
         "mrs_relay_restore_seconds",
         "From the beginning of a partition's restore to its first message.",

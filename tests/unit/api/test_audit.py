@@ -102,6 +102,7 @@ async def test_a_foreign_record_in_the_topic_is_passed_over() -> None:
     """Whoever may write there cannot stop the others from being found."""
     stage = web_role.Stage()
     data = audit.Data(action="cancel", via="cli", why="a\0b", what={"id": "r-1"})
+
     made = audit.Record(
         id="a-1",
         source="/cli",
@@ -110,10 +111,12 @@ async def test_a_foreign_record_in_the_topic_is_passed_over() -> None:
         sender=envelope.Sender("ann@host", "user"),
         data=data,
     )
+
     whole = audit.write(made)
     odd = [whole.replace(b'"ann@host"', other) for other in (b"1", b'["ann"]', b'"\\ud800"')]
     odd += [whole.replace(b'"r-1"}', b"%b%b}" % (b"[" * depth, b"]" * depth)) for depth in (300, 100_000)]
     odd += [whole.replace(b'"subject":"r-1"', b'"subject":{}')]
+
     values = [
         b"",
         b"[]",
@@ -124,8 +127,10 @@ async def test_a_foreign_record_in_the_topic_is_passed_over() -> None:
         whole.replace(b"a-1", b"a\0"),
         whole,
     ]
+
     await stage.put(*(records.Outgoing("mrs.audit", b"k", value, audit.HEADERS) for value in values))
     async with web_role.role(stage) as client:
         (one,) = (await _page(client, "/v1/audit", 1, {}))["items"]
         assert (one["id"], one["by"], one["time"]) == ("a-1", "ann@host", "2026-11-23T08:00:00.000Z")
+
     assert _kept(web_role.Stage()) == []

@@ -103,6 +103,7 @@ async def test_all_that_match_are_sent_step_by_step_and_replays_are_left_alone()
     """Each message once, whatever was set aside meanwhile; what cannot be sent is an outcome."""
     stage = web_role.Stage()
     replayed = (*_HEADERS, (dead_letters.REPLAY_OF, b"mrs.requests-0-1"))
+
     await stage.put(
         *(letter(number, value=b"v%d" % number) for number in range(5)),
         letter(7, headers=replayed, value=b"v1"),
@@ -111,11 +112,13 @@ async def test_all_that_match_are_sent_step_by_step_and_replays_are_left_alone()
         letter(10, partition=9),
         letter(11, code="other"),
     )
+
     async with web_role.role(stage) as client:
         body: dict[str, Any] = {"code": "bad_id", "limit": 4}
         preview, _ = await client.post("/v1/dead-letters/replay", {**body, "dry_run": True}, 200)
         assert preview["matching"] == 9
         assert preview["until"] > "2026"
+
         until_ms = web_role.milliseconds((await client.get("/v1/dead-letters"))["items"][0]["written_at"]) + 1
         body |= {"until": clock.rfc3339(until_ms), "note": "repaired"}
         await asyncio.sleep(0.005)  # the broker has the clock of the loop
@@ -123,18 +126,23 @@ async def test_all_that_match_are_sent_step_by_step_and_replays_are_left_alone()
         await client.seen_letters(11)
         outcomes: dict[str, tuple[str, str]] = {}
         cursor: str | None = None
+
         for _ in range(3):
             page, _ = await client.post("/v1/dead-letters/replay", {**body, "cursor": cursor}, 200)
             outcomes |= {one["position"]: (one["outcome"], one["message"]) for one in page["items"]}
             cursor = page.get("next")
+
         assert cursor is None
+
     assert {record.value for record in _sent(stage)} == {b"v%d" % number for number in range(5)}
     assert len(_sent(stage)) == 5
     assert outcomes["mrs.requests-0-7"][0] == "passed"
     assert "name its position" in outcomes["mrs.requests-0-7"][1]
+
     for position, words in (("mrs.requests-0-8", "cut off"), ("gone.requests-0-9", "no topic of requests")):
         assert outcomes[position][0] == "failed"
         assert words in outcomes[position][1]
+
     assert "fewer partitions" in outcomes["mrs.requests-9-10"][1]
 
 
@@ -165,6 +173,7 @@ async def test_a_call_says_which_and_why() -> None:
         ):
             with cells.cell(json.dumps(body)):
                 await client.post("/v1/dead-letters/replay", body, 422)
+
         nothing, _ = await client.post("/v1/dead-letters/replay", {"all": True, "note": "x"}, 200)
         assert (nothing["matching"], nothing["items"]) == (0, [])
 

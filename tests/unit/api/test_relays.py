@@ -31,6 +31,7 @@ def _replica(name: str, partition: int, used: int, at_ms: int) -> list[records.O
         causes=[status.Cause("slots_taken"), status.Cause("quota", at_ms + 60_000)],
         line=line,
     )
+
     pause = status.Pause(operation="StopJob", state="failing", code="http_503", text="?", since_ms=at_ms)
     cluster = status.Cluster(
         connection="mrs",
@@ -41,6 +42,7 @@ def _replica(name: str, partition: int, used: int, at_ms: int) -> list[records.O
         pauses=[pause],
         queues=[queue],
     )
+
     tenant = status.Tenant(
         name="a", topic="in", connection="mrs", partitions=[partition], total=2, waiting=12, most_running=5
     )
@@ -55,6 +57,7 @@ def _replica(name: str, partition: int, used: int, at_ms: int) -> list[records.O
         status.partition_key("in", partition): there,
         status.cluster_key(name, "mrs", "c-1"): cluster,
     }
+
     return [_record(key, content, name, at_ms) for key, content in contents.items()]
 
 
@@ -130,6 +133,7 @@ async def test_a_request_says_why_it_waits_and_two_replicas_of_the_api_agree() -
     stage, now_ms = await _stage()
     event: dict[str, Any] = {"event_source": "/mrs-relay/a", "cluster": "c-1"}
     await stage.put(web_role.event("r-b-1", 1, "accepted", **event), *web_role.story("ended", **event))
+
     with_settings = web_role.chosen(tenants={"a": {"requests": "in"}})
     async with web_role.role(stage, with_settings) as one, web_role.role(stage, with_settings) as other:
         for client in (one, other):

@@ -127,6 +127,7 @@ async def test_a_cursor_with_a_number_that_no_database_takes_is_refused() -> Non
     stage = web_role.Stage()
     for number in range(2):
         await stage.put(*web_role.story(f"r-{number}"), web_role.letter(number))
+
     async with web_role.role(stage) as client:
         for path in ("/v1/requests", "/v1/dead-letters"):
             given: str = (await client.get(f"{path}?limit=1"))["next"]
@@ -199,6 +200,7 @@ async def test_an_event_that_is_nested_deeply_is_shown_without_what_is_deepest_o
     value = (deep.value or b"")[:-1] + b',"odd":%b1%b}' % (b"[" * depth, b"]" * depth)
     await stage.put(records.Outgoing(deep.topic, deep.key, value, headers))
     await stage.put(web_role.event("last", 1, "accepted"))
+
     async with web_role.role(stage) as client:
         await client.seen("last", "accepted")
         for path in ("/v1/requests/r-1", "/v1/requests/r-1/events", "/v1/events?after=beginning&wait=0"):
@@ -238,6 +240,7 @@ async def test_a_time_that_is_none_is_shown_as_it_is_and_ends_no_page() -> None:
         sent = web_role.event(f"r-{number}", 1, "accepted")
         headers = tuple((name, moment.encode() if name == "ce_time" else raw) for name, raw in sent.headers)
         await stage.put(records.Outgoing(sent.topic, sent.key, sent.value, headers))
+
     await stage.put(*web_role.story("last"))
     async with web_role.role(stage) as client:
         await client.seen("last")
@@ -246,6 +249,7 @@ async def test_a_time_that_is_none_is_shown_as_it_is_and_ends_no_page() -> None:
             page = await client.get(path)
             found += [one["started_at"] for one in page["items"]]
             path = f"/v1/requests?limit=1&cursor={page['next']}" if page.get("next") else ""
+
         assert found == [
             "253402351199000 (not a time in milliseconds)",
             "2026-11-23T08:00:01.000Z",
@@ -253,9 +257,11 @@ async def test_a_time_that_is_none_is_shown_as_it_is_and_ends_no_page() -> None:
             "-315619200000 (not a time in milliseconds)",
             "-62135647200000 (not a time in milliseconds)",
         ]
+
         for number in range(len(moments)):
             for page_path in (f"/v1/requests/r-{number}", f"/v1/requests/r-{number}/why", f"/requests/r-{number}"):
                 async with client.session.get(client.url + page_path) as answer:
                     assert answer.status == 200, page_path
+
         async with client.session.get(f"{client.url}/requests") as answer:
             assert answer.status == 200

@@ -34,6 +34,7 @@ async def test_a_retry_is_the_same_request_under_an_id_that_names_the_old_one() 
     await _put(stage, "r-2", b"r-2", data={**_DATA, "statement": "of another source"}, source="/elsewhere")
     await _put(stage, "r-2", b"r-2", traceparent="t")
     await stage.put(web_role.failed("r-2"))
+
     async with web_role.role(stage) as client:
         first, answered = await client.post("/v1/requests/r-2/retry", {"note": "again"})
         second, _ = await client.post("/v1/requests/r-2/retry", {})
@@ -41,8 +42,10 @@ async def test_a_retry_is_the_same_request_under_an_id_that_names_the_old_one() 
         assert (first["id"], second["id"], third["id"]) == ("r-2-retry-4", "r-2-retry-4", "mine")
         assert answered["Location"] == first["request"]
         assert "secret" not in str(first)
+
     sent = [record for record in stage.broker.committed("mrs.requests") if b"-retry-" in (record.value or b"")]
     assert {record.key for record in sent} == {b"r-2"}
+
     assert json.loads(sent[0].value or b"") == {
         "specversion": "1.0",
         "id": "r-2-retry-4",
@@ -91,6 +94,7 @@ async def test_what_cannot_be_sent_again_is_refused_with_the_reason() -> None:
         web_role.event("r-3", 3, "running"),
         web_role.event("r-4", 3, "unknown"),
     )
+
     async with web_role.role(stage) as client:
         for request_id, status, kind in (
             ("r-1", 409, "wrong-state"),
@@ -102,6 +106,7 @@ async def test_what_cannot_be_sent_again_is_refused_with_the_reason() -> None:
             with cells.cell(request_id):
                 problem, _ = await client.post(f"/v1/requests/{request_id}/retry", {}, status)
                 assert problem["type"] == f"urn:mrs-relay:problem:{kind}"
+
     assert not stage.broker.committed("mrs.requests")
 
 
@@ -145,11 +150,13 @@ async def test_few_topics_are_searched_at_the_same_time_and_none_for_ever(monkey
     hanging = _Hanging(stage.broker)
     unused: Any = None
     repeated = retries.Retries(composing.Composer({"": web_role.KAFKA}, "/x"), unused, unused, hanging, unused)
+
     async with asyncio.TaskGroup() as group:
         calls = [group.create_task(repeated.originals([row]), name="retry") for row in rows]
         while not hanging.asked:
             await asyncio.sleep(0.01)
         assert hanging.asked == 4
+
     for call in calls:
         [problem] = call.result()
         assert isinstance(problem, problems.ProblemError)

@@ -66,6 +66,7 @@ async def test_a_reader_that_comes_back_after_any_event_gets_each_event_once_als
     stage = web_role.Stage(partitions=3)
     for number in range(8):
         await stage.put(*web_role.story(f"r-{number}"))
+
     async with web_role.role(stage) as one, web_role.role(stage) as other:
         found: list[Block] = []
         last = "beginning"
@@ -261,6 +262,7 @@ async def test_a_reader_that_does_not_read_is_cut_off() -> None:
     ]
     for one in big:
         await stage.put(one)
+
     async with web_role.role(stage, web_role.chosen(api={"send_timeout_s": 0.3})) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(client.url.rpartition(":")[2]), limit=1024)
         writer.write(b"GET /v1/events?after=beginning HTTP/1.1\r\nHost: localhost\r\n\r\n")

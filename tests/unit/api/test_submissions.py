@@ -84,6 +84,7 @@ async def test_headers_that_are_not_utf_8_do_no_harm() -> None:
     fields = b"Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(
         body
     )
+
     heads = {
         b"POST /v1/requests HTTP/1.1\r\nIdempotency-Key: r-\xff\r\n": b"400",
         b"GET /v1/requests/r-%ff HTTP/1.1\r\n": b"404",
@@ -92,6 +93,7 @@ async def test_headers_that_are_not_utf_8_do_no_harm() -> None:
         b"GET /v1/requests HTTP/1.1\r\nIf-None-Match: \xff\r\n": b"200",
         b"POST /v1/requests HTTP/1.1\r\nIdempotency-Key: r-1\r\nPrefer: \xff\r\n": b"202",
     }
+
     async with web_role.role(stage) as client:
         for head, status in heads.items():
             with cells.cell(head):
@@ -101,6 +103,7 @@ async def test_headers_that_are_not_utf_8_do_no_harm() -> None:
                     answer = await reader.read()
                 writer.close()
                 assert answer.startswith(b"HTTP/1.1 " + status), answer
+
     assert len(_written(stage)) == 1
 
 

@@ -24,6 +24,7 @@ async def test_all_faults_of_a_request_are_told_at_once_and_nothing_is_sent() ->
     """With their fields, for a person who corrects them."""
     stage = web_role.Stage()
     wrong = {"type": "mrs.sql.submit", "data": {"cluster": "c-1", "engine": "spar", "more": 1, "priority": 11}}
+
     async with web_role.role(stage) as client:
         for path in ("/v1/requests/validate", "/v1/requests/dry-run"):
             with cells.cell(path):
@@ -37,6 +38,7 @@ async def test_all_faults_of_a_request_are_told_at_once_and_nothing_is_sent() ->
                 assert "(and 3 more)" in problem["detail"]
         found, _ = await client.post("/v1/requests/validate", {**_JOB, "source": "/billing"}, 200)
         assert found == {"type": "mrs.job.submit", "source": "/billing", "tenant": ""}
+
     assert not stage.broker.committed("mrs.requests")
 
 
@@ -88,6 +90,7 @@ async def test_the_rule_that_refuses_a_request_is_named() -> None:
     tenants = {"etl": {"requests": "etl.requests", "allow": {"clusters": ["c-9"]}, "limits": {"running": 3}}}
     stage = web_role.Stage()
     stage.broker.create_topic("etl.requests", 1, {})
+
     async with web_role.role(stage, web_role.chosen(tenants=tenants)) as client:
         found, _ = await client.post("/v1/requests/dry-run", {**_JOB, "tenant": "etl"}, 200)
         assert "tenants.etl.allow.clusters" in found["reason"]["message"]
@@ -96,6 +99,7 @@ async def test_the_rule_that_refuses_a_request_is_named() -> None:
             "not_allowed",
             "cluster_not_allowed",
         )
+
         allowed = {**_JOB["data"], "cluster": "c-9", "not_before": "2030-01-01T00:00:00Z"}
         found, _ = await client.post("/v1/requests/dry-run", {**_JOB, "tenant": "etl", "data": allowed}, 200)
         assert (found["accepted"], found["limits"], found["not_before"]) == (

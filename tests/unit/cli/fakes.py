@@ -61,6 +61,7 @@ class Kafka:
         log.append(records.Record(topic, partition or 0, len(log), 0, key, value, headers))
         if topic != "mrs.requests" or not self.reads_requests:
             return
+
         request = envelope.read(topic, value, headers)
         for data in self._answer(request):
             event = events.Event(

@@ -119,13 +119,16 @@ def test_requests_move_to_another_kafka(shell: _Shell) -> None:
         (1, 2, 2, 0),
     ]
     assert exported[0]["states"] == {"queued": 1, "running": 1}
+
     shell.run("verify", str(shell.file), "--live")
     shell.on(shell.new)
     before = shell.old.found()
     shell.run("import", str(shell.file), "--final", "--reason", "move")
     found = shell.new.found()
+
     assert found == before
     assert [one["mrs.requests"] for one in shell.new.offsets().values()] == [0, 0]
+
     shell.run("verify", str(shell.file), "--live")
     (decided,) = [audit.read(one.value) for one in shell.new.committed("mrs.audit")]
     assert (decided.data.action, decided.data.why, decided.subject) == ("ledger.import", "move", "mrs.requests")
@@ -184,17 +187,23 @@ def test_nothing_is_written_where_something_does_not_fit(shell: _Shell, monkeypa
     shell.run("export", str(shell.file))
     other = shell.make(partitions=3)
     shell.on(other)
+
     assert "topics create --partitions 2" in shell.run("import", str(shell.file), code=2)
+
     shell.on(shell.new)
     with monkeypatch.context() as changed:
         changed.setenv("MRS_RELAY_KAFKA__APP_ID", "other")
         assert "Expected kafka.app_id=mrs-relay" in shell.run("import", str(shell.file), code=2)
+
     with monkeypatch.context() as changed:
         changed.setenv("MRS_RELAY_TENANTS__ETL__REQUESTS", "mrs.requests")
         assert " alone: expected those of the file ('')" in shell.run("import", str(shell.file), code=2)
+
     assert shell.rows("import", str(shell.file), "--dry-run")[0]["added"] == 2
+
     shell.new.has(1, next_offset=1)
     assert "is not empty" in shell.run("import", str(shell.file), code=2)
+
     shell.file.write_bytes(shell.file.read_bytes()[:-20])
     assert "is damaged or incomplete" in shell.run("verify", str(shell.file), code=1)
     assert "is damaged or incomplete" in shell.run("import", str(shell.file), "--merge", code=1)
@@ -232,14 +241,17 @@ def test_merge_brings_no_request_back_that_a_relay_may_have_forgotten(
     if not is_refused:
         assert [one["added"] for one in shell.rows("import", str(shell.file), "--merge")] == [2, 2]
         return
+
     for words in ([], ["--dry-run"]):
         shown = _words(shell.run("import", str(shell.file), "--merge", *words, code=2))
         assert "2 requests are under way" in shown
         assert "'runs' (running), 'waits' (queued)" in shown
         assert "--forgotten" in shown
+
     assert shell.new.committed(_LEDGER) == before
     assert shell.new.committed("mrs.audit") == []
     assert "expected add or skip" in _words(shell.run("import", str(shell.file), "--forgotten", "no", code=2))
+
     rows = shell.rows("import", str(shell.file), "--merge", "--forgotten", "skip")
     assert [(one["added"], one["skipped"], one["next_offset"]) for one in rows] == [(0, 2, 9), (2, 0, 0)]
     assert shell.new.found().keys() == {"fresh", "ended", "chooses"}  # partition 1 was never used

@@ -93,14 +93,19 @@ async def test_a_child_dies_with_its_parent(tmp_path: pathlib.Path) -> None:
         "    await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"
     )
+
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", parent_code, str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
+
     assert parent.stdout is not None
+
     pid = int(await parent.stdout.readline())
     assert _exists(pid)
+
     parent.kill()
     await parent.wait()
+
     async with asyncio.timeout(60):
         while _exists(pid):
             await asyncio.sleep(0.02)

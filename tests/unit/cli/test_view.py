@@ -32,6 +32,7 @@ def _row(**changes: object) -> request_table.Row:
         "reason": "",
         "result": None,
     }
+
     return request_table.Row(**{**facts, **changes})  # type: ignore[arg-type]  # a row in words
 
 

@@ -99,15 +99,18 @@ def test_the_overview_names_what_is_paused_and_what_waits(world: list[Any]) -> N
     pause = statuses.Pause(operation="StopJob", state="failing", code="http_503", text="?", until_ms=made.NOW_MS + 9000)
     budget = statuses.Budget(operation="CreateExecuteJob", per_minute=60, granted=30, used=7)
     paused = {"paused_until_ms": made.NOW_MS + 30_000, "paused_for": "throttled", "budgets": [budget]}
+
     world[1] = made.board(
         made.replica(**paused),
         made.cluster(statuses.Cause("mrs_paused"), pauses=[pause], slots_used=2, slots_limit=10),
         statuses.Partition(topic="in", partition=0, state="restoring", restored=0.5),
         statuses.Partition(topic="in", partition=7, state="running"),
     )
+
     shown = console.Console(file=io.StringIO(), width=200)
     shown.print(status.overview(world[1], made.NOW_MS, 200))
     output = shown.file.getvalue()  # type: ignore[attr-defined]
+
     for expected in (
         "1 relay: relay-1",
         "connection mrs is throttled: paused for 30s",

@@ -40,6 +40,7 @@ def test_a_service_is_tested_with_the_fixture_alone(tmp_path: Path) -> None:
         "-p",
         "no:cacheprovider",
     ]
+
     done = subprocess.run(
         [*command, f"--rootdir={tmp_path}", "-c", os.devnull, str(_EXAMPLES / "test_nightly.py")],
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"},
@@ -48,6 +49,7 @@ def test_a_service_is_tested_with_the_fixture_alone(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
+
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 

@@ -254,6 +254,7 @@ async def test_full_result_is_the_last_event_where_nothing_is_late() -> None:
         else:
             with pytest.raises(relay_client.RequestFailed):
                 await handle.full_result(1)
+
     waiting = handles.Handle("/s", "r", key=b"k", cancel=_no_cancel)
     waiting.take(_event(1, "succeeded", result={"late_until": "2026-11-30T08:00:00.000Z"}))
     waiting.lose(errors.StreamDown("gone"))
@@ -286,6 +287,7 @@ async def test_an_end_whose_reason_has_a_new_class_is_an_end_all_the_same() -> N
         relay.kafka.put("mrs.events", 0, key, value.replace(b'"invalid"', b'"new_class"'), headers)
         with pytest.raises(relay_client.RequestRejected, match="new_class/new_code: no"):
             await handle.result(10)
+
         assert [event.sequence async for event in handle.events()] == [1, 2, 3, 4]
 
 

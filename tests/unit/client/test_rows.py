@@ -176,20 +176,25 @@ async def test_rows_become_arrow_and_pandas() -> None:
     topic = Topic()
     for number, value in enumerate(TEXT, 1):
         topic.put(number, value)
+
     shown = {"columns": [{"name": "id"}, {"name": "name"}], "row_count": 4}
     for result in (named(TEXT), {"statements": [{"rows": ROWS, **shown}]}):
         table = await rows.as_arrow(data(result), topic.fetch)
         assert table.column_names == ["id", "name"]
         assert [list(row.values()) for row in table.to_pylist()] == ROWS
         assert {str(kind) for kind in table.schema.types} == {"string"}
+
     bare = await rows.as_arrow(data(named(TEXT, header=False)), topic.fetch)
     assert (bare.column_names, bare.num_rows) == (["column_1", "column_2"], 5)
+
     objects = {"statements": [{"rows": [{"n": 1}, {"n": 2}], "row_count": 2}]}
     assert (await rows.as_arrow(data(objects), topic.fetch)).to_pylist() == [{"n": 1}, {"n": 2}]
     assert (await rows.as_arrow(data(named([])), topic.fetch)).num_rows == 0
+
     one_column = Topic()
     one_column.put(1, b"id\n1\n\n3\n")  # the second value is NULL
     assert (await rows.as_arrow(data(named([b"id\n1\n\n3\n"])), one_column.fetch))["id"].to_pylist() == ["1", "", "3"]
+
     pytest.importorskip("pandas")
     assert list((await rows.as_arrow(data(named(TEXT)), topic.fetch)).to_pandas()["id"]) == ["1", "2", "3", "4"]
 

@@ -136,6 +136,7 @@ async def test_a_caller_who_leaves_does_not_disturb_others(cluster: memory_broke
         await last
     running.cancel()
     await asyncio.wait([running, first, *leavers])
+
     assert len(cluster.committed(KAFKA.topics.requests)) == 2
 
 

@@ -44,6 +44,7 @@ def test_json_lines_carry_name_level_time_and_fields() -> None:
             log.exception("poll_failed")
         """
     )
+
     taken, failed = map(json.loads, lines)
     assert taken.pop("timestamp").endswith("Z")
     assert taken == {"event": "job_taken", "level": "info", "partition": 3, "request": "order-1", "size_bytes": 7}
@@ -76,6 +77,7 @@ def test_what_libraries_log_and_warn_of_is_json_too() -> None:
         asyncio.run(main())
         """
     )
+
     fetch, warning, callback = map(json.loads, lines)
     assert (fetch["event"], fetch["logger"], fetch["level"]) == ("fetch of t failed", "aiokafka", "error")
     assert fetch["exception"].endswith("\nOSError")
@@ -227,6 +229,7 @@ def test_stacks_are_written_without_the_texts_of_foreign_errors(style: str) -> N
         """,
         style=style,
     )
+
     text = "\n".join(lines)
     assert _HIDDEN not in "\n".join(line for line in text.splitlines() if "raise " not in line)
     assert text.count("SettingsError: web.port: taken") == 6  # what the group came from, and what is in it
@@ -246,6 +249,7 @@ def test_a_storm_of_one_event_is_announced_and_counted() -> None:
         """,
         most=2,
     )
+
     shown = [json.loads(line) for line in lines]
     assert [one["event"] for one in shown if one["event"] not in {"lines_limited", "lines_left_out"}] == [
         "poll_failed",
@@ -254,6 +258,7 @@ def test_a_storm_of_one_event_is_announced_and_counted() -> None:
         "fetch 1 failed",
         "job_taken",
     ]
+
     assert [(one["of"], one["level"]) for one in shown if one["event"] == "lines_limited"] == [
         ("poll_failed", "error"),
         ("aiokafka", "warning"),

@@ -69,6 +69,7 @@ async def _shown(folder: pathlib.Path) -> AsyncIterator[_Shown]:
         for name in access.TENANTS
     ]
     told = status.encode_content(status.Replica(version="1", tenants=tenants, connections=[]))
+
     now_ms = clock.SystemClock().now_ms()
     value = status.encode(told, at_ms=now_ms, replica="r-a", epoch_ms=1)
     full = status.encode(status.encode_content(_full_cluster()), at_ms=now_ms, replica="r-a", epoch_ms=1)
@@ -96,6 +97,7 @@ async def test_people_read_on_a_page_why_something_is_refused(tmp_path: pathlib.
                 found, text = await shown.page(path, caller, method=method, fields=fields)
                 assert found == status
                 assert words in text
+
         with pytest.raises(AssertionError):
             await shown.page("/v1/nowhere", "viewer")
 
@@ -129,6 +131,7 @@ async def test_decisions_are_offered_only_to_those_who_may_take_them(tmp_path: p
         ("/controls", "Set a control"): here,
         ("/controls", ">Lift<"): everywhere,
     }
+
     async with _shown(tmp_path) as shown:
         await shown.is_held("all")
         for (path, words), those in offers.items():

@@ -80,6 +80,7 @@ async def test_what_relays_report_is_shown_as_gauges_queues_and_reasons() -> Non
         causes=[status.Cause("slots_taken")],
         line=line,
     )
+
     pause = status.Pause(operation="StopJob", state="failing", code="http_503", text="<no>", since_ms=1)
     cluster = status.Cluster(
         connection="mrs",
@@ -90,6 +91,7 @@ async def test_what_relays_report_is_shown_as_gauges_queues_and_reasons() -> Non
         pauses=[pause],
         queues=[queue],
     )
+
     tenant = status.Tenant(
         name="", topic="mrs.requests", connection="mrs", partitions=[0], total=2, waiting=12, most_running=5
     )
@@ -98,6 +100,7 @@ async def test_what_relays_report_is_shown_as_gauges_queues_and_reasons() -> Non
         version="1", tenants=[tenant], connections=[status.Connection(name="mrs", budgets=[budget])]
     )
     broken = status.Partition(tenant="", topic="mrs.requests", partition=0, state="unreadable", error="bad record 7")
+
     async with pages(web_role.event("w-1", 1, "accepted", cluster="c-1")) as shown:
         await _reported(
             shown,
@@ -105,16 +108,20 @@ async def test_what_relays_report_is_shown_as_gauges_queues_and_reasons() -> Non
             (status.partition_key("mrs.requests", 0), broken),
             (status.cluster_key("r-a", "mrs", "c-1"), cluster),
         )
+
         text = await _shows(shown, "/clusters", "3 of 10")
         for words in ("20 of 60", "h-1", "w-1", "&lt;no&gt;", "StopJob", "12"):
             assert words in text
+
         assert "c-1" not in await shown.get("/clusters?cluster=c-2")
+
         text = await shown.get("/tenants")
         for words in ("0 of 5", "mrs.requests-0", "unreadable", "bad record 7"):
             assert words in text
         text = await shown.get("/")
         for words in ("3 of 10", "20 of 60", "bad record 7"):
             assert words in text
+
         assert "Why it waits" in await shown.get("/requests/w-1")
 
 

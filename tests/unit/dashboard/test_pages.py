@@ -43,6 +43,7 @@ async def test_what_others_wrote_is_shown_as_text() -> None:
     evil = "<script>alert('x')</script>"
     reason = reasons.Reason(kind="job_failed", code="job_result", message=evil)
     mrs = events.BodyMrs(job_id=evil, tracking_url="javascript:alert(1)")
+
     story = web_role.event(evil, 2, "failed", reason=reason, labels={evil: evil}, cluster=evil, mrs=mrs)
     async with pages(story) as shown:
         for path in (
@@ -54,8 +55,10 @@ async def test_what_others_wrote_is_shown_as_text() -> None:
             text = await shown.get(path)
             assert evil not in text
             assert html.escape(evil) in text.replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
+
         found = re.search(r'class="open" href="([^"]+)"', await shown.get("/requests"))
         assert found is not None
+
         text = await shown.get(html.unescape(found[1]))
         assert evil not in text
         assert 'href="javascript:' not in text
@@ -110,6 +113,7 @@ async def test_rows_stay_where_they_are_and_new_ones_are_counted() -> None:
         first = await shown.get("/requests?state=accepted")
         live = re.search(r'hx-get="(/live[^"]+)"', first)
         assert live is not None
+
         address = re.sub(r"new_since=\d+", f"new_since={web_role.NOW_MS - 10}", html.unescape(live[1]))
         await shown.stage.put(
             web_role.event("r-1", 2, "submitted", time_ms=web_role.NOW_MS + 20),
@@ -117,6 +121,7 @@ async def test_rows_stay_where_they_are_and_new_ones_are_counted() -> None:
         )
         await shown.client.seen("r-9", "accepted")
         again = await shown.get(address)
+
         assert re.findall(r'class="open" href="/requests/(r-\d)', again) == ["r-2", "r-1", "r-0"]
         assert "1 new: show" in again
         assert again.count("no longer matches") == 1
@@ -129,6 +134,7 @@ async def test_a_request_shows_its_life_its_result_and_what_mrs_said() -> None:
     rows = [{"name": "=1+1", "count": 3}, {"name": None, "count": 4}]
     result = events.Result(statements=[events.StatementResult(rows=rows, row_count=2)])
     mrs = events.BodyMrs(job_id="j-7", app_id="application_1", tracking_url="https://yarn/app", progress=50.0)
+
     story = [
         *web_role.story("r-1", cluster="c-1", labels={"team": "a"})[:3],
         web_role.event("r-1", 4, "succeeded", mrs=mrs, result=result, cluster="c-1", labels={"team": "a"}),
@@ -160,12 +166,14 @@ async def test_events_of_foreign_programs_are_shown_as_far_as_they_can_be_read()
             "type": b"mrs.sql.strange",
             "time": b"2026-03-01T12:00:00Z",
         }
+
         foreign = records.Outgoing(
             web_role.KAFKA.topics.events,
             b"k",
             codec.encode(data),
             tuple((f"ce_{name}", value) for name, value in headers.items()),
         )
+
         async with pages(foreign) as shown:
             assert "strange" in await shown.get("/requests/r-1")
             assert "strange" in await shown.get("/requests")

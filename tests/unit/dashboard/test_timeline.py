@@ -34,6 +34,7 @@ def test_each_attempt_has_a_lane_and_each_state_a_bar_as_long_as_it_lasted() -> 
         ],
         START_MS + 99_000,
     )
+
     assert drawn is not None
     assert [(bar.state, bar.lasted_ms) for bar in drawn.bars] == [
         ("accepted", 1_000),
@@ -43,6 +44,7 @@ def test_each_attempt_has_a_lane_and_each_state_a_bar_as_long_as_it_lasted() -> 
         ("submitted", 4_000),
         ("succeeded", 0),
     ]
+
     assert list(drawn.lanes) == [1, 2]
     assert [bar.y for bar in drawn.bars] == [drawn.lanes[1]] * 4 + [drawn.lanes[2]] * 2
     assert drawn.lasted_ms == 10_000

@@ -36,6 +36,7 @@ def _ended(name: str, state: events.State, *, result: events.Result | None = Non
         reason="",
         result=result,
     )
+
     return demo_view.Ended(_PLANNED[name], row, 1.0)
 
 

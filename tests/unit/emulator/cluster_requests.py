@@ -37,6 +37,7 @@ def v11(name: str = "etl", **changes: Any) -> dict[str, Any]:
         "node_groups": [node_group("master_node_default_group", 2), node_group("core_node_analysis_group", 4)],
         **changes,
     }
+
     return {key: value for key, value in body.items() if value is not None}
 
 
@@ -62,6 +63,7 @@ def v2(name: str = "etl", **changes: Any) -> dict[str, Any]:
         ],
         **changes,
     }
+
     return {key: value for key, value in body.items() if value is not None}
 
 

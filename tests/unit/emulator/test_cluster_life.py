@@ -31,11 +31,13 @@ async def test_creation_goes_through_its_stages_to_running() -> None:
     """The stages take the same time each; then stageDesc is empty and the cluster is charged for."""
     client = await cluster_requests.created(http_client.create(pace={"create_s": 60}))
     seen = []
+
     for _ in range(6):
         found = await cluster_requests.details(client)
         assert found["clusterState"] == "starting"
         seen.append(found["stageDesc"])
         client.clock.pass_s(10)
+
     assert seen == STAGES
     found = await cluster_requests.details(client)
     begin_s = http_client.START_MS // 1000

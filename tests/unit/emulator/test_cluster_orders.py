@@ -30,10 +30,13 @@ async def test_v11_order_starts_a_cluster_and_shows_what_was_ordered() -> None:
         tags=tags, bootstrap_scripts=[script], security_groups_id="sg-1", enterprise_project_id="ep-1"
     )
     reply = await client.ask("POST", cluster_requests.FLOW, body)
+
     assert (reply.status, reply.json()["result"], reply.json()["msg"]) == (200, True, "")
+
     found = await cluster_requests.details(
         http_client.Client(client.emulator, client.clock, reply.json()["cluster_id"])
     )
+
     assert (found["clusterName"], found["clusterState"], found["stageDesc"]) == (
         "etl",
         "starting",

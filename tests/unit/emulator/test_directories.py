@@ -45,12 +45,15 @@ async def test_rows_replace_the_content_of_the_folder(tmp_path: Path, spoken: st
     into = f"insert overwrite directory 'obs://lake/x/' {FORMS[spoken]} "
     first = "select 1 as n, cast(null as string) as name, 1.50 as d, array(1, 2) as a"
     values = f"{first} union all select 2, 'b\nc', 0.25, array(3)"
+
     assert await run(tmp_path, spoken, into + values) is None
+
     names = ["_col0", "_col1", "_col2", "_col3"] if spoken == "hive" else ["n", "name", "d", "a"]
     assert sorted(rows(tmp_path / "lake/x"), key=str) == [
         dict(zip(names, [1, None, 1.5, [1, 2]], strict=True)),
         dict(zip(names, [2, "b\nc", 0.25, [3]], strict=True)),
     ]
+
     names = sorted(one.name for one in (tmp_path / "lake/x").iterdir())
     assert (names == ["000000_0"]) is (spoken == "hive")
     assert ("_SUCCESS" in names) is (spoken == "spark")

@@ -87,9 +87,11 @@ async def test_cancelled_work_frees_its_thread(open_desk: Opener, engine: str, t
             client.clock.pass_s(1)
             await asyncio.sleep(0.05)
             await client.kill(job_id)
+
         async with asyncio.timeout(60):
             following = (await client.execute("SELECT 7 AS n")).json()["id"]
             assert (await client.statement_ended(following))["status"] == "FINISHED"
+
         files = list((tmp_path / "obs").rglob("*.csv"))
         if engine == "presto":
             sizes = [file.stat().st_size for file in files]

@@ -108,18 +108,23 @@ async def test_token_that_does_not_fit_mrs() -> None:
     """Unknown: 0301; of another project: 0310; without a project: 0302; none at all: 0301."""
     client = signed_in()
     assert (await listing(client, "nonsense"))[1].endswith("decrypt token fail")
+
     foreign, _ = await token(client, by_password({"project": {"id": OTHER}}))
     assert (await listing(client, foreign))[1].startswith("APIGW.0310")
+
     for scope in (None, {"domain": {"name": "emulator-account"}}):
         domain, reported = await token(client, by_password(scope))
         assert "project" not in reported
         assert reported["domain"]["name"] == "emulator-account"
         assert (await listing(client, domain))[1].startswith("APIGW.0302")
+
     partner, _ = await token(
         client,
         by_password(None, name="partner", password="partner-password", domain={"name": "partner-account"}),  # noqa: S106 - the public default
     )
+
     assert (await listing(client, partner))[0] == 403
+
     nothing = await send(client, "GET", JOBS)
     assert nothing.json()["error_msg"].endswith("x-auth-token not found")
 
@@ -209,16 +214,22 @@ async def test_temporary_key_signs_until_it_expires() -> None:
     client = signed_in()
     text, _ = await token(client, by_password(OWN))
     reply = await client.emulator.handle(wire.Request.of("POST", KEYS, {}, key_order(id=text, duration_seconds=900)))
+
     assert reply.status == 201
+
     found = reply.json()["credential"]
     assert found["expires_at"] == "2026-11-23T08:15:00.000000Z"
+
     key, extra = (found["access"], found["secret"]), {"x-security-token": found["securitytoken"]}
     assert (await client.emulator.handle(signed(client, "GET", JOBS, key, extra))).status == 202
+
     bare = await client.emulator.handle(signed(client, "GET", JOBS, key))
     assert bare.json()["error_msg"].endswith("decrypt token fail")
+
     client.clock.pass_s(900)
     dead = await client.emulator.handle(signed(client, "GET", JOBS, key, extra))
     assert (dead.status, http_client.code(dead)) == (401, "APIGW.0301")
+
     again = await client.emulator.handle(wire.Request.of("POST", KEYS, {"X-Auth-Token": text}, key_order()))
     assert again.status == 201
 
@@ -253,16 +264,21 @@ async def test_projects_are_found_by_region_name() -> None:
     client = signed_in()
     url = "/v3/projects?name=cn-north-4"
     found = (await client.emulator.handle(signed(client, "GET", url, own_key()))).json()["projects"]
+
     assert [one["id"] for one in found] == [http_client.PROJECT]
+
     text, _ = await token(client, by_password())
     whole = await send(client, "GET", "/v3/projects", headers={"X-Auth-Token": text})
     assert [one["name"] for one in whole.json()["projects"]] == ["cn-north-4", "cn-north-4_other"]
+
     second = await send(client, "GET", "/v3/projects?per_page=1&page=2", headers={"X-Auth-Token": text})
     assert [one["id"] for one in second.json()["projects"]] == [OTHER]
+
     partner = await send(client, "GET", url, headers={"X-Auth-Token": await partner_token(client)})
     assert partner.json()["projects"] == []
     assert (await send(client, "GET", "/v3/projects?page=0", headers={"X-Auth-Token": text})).status == 400
     assert (await send(client, "GET", url)).json()["error"]["code"] == 401
+
     domains = await send(client, "GET", "/v3/auth/domains", headers={"X-Auth-Token": text})
     assert [one["name"] for one in domains.json()["domains"]] == ["emulator-account"]
 

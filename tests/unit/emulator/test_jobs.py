@@ -19,11 +19,15 @@ async def test_a_job_is_submitted_watched_and_read_to_its_end() -> None:
         arguments=["obs://demo/examples.jar", "wordcount", "obs://demo/in/"],
         properties={"fs.obs.endpoint": "obs.example", "k": "v"},
     )
+
     assert reply.status == 202
+
     result = reply.json()["job_submit_result"]
     assert result["state"] == "COMPLETE"
+
     client.clock.pass_s(2)
     accepted = await client.job(result["job_id"])
+
     assert accepted == {
         "job_id": result["job_id"],
         "user": "emulator",
@@ -41,6 +45,7 @@ async def test_a_job_is_submitted_watched_and_read_to_its_end() -> None:
         "properties": "{fs.obs.endpoint=obs.example, k=v}",
         "launcher_id": f"application_{http_client.START_MS}_0001",
     }
+
     client.clock.pass_s(11)
     finished = await client.job(result["job_id"])
     assert (finished["job_state"], finished["job_result"], finished["job_progress"]) == ("FINISHED", "SUCCEEDED", 100)

@@ -137,6 +137,7 @@ def books(draw: st.DrawFn) -> tuple[job_index.JobIndex, list[life.Job], int]:
     records = job_index.JobIndex()
     jobs: list[life.Job] = []
     at_ms = 0
+
     for number in range(draw(st.integers(0, 25))):
         at_ms += draw(st.integers(0, 500))
         ends = draw(st.sampled_from([None, 0, 300, 3_000]))
@@ -152,13 +153,16 @@ def books(draw: st.DrawFn) -> tuple[job_index.JobIndex, list[life.Job], int]:
         )  # fmt: skip
         records.add(job)
         jobs.append(job)
+
         if draw(st.integers(0, 4)) == 0:
             jobs[-1] = replace(job, ending=life.Ending(at_ms + 40, "KILLED", "KILLED"))
             records.replace(jobs[-1])
+
     for job in list(jobs):
         if draw(st.integers(0, 5)) == 0:
             records.remove(job.job_id)
             jobs.remove(job)
+
     return records, jobs, at_ms + draw(st.integers(0, 2_000))
 
 

@@ -179,6 +179,7 @@ def test_keys_and_buckets_are_read_from_host_and_path() -> None:
     ):
         request = wire.request("GET", path, {"host": host}, domains)
         assert (request.bucket, request.key) == named
+
     for path, code in (
         ("/b/%ff", "InvalidURI"),
         (f"/b/{'x' * 1025}", "KeyTooLong"),

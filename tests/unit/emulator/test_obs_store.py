@@ -56,6 +56,7 @@ def test_store_holds_what_was_put_and_not_deleted(
     place = store.Store(lambda: root / "obs")
     place.create_bucket("bucket")
     held: dict[str, bytes] = {}
+
     for key, data in deeds:
         if data is None:
             place.delete("bucket", key)
@@ -63,12 +64,15 @@ def test_store_holds_what_was_put_and_not_deleted(
         else:
             _put(place, key, data)
             held[key] = data
+
     assert sorted(place.walk("bucket", "")) == sorted(held)
     for key, data in held.items():
         assert _read(place, key) == (data, f"tag of {data!r}")
         assert key in set(place.walk("bucket", key[: len(key) // 2]))
+
     assert [path.name for path in root.iterdir()] == ["obs"]
     assert {path.name for path in (root / "obs").iterdir()} <= {"bucket", store.OWN}
+
     for key in held:
         place.delete("bucket", key)
     place.delete_bucket("bucket")
@@ -84,13 +88,16 @@ def test_links_are_no_way_out(tmp_path: Path) -> None:
     (root / "bucket" / "file").symlink_to(outside / "secret")
     (root / "bucket" / "folder").symlink_to(outside)
     (root / "linked").symlink_to(outside)
+
     for key in ("file", "folder/secret", "folder/../folder/secret"):
         with pytest.raises(errors.ObsError, match="NoSuchKey"):
             place.open("bucket", key)
+
     with pytest.raises(errors.ObsError, match="AccessDenied"):
         _put(place, "folder/new", b"")
     with pytest.raises(errors.ObsError, match="NoSuchBucket"):
         place.open("linked", "secret")
+
     assert list(place.walk("bucket", "")) == list(place.walk("bucket", "folder/")) == []
     assert [path.name for path in outside.iterdir()] == ["secret"]
 

@@ -50,9 +50,11 @@ async def test_overview_shows_clusters_jobs_faults_and_requests() -> None:
     await client.submit("third")
     await client.ask("GET", "/nowhere")
     found = (await client.ask("GET", "/emulator/overview")).json()
+
     assert [(one["name"], one["state"], one["unfinished"]) for one in found["clusters"]] == [("emulator", "running", 2)]
     assert [(one["name"], one["state"]) for one in found["jobs"]] == [("second", "NEW"), ("first", "RUNNING")]
     assert [(one["action"], one["matched"]) for one in found["faults"]] == [("busy", 1)]
+
     shown = [(one["verb"], one["operation"], one["status"], one["fault"]) for one in found["requests"]]
     assert shown == [
         ("GET", "", 404, ""),
@@ -60,6 +62,7 @@ async def test_overview_shows_clusters_jobs_faults_and_requests() -> None:
         ("POST", "CreateExecuteJob", 202, ""),
         ("POST", "CreateExecuteJob", 202, ""),
     ]
+
     assert found["request_count"] == 4
 
 
@@ -97,16 +100,20 @@ async def test_overview_holds_no_secrets() -> None:
     client = http_client.Client(core.Emulator(http_client.options(auth=True), clock), clock)
     password = settings.IamUser().password.get_secret_value()
     who = {"name": "emulator", "password": password, "domain": {"name": "emulator-account"}}
+
     body = {
         "auth": {
             "identity": {"methods": ["password"], "password": {"user": who}},
             "scope": {"project": {"id": http_client.PROJECT}},
         }
     }
+
     text = (await client.ask("POST", "/v3/auth/tokens", body)).headers["X-Subject-Token"]
     job = b'{"job_name":"a","job_type":"SparkSubmit","arguments":["--password","hush-hush"]}'
     headers = {"X-Auth-Token": text}
     submitted = await client.emulator.handle(wire.Request.of("POST", f"{client.base}/job-executions", headers, job))
+
     assert submitted.status == 202
+
     shown = (await client.ask("GET", "/emulator/overview")).body.decode()
     assert all(one not in shown for one in (password, text, "hush-hush"))

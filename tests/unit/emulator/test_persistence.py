@@ -38,18 +38,23 @@ async def test_clusters_jobs_tags_policies_and_effects_are_there_again(tmp_path:
         task_group = "task_node_default_group"
         assert (await test_policies.put(made, test_policies.policy(), task_group))[0] == 200
         before = (await client.job(old), await cluster_requests.hosts(made), await client.effects())
+
     async with started(path, clock) as client:
         made = http_client.Client(client.emulator, clock, made.cluster)
         assert before == (await client.job(old), await cluster_requests.hosts(made), await client.effects())
         assert await client.listed() == (2, ["fresh", "old"])
         assert await client.seen(fresh) == ("RUNNING", "UNDEFINED")
         assert (await cluster_requests.details(made))["clusterState"] == "scaling-out"
+
         clock.pass_s(100)
         assert await client.seen(fresh) == ("FINISHED", "SUCCEEDED")
+
         found = await cluster_requests.details(made)
         assert (found["coreNodeNum"], found["tags"]) == ("7", "owner=etl")
+
         again = await client.submitted("again")
         assert again not in {old, deleted, fresh}
+
         launchers = [(await client.job(one)).get("launcher_id") for one in (old, fresh)]
         clock.pass_s(60)
         assert (await client.job(again))["launcher_id"] not in launchers

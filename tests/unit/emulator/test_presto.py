@@ -29,6 +29,7 @@ async def test_select_is_polled_and_leaves_its_rows_in_obs(open_desk: Opener, tm
         assert (first["statement"], first["status"]) == (statement, "QUEUED")
         assert re.fullmatch(r"\d{8}_\d{6}_\d{5}_[a-z0-9]{5}", first["id"])
         last = await client.statement_ended(first["id"])
+
     assert (last["status"], last["content"], last["statement"]) == ("FINISHED", [], statement)
     assert re.fullmatch(
         rf"obs://demo-bucket/sql-out/[0-9a-f-]{{36}}_\d{{8}}/{first['id']}\.csv", last["result_location"]

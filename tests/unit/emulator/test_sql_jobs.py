@@ -29,10 +29,12 @@ async def test_statements_of_a_spark_job_run_in_order_and_each_has_its_result(
         "create table if not exists t_demo (id int, name string); show tables;"
         "insert into t_demo values (1, 'a'), (2, 'b'); select * from t_demo order by id;"
     )
+
     async with open_desk(data=csv_folder(tmp_path)) as client:
         job_id = await client.submitted("sparksql-0001", "SparkSql", arguments=[text])
         assert await client.ended(job_id) == ("FINISHED", "SUCCEEDED")
         reply = await client.results(job_id)
+
     assert (reply.status, reply.json()["sql_results"]) == (
         202,
         {
@@ -148,6 +150,7 @@ async def test_numbers_of_results_are_exact(open_desk: Opener) -> None:
         "select cast(1234567890123.45 as decimal(15,2)) as d, date '2026-11-23' as day, null as nothing, true as yes,"
         " 1.5e0 as f, cast('nan' as double) as nan, array(1, 2) as list"
     )
+
     async with open_desk() as client:
         job_id = await client.submitted("s", "SparkSql", arguments=[text])
         assert await client.ended(job_id) == ("FINISHED", "SUCCEEDED")
@@ -155,6 +158,7 @@ async def test_numbers_of_results_are_exact(open_desk: Opener) -> None:
             b'"d":1234567890123.45,"day":"2026-11-23","nothing":null,"yes":true,"f":1.5,"nan":"nan","list":[1,2]'
             in (await client.results(job_id)).body
         )
+
     async with open_desk(quirks={"numbers_as_strings": True}) as client:
         job_id = await client.submitted("s", "SparkSql", arguments=["select 1 as id, 'a' as name"])
         await client.ended(job_id)

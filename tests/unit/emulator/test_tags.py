@@ -126,6 +126,7 @@ async def tagged() -> http_client.Client:
         one = await cluster_requests.created(
             client, cluster_requests.v11(name, tags=[{"key": k, "value": v} for k, v in pairs.items()])
         )
+
     client.clock.pass_s(5)
     await cluster_requests.delete(one)
     client.clock.pass_s(5)

@@ -50,6 +50,7 @@ async def test_all_queries_equal_duckdb(
     """No query changes its answer on the way through a dialect: same columns, same rows, same order."""
     warehouse = sql.Warehouse(settings.Sql(), tpch_files)
     different = []
+
     try:
         for number in NUMBERS:
             text = tpch.query(number)
@@ -63,6 +64,7 @@ async def test_all_queries_equal_duckdb(
                 different.append(number)
     finally:
         await warehouse.close()
+
     assert different == []
 
 

@@ -225,6 +225,7 @@ async def test_pages_start_after_the_marker(path: str, plural: str, body: dict[s
         await made(client, path, body | {"name": f"row-{number}"})
     url = f"{BASE}/{path}?limit=2&sort_by=-name"
     seen, markers, marker = [], [], ""
+
     while True:
         page = (await client.ask("GET", url + (f"&marker={marker}" if marker else ""))).json()
         seen.append([row["name"] for row in page[plural]])
@@ -232,10 +233,13 @@ async def test_pages_start_after_the_marker(path: str, plural: str, body: dict[s
         marker = page["markers"]["next"]
         if not marker:
             break
+
     assert seen == [["row-5", "row-4"], ["row-3", "row-2"], ["row-1", "row-0"]]
+
     back = (await client.ask("GET", f"{url}&marker={markers[2]['prev']}")).json()
     assert [row["name"] for row in back[plural]] == seen[1]
     assert markers[1]["prev"] is None
+
     whole = (await client.ask("GET", f"{BASE}/{path}")).json()
     assert len(whole[plural]) == 6
     assert whole["markers"] == {"prev": None, "next": None}

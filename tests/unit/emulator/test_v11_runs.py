@@ -107,6 +107,7 @@ async def test_what_a_run_refers_to_is_in_use() -> None:
     for path in held:
         assert http_client.code(await client.ask("DELETE", f"{v11_requests.BASE}/{path}")) == "12000054"
     waiting = await client.ask("PUT", f"{v11_requests.BASE}/job-binaries/{found['binary_id']}", {"description": "x"})
+
     assert http_client.code(waiting) == "12000054"
     assert (
         http_client.code(
@@ -114,11 +115,13 @@ async def test_what_a_run_refers_to_is_in_use() -> None:
         )
         == "12000054"
     )
+
     client.clock.pass_s(10)
     assert (
         await client.ask("PUT", f"{v11_requests.BASE}/job-binaries/{found['binary_id']}", {"description": "x"})
     ).status == 202
     assert (await client.ask("DELETE", f"{v11_requests.BASE}/job-executions/{run['id']}")).status == 204
+
     for path in held:
         assert (await client.ask("DELETE", f"{v11_requests.BASE}/{path}")).status == 204
 
@@ -189,6 +192,7 @@ async def test_script_job_really_runs(open_desk: Opener, tmp_path: Path, code: i
         folder.mkdir(parents=True)
         (folder / "report.sql").write_text("CREATE TABLE made AS SELECT 7 AS n; SELECT n FROM made")
         (folder / "broken.sql").write_text("SELECT nothing FROM nowhere")
+
     async with open_desk() as client:
         run = await v11_requests.submitted(client, job_type=code, hive_script_path=path, jar_path="")
         await client.ended(run["id"])
@@ -238,6 +242,7 @@ async def test_rows_and_runs_survive_a_restart(tmp_path: Path) -> None:
     async with core.Emulator(chosen, clock) as emulator:
         found = await prepared(http_client.Client(emulator, clock))
         run = await executed(http_client.Client(emulator, clock), found)
+
     clock.pass_s(10)
     async with core.Emulator(chosen, clock) as emulator:
         client = http_client.Client(emulator, clock)

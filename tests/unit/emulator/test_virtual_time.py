@@ -26,6 +26,7 @@ async def test_a_night_of_jobs_passes_in_virtual_time() -> None:
     threads = threading.active_count()
     waiting = [f"job-{number}" for number in range(200)]
     throttled = 0
+
     while waiting:
         reply = await client.submit(waiting[-1])
         if reply.status == 202:
@@ -34,6 +35,7 @@ async def test_a_night_of_jobs_passes_in_virtual_time() -> None:
         throttled += reply.status == 429
         assert reply.status == 429 or http_client.code(reply) == "0177"
         await asyncio.sleep(20)
+
     while (await client.listed(job_result="UNDEFINED", limit=1))[0]:
         await asyncio.sleep(60)
     assert (await client.listed(job_result="SUCCEEDED", limit=1))[0] == 200

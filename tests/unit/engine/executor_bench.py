@@ -73,6 +73,7 @@ class Bench:
         pretended: Any = self.mrs
         self.scheduler = scheduling_fakes.open_scheduler(slots=slots)
         context = fakes.context(kill_again_s=KILL_AGAIN_S)
+
         self.context = dataclasses.replace(
             context,
             time=Clock(),
@@ -82,6 +83,7 @@ class Bench:
             submitter=pretended,
             lanes=lanes.Lanes(in_flight, in_flight),
         )
+
         self.lease: leases.Lease[contexts.Notice] = fakes.lease()
         self.executor = executor.CommandExecutor(self.lease, self.context)
 

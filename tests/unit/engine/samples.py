@@ -70,6 +70,7 @@ def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:
         collect=work is SPARK_SQL,
         correlation_id="run-7",
     )
+
     return _replace(job, **changes)
 
 

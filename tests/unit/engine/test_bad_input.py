@@ -62,16 +62,20 @@ class _Partition:
             if message.timestamp_ms is not None:
                 record = msgspec.structs.replace(record, timestamp_ms=message.timestamp_ms)
             taken.append(record)
+
         unit = unit_of_work.UnitOfWork(self.jobs, self._context, self._lease, lambda _key, _job: False)
         for key, fact in unit.read(inboxes.Batch(taken, ())):
             unit.decide(key, fact)
+
         for change in unit.changes():
             assert change.value is None or job_records.decode(change.value).ledger_key == change.key
             assert records.size_bytes(change.key, change.value) <= _MOST_BYTES
+
         outgoing = unit.outgoing()
         for sent in outgoing:
             assert records.size_bytes(sent.key, sent.value, sent.headers) <= _MOST_BYTES
             assert all(name.encode() is not None for name, _ in sent.headers)
+
         list(unit.apply())
         return outgoing
 
@@ -101,6 +105,7 @@ def _outcomes(partition: _Partition, message: malformed.Message) -> Iterator[str
     """Yield everything that became of one message alone: the story of one request, or one dead letter."""
     stories: set[tuple[str, str]] = set()
     letters = 0
+
     for sent in partition.take([message]):
         if sent.topic == _TOPICS.events:
             published = _check_event(sent)
@@ -113,11 +118,14 @@ def _outcomes(partition: _Partition, message: malformed.Message) -> Iterator[str
             assert damage.SECRET not in letter.message
             letters += 1
             yield f"dead letter {letter.code}"
+
     assert len(stories) + letters <= 1, message
+
     if any(name.lower() == reader.MATCHED_HEADER for name, _ in message.headers) and not partition.jobs:
         yield "notice"
     quiet = {jobs.State.PENDING_CANCEL: "awaited", jobs.State.CHOOSING: "choosing"}  # nothing is published yet
     yield from (quiet[job.state] for job in partition.jobs.values() if job.state in quiet)
+
     for job in partition.jobs.values():
         assert not job.name or _MRS_NAME.fullmatch(job_names.with_token(job.name, "mr" + "0" * 14))
         assert envelope.is_text(job.id + job.source)
@@ -146,6 +154,7 @@ def test_every_malformed_message_ends_in_an_event_or_a_dead_letter() -> None:
     partition = _Partition()
     blocks: list[int] = []
     _fill_caches()
+
     for number, message in enumerate(malformed.messages(1, _COUNT), start=1):
         outcomes = list(_outcomes(partition, message))
         assert outcomes, message
@@ -155,12 +164,15 @@ def test_every_malformed_message_ends_in_an_event_or_a_dead_letter() -> None:
             _empty_caches()
             gc.collect()
             blocks.append(sys.getallocatedblocks())
+
     assert blocks[-1] - blocks[0] < 2_000, blocks  # one object kept of every fourth message would be as much
+
     wanted = {"accepted", "awaited", "choosing", "too_large", "bad_value", "missing_field", "wrong_type"}
     wanted |= {"unknown_field", "unknown_type", "bad_specversion", "unreadable_encoding", "unreadable_json"}
     wanted |= {"unknown_request"}
     wanted |= {f"dead letter {code}" for code in ("no_value", "unreadable_json", "not_an_object", "bad_id")}
     wanted |= {f"dead letter {code}" for code in ("bad_source", "unreadable_encoding")}
+
     assert wanted <= seen.keys(), seen
 
 

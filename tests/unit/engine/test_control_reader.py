@@ -154,6 +154,7 @@ async def test_bad_record_is_counted_once_and_changes_nothing() -> None:
     """It stops no worker, and the controls before and behind it count."""
     broker = _broker()
     put(broker, "all")
+
     with structlog.testing.capture_logs() as logs:
         async with _reading(broker) as reader:
             await reader.require()
@@ -167,6 +168,7 @@ async def test_bad_record_is_counted_once_and_changes_nothing() -> None:
             await asyncio.sleep(10)
             assert _scopes(reader) == ["all", "tenant/a"]
             assert reader.controls.rejected == 2
+
     rejected = [line for line in logs if line["event"] == "control_rejected"]
     assert [(line["partition"], line["offset"]) for line in rejected] == [(0, 1), (0, 2)]
 
@@ -222,6 +224,7 @@ async def test_who_joins_again_during_an_outage_waits_for_the_controls(is_all: b
             broker.go_down()
         else:
             broker.lose_leader(_TOPIC, 0)
+
         await asyncio.sleep(60)
         with pytest.raises(errors.StreamDown, match="have not been read yet"):
             await reader.require()
@@ -230,6 +233,7 @@ async def test_who_joins_again_during_an_outage_waits_for_the_controls(is_all: b
         broker.regain_leaders()
         await asyncio.sleep(30)
         await reader.require()
+
         assert _scopes(reader) == ["all"]
 
 

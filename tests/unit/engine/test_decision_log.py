@@ -92,9 +92,12 @@ def test_a_line_shows_what_identifies_and_nothing_of_the_work() -> None:
     job = msgspec.structs.replace(samples.JOBS["running"], traceparent=spans.TRACEPARENT)  # type: ignore[type-var]
     fact = samples.FACTS["failed"]
     decision = transitions.decide(job, fact, samples.NOW_MS, samples.RULES)
+
     assert decision is not None
+
     (one,) = decision_log.lines(decision_log.Taken(job, fact, decision))
     assert one.line.name == "request_failed"
+
     assert one.fields == {
         "request": "order-1",
         "source": "/billing",
@@ -135,6 +138,7 @@ def test_lines_of_a_commit_are_written_in_its_order_and_dead_letters_behind_them
     fact = samples.FACTS["request"]
     decision = transitions.decide(None, fact, samples.NOW_MS, samples.RULES)
     assert decision is not None
+
     letter = dead_letters.DeadLetter(
         key=None,
         value=None,
@@ -146,6 +150,7 @@ def test_lines_of_a_commit_are_written_in_its_order_and_dead_letters_behind_them
         offset=7,
         timestamp_ms=0,
     )
+
     with structlog.testing.capture_logs() as logs:
         decision_log.write([decision_log.Taken(None, fact, decision)], [letter], 3)
     assert [(line["log_level"], line["event"], line["partition"]) for line in logs] == [

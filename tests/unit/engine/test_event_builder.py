@@ -26,6 +26,7 @@ def test_event_tells_mrs_times_and_words() -> None:
     """Times are RFC 3339 in UTC; what is not known is left out."""
     seen = jobs.MrsStatus(samples.JOB_ID, "FINISHED", "FAILED", 50.0, "app-1", "http://x", 1_000, 2_000, 3_500)
     event = samples.only_event(samples.decide(samples.job("running"), facts.JobObserved(seen)))
+
     assert event.mrs == events.BodyMrs(
         job_id=samples.JOB_ID,
         job_name=samples.job("running").mrs_name,
@@ -38,6 +39,7 @@ def test_event_tells_mrs_times_and_words() -> None:
         started_at="1970-01-01T00:00:02.000Z",
         finished_at="1970-01-01T00:00:03.500Z",
     )
+
     assert event.reason is not None
     assert (event.reason.kind, event.reason.code) == ("job_failed", "job_result")
     assert "FINISHED" in event.reason.message

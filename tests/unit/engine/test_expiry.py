@@ -72,10 +72,13 @@ def test_what_expires_waits_until_its_partition_has_been_read() -> None:
         await asyncio.sleep(60)
         one.topic.is_away = False
         await asyncio.sleep(60)
+
         assert (one.reported, one.expiry.has_caught_up) == ([], False)
+
         one.topic.ends[_HERE] = 20
         one.lease.done_to = 10
         await asyncio.sleep(5)
+
         assert (sorted(one.reported), one.expiry.has_caught_up) == (_KEYS[:2], True)
         await one.task_supervisor.close()
 
@@ -92,11 +95,15 @@ def test_a_cancel_that_was_passed_on_waits_for_all_partitions_and_then_for_their
         await asyncio.sleep(60)
         one.topic.read[_THERE] = 9
         await asyncio.sleep(60)
+
         assert one.reported == []
+
         one.topic.ends[_HERE] = 11  # the word
         one.topic.read[_THERE] = 10
         await asyncio.sleep(60)
+
         assert one.reported == []
+
         one.lease.done_to = 11
         await asyncio.sleep(5)
         assert one.reported == _KEYS[:1]

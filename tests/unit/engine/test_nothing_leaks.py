@@ -58,13 +58,16 @@ def _spoilt(kind: str, data: dict[str, Any], secret: str) -> Iterator[Any]:
     for name in (*data, "extra"):
         for value in (secret, [secret], {secret: secret}, 7):
             yield {**data, name: value}
+
     yield {**data, secret: 1}
     yield secret
     yield [secret]
+
     inner = copy.deepcopy(data)
     for value in inner.values():
         if isinstance(value, dict):
             value |= {secret: secret, "arguments": secret}
+
     yield inner
     if kind == "mrs.call":
         yield {**data, "path": {secret: secret}, "query": {secret: secret}}

@@ -61,6 +61,7 @@ def _order(depth: int) -> dict[str, Any]:
         "node_groups": [{"group_name": "master_node_default_group", "node_num": 2, "node_size": "x"}],
         "component_configs": [{"a": _nested(depth)}],
     }
+
     return samples.message({"body": body}, "mrs.cluster.create")
 
 
@@ -100,12 +101,14 @@ def test_depth_is_bounded_in_every_form_of_a_message(form: str, depth: int, *, t
     data = {"operation": "CreateDataSource", "body": {"x": inner}}
     headers: tuple[tuple[str, bytes], ...] = ()
     value: Any = samples.message(data, "mrs.call")
+
     if form == "binary":
         headers = (("ce_specversion", b"1.0"), ("ce_id", b"i"), ("ce_type", b"mrs.call"))
         value = data
     elif form == "base64":
         del value["data"]
         value["data_base64"] = base64.b64encode(json.dumps(data).encode()).decode()
+
     fact, _ = _read(samples.record(value, headers=headers))
     assert isinstance(fact, facts.InvalidRequest)
     assert (fact.reason.code == "too_deep") is not taken
@@ -339,12 +342,15 @@ def test_request_that_grows_beyond_its_ledger_record_is_rejected(monkeypatch: py
         job_records, "encode_readable", lambda job, _: job_records.encode(job) + b" " * 60_000 * (job.id == "large")
     )
     bench.take(samples.record(small.replace(b"order-1", b"small")), samples.record(large.replace(b"order-1", b"large")))
+
     assert bench.events() == [("small", "accepted", None), ("large", "rejected", "too_large")]
+
     (text,) = [
         json.loads(s.value or b"")["reason"]["message"]
         for s in bench.unit.outgoing()
         if b"too_large" in (s.value or b"")
     ]
+
     assert "at most 100000 fit" in text
     assert bench.context.counts.internal_errors == {}
 

@@ -38,7 +38,9 @@ def test_rows_that_do_not_fit_are_left_out() -> None:
     )
     bench.happen(facts.ResultCollected(result))
     (sent,) = bench.unit.outgoing()
+
     assert records.size_bytes(sent.key, sent.value, sent.headers) <= 1400
+
     published = event_reader.read(sent.value or b"", sent.headers).data
     assert published.state == "succeeded"
     assert published.result is not None

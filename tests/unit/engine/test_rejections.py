@@ -99,6 +99,7 @@ def _old(number: int, **changes: Any) -> jobs.Job:
         traceparent="t",
         expires_ms=samples.NOW_MS + 7 * _DAY_MS + number,
     )
+
     return msgspec.structs.replace(job, **changes)
 
 

@@ -60,6 +60,7 @@ async def _carry(writer: _Writer, seconds: float) -> None:
     start = leases.Start({}, 17, 0.0)
     lease = leases.Lease(records.Position("mrs.requests", 0), start, inbox, writer, clock=time, stale_after_s=60)
     scheduler = scheduling_fakes.open_scheduler()
+
     context = dataclasses.replace(
         fakes.context(),
         time=time,
@@ -68,6 +69,7 @@ async def _carry(writer: _Writer, seconds: float) -> None:
         cluster_tracker=pretended,
         submitter=pretended,
     )
+
     inbox.deliver([samples.record()])
     try:
         async with asyncio.timeout(seconds):
@@ -178,12 +180,14 @@ def test_commits_are_bounded_by_their_bytes_and_a_large_record_goes_alone() -> N
         context = dataclasses.replace(fakes.context(), time=time, scheduler=scheduler)
         context = dataclasses.replace(context, tracker=pretended, cluster_tracker=pretended, submitter=pretended)
         later = "2126-11-24T06:00:00Z"
+
         inbox.deliver(
             [
                 samples.record(samples.sql("x" * size, not_before=later) | {"id": f"r-{number}"}, offset=number)
                 for number, size in enumerate(sizes)
             ]
         )
+
         inbox.put(contexts.FactNotice(jobs.ledger_key("/billing", "nobody"), facts.Admitted()))
         working = asyncio.create_task(relay.relay(lease, context))
         await asyncio.sleep(10)
@@ -259,6 +263,7 @@ async def _carry_many(writer: _Quick, count: int) -> None:
         fakes.context(), time=time, scheduler=scheduler, submitter=pretended, lanes=lanes.Lanes(16, 1)
     )
     context = dataclasses.replace(context, tracker=pretended, cluster_tracker=pretended)
+
     inbox.deliver([samples.record(samples.message(id=f"r-{number}"), offset=number) for number in range(count)])
     carrying = asyncio.create_task(relay.relay(lease, context))
     await asyncio.sleep(10)

@@ -58,9 +58,11 @@ def test_restored_job_rests_as_its_record_until_it_is_compressed() -> None:
     held.restore(name, job_records.read(value), value)
     held.restore(waits.ledger_key, waits, job_records.encode(waits))
     held.keep_read([(name, job), (waits.ledger_key, waits)])
+
     assert held.all_at_once()[0][1] is job
     assert dict(held.all_at_once()) == {name: job, waits.ledger_key: waits}
     assert held.glance(waits.ledger_key) is waits
+
     for _ in range(2):
         assert held.glance(name) == resting_jobs.Resting(jobs.State.RUNNING, 0)
         assert held[name] == held.get(name) == job
@@ -68,6 +70,7 @@ def test_restored_job_rests_as_its_record_until_it_is_compressed() -> None:
             held[jobs.LedgerKey(b"/a %d" % number)] = _running(number)
         _rest(held)
         held.restore(name, job, value)
+
     held.restore(name, msgspec.structs.replace(job, run_deadline_ms=77), value)
     assert held.glance(name) == resting_jobs.Resting(jobs.State.RUNNING, 77)
 
@@ -149,11 +152,13 @@ def test_a_job_that_rests_is_changed_and_forgotten_as_any_other() -> None:
     held.commit(one.ledger_key, ended)
     held.commit(two.ledger_key, None)
     held.discard(two.ledger_key)
+
     assert held.pop(three.ledger_key) == three
     assert held[one.ledger_key] is ended
     assert len(held) == 18
     assert two.ledger_key not in held
     assert held.get(two.ledger_key) is None
+
     _rest(held)
     held.clear()
     assert not held

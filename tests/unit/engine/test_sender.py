@@ -80,12 +80,15 @@ def test_the_reply_to_a_submission_that_is_looked_up_meanwhile_is_none_to_the_ne
         bench.perform(commands.Command.LOOK_UP, "doubtful", attempt=1)
         await asyncio.sleep(10)
         job = samples.JOBS["submitting"]
+
         assert job is not None
         assert bench.scheduler.enter_at_once(scheduling_fakes.entry(job, bench.executor))
+
         bench.perform(commands.Command.SUBMIT, "submitting", attempt=2)
         await asyncio.sleep(15)
         assert facts.SubmissionNotApplied() not in await bench.reported()
         assert scheduling_fakes.in_flight(bench.scheduler) == 1
+
         await asyncio.sleep(20)
         assert (await bench.reported()).count(facts.SubmissionNotApplied()) == 1
         assert scheduling_fakes.in_flight(bench.scheduler) == 0

@@ -225,9 +225,12 @@ def test_bad_record_does_not_touch_its_neighbours() -> None:
         samples.record(None, offset=20),
         samples.record(samples.message(id="good too"), offset=21),
     )
+
     assert bench.states() == ["accepted", "rejected", "accepted"]
+
     letters = [sent for sent in bench.unit.outgoing() if sent.topic == fakes.TOPICS.dead_letters]
     assert [(letter.key, letter.value) for letter in letters] == [(None, b"\xff"), (b"k", b"")]
+
     list(bench.unit.apply())
     assert bench.context.counts.dead_letters == {"unreadable_json": 1, "no_value": 1}
     assert bench.context.counts.events == {("job", "accepted"): 2, ("job", "rejected"): 1}
@@ -250,6 +253,7 @@ def test_largest_request_fits_into_its_ledger_record() -> None:
     """What is accepted can be written: ids, headers and Kafka key at their longest fit into what was set aside."""
     limit_bytes = 60_000
     widest = "\U0001f642"  # four bytes a character
+
     message = samples.message(
         id=widest * 256,
         source=widest * 256,
@@ -257,13 +261,16 @@ def test_largest_request_fits_into_its_ledger_record() -> None:
         traceparent=widest * 512,
         tracestate=widest * 512,
     )
+
     message["data"]["job"]["arguments"] = [""]
     spare = limit_bytes - 16_384 - len(json.dumps(message, ensure_ascii=False).encode())
     message["data"]["job"]["arguments"] = ["x" * spare]
     raw = json.dumps(message, ensure_ascii=False).encode()
     bench = unit_bench.Bench(limits={None: limit_bytes}, admit=lambda _key, _job: True)
     bench.read(samples.record(raw, key=b"\xff" * 1024))
+
     assert bench.states() == ["accepted"]
+
     (change,) = bench.unit.changes()
     assert records.size_bytes(change.key, change.value) <= limit_bytes
 
@@ -286,7 +293,9 @@ def test_answer_to_a_second_message_carries_its_trace(state: str, kind: str) -> 
     second = samples.message({"same": data, "other": {**data, "priority": 9}, "invalid": {}}[kind], **_TRACE)
     again.read(samples.record(second, offset=99))
     (sent,) = again.unit.outgoing()
+
     assert {"traceparent": b"00-second", "tracestate": b"s=2"}.items() <= dict(sent.headers).items()
+
     (kept,) = again.written().values()
     assert kept is not None
     assert kept.traceparent == shown.traceparent

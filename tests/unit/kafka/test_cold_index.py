@@ -107,6 +107,7 @@ def test_a_key_takes_few_bytes_and_gives_them_back() -> None:
     index.take_due(1 << 62, count)
     left = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
+
     assert full / count < 32
     assert left < full / 20
 

@@ -65,6 +65,7 @@ async def test_member_that_the_group_does_not_answer_fences_no_other() -> None:
     broker = runtimes.working_cluster()
     heard, deaf = runtimes.Counting(), runtimes.Counting()
     work = runtime.Runtime(broker.kafka, _DeafBroker(broker), deaf, clock.LoopClock())
+
     async with asyncio.TaskGroup() as group:
         task = group.create_task(_its_end(work))
         await asyncio.sleep(30)  # it was given everything, has claimed it once and gets no further
@@ -73,6 +74,7 @@ async def test_member_that_the_group_does_not_answer_fences_no_other() -> None:
             for _ in range(10):
                 runtimes.feed_in(broker, 4)
                 await asyncio.sleep(60)
+
     assert "no answer" in await task
     assert {partition: len(leases) for partition, leases in heard.leases.items()} == dict.fromkeys(range(4), 1)
     assert runtimes.counts(broker) == [10] * 4

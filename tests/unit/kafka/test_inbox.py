@@ -183,11 +183,15 @@ async def test_feed_is_full_by_bytes_as_well() -> None:
     wants.append(inbox.accepts_records)
     await inbox.take(3)
     wants.append(inbox.accepts_records)
+
     assert room == []
+
     await inbox.take(1)
     wants.append(inbox.accepts_records)
     assert room == [1]
+
     inbox.deliver([records.Record("in", 0, 5, 0, None, b"v" * 100)])
     inbox.drop_records()
     wants.append(inbox.accepts_records)
+
     assert wants == [True, False, False, True, True]

@@ -40,7 +40,9 @@ async def test_markers_and_aborted_records_are_no_lag(guarantee: str) -> None:
         written = cluster.log(records.Position(runtimes.LEDGER, 0)).end
         await asyncio.sleep(60)
         assert cluster.log(records.Position(runtimes.LEDGER, 0)).end == written
+
     assert handler.taken[0] == list(range(6))
+
     handler = runtimes.Counting()
     async with runtimes.running(cluster.kafka, cluster, handler) as work:
         runtimes.feed_in(cluster, 1, partitions=1)

@@ -32,12 +32,14 @@ async def test_partition_without_leader_waits_alone(guarantee: str, topic: str) 
             broker.regain_leaders()
             await asyncio.sleep(40)
             after = work.status()
+
     assert [one.state.value for one in during.partitions] == ["running", "leaderless", "running", "running"]
     assert f"waits for a leader of {topic}-1" in (during.partitions[1].error or "")
     assert f"no leader for {topic}-1" in (during.error or "")
     assert (during.ready, counted) == (True, [20, 10, 20, 20])
     assert [one.state for one in after.partitions] == [partition_worker.State.RUNNING] * 4
     assert (after.error, runtimes.counts(broker)) == (None, [20] * 4)
+
     logged = [entry["event"] for entry in logs]
     assert (logged.count("leaders_lost"), logged.count("leaders_restored")) == (1, 1)
 
@@ -74,10 +76,12 @@ async def test_events_without_leader_hold_up_only_those_who_write_there(guarante
         broker.regain_leaders()
         await asyncio.sleep(40)
         after = work.status()
+
     waiting = sum(broker.place(records.Outgoing(runtimes.EV, b"k%d" % n, None)).partition == 0 for n in range(6))
     assert 0 < waiting < 6
     assert [one.state.value for one in during.partitions] == ["leaderless", "running", "running", "running"]
     assert "waits for a leader of ev-0" in (during.partitions[0].error or "")
+
     first = waiting if guarantee == "at-least-once" else 0  # there the ledger is written before the events
     assert (during.ready, counted) == (True, [first, 6 - waiting, 0, 0])
     assert after.ready

@@ -140,6 +140,7 @@ async def test_deleted_ledger_is_named_and_never_begun_again_by_itself(guarantee
             _made_anew(broker)
             await asyncio.sleep(60)
             empty = work.status().partitions[0]
+
     assert (missing.ready, missing.partitions[0].state) == (False, partition_worker.State.WAITING)
     assert "missing topics: in.ledger" in (missing.error or "")
     assert (empty.state, "is empty" in (empty.error or "")) == (partition_worker.State.UNREADABLE, True)
@@ -170,17 +171,20 @@ async def test_ledger_of_a_newer_format_stops_its_partition_alone(guarantee: str
         broker.put(runtimes.LEDGER, 1, b"\0claim", b'{"nonce":"newer","format":3}')
     else:
         broker.put(runtimes.LEDGER, 1, b"\0offsets", b'{"in":0}', (("f", b"3"),))
+
     async with runtimes.running(broker.kafka, broker, handler) as work:
         runtimes.feed_in(broker, 40)
         await asyncio.sleep(5)
         states = [partition.state for partition in work.status().partitions]
         error = work.status().partitions[1].error or ""
+
     assert states == [
         partition_worker.State.RUNNING,
         partition_worker.State.UNREADABLE,
         partition_worker.State.RUNNING,
         partition_worker.State.RUNNING,
     ]
+
     assert "format 3" in error
     assert "run the newer version again" in error
 
@@ -193,6 +197,7 @@ async def test_new_partition_waits_for_its_ledger_and_loses_nothing(guarantee: s
     work = runtime.Runtime(
         broker.kafka, broker, handler, clock.LoopClock(), hooks=hooks.Hooks(lambda *share: shares.append(share))
     )
+
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work.run())
         await work.ready()
@@ -208,6 +213,7 @@ async def test_new_partition_waits_for_its_ledger_and_loses_nothing(guarantee: s
         settled = work.status()
         work.stop()
         await task
+
     assert [partition.state for partition in waiting.partitions[:2]] == [partition_worker.State.RUNNING] * 2
     assert (
         waiting.ready,

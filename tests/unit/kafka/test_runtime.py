@@ -72,8 +72,10 @@ async def test_two_share_the_partitions_and_one_takes_over(guarantee: str) -> No
         runtimes.feed_in(broker, 200)
         await asyncio.sleep(5)
         assert [partition.partition for partition in work.status().partitions] == [0, 1, 2, 3]
+
     assert runtimes.counts(broker) == [150] * 4
     assert len(set(runtimes.events(broker))) == 600
+
     if guarantee == "exactly-once":
         assert len(runtimes.events(broker)) == 600
 
@@ -110,8 +112,10 @@ async def test_rebalances_under_load_skip_and_repeat_nothing(guarantee: str) -> 
                 runtimes.feed_in(broker, 12)
                 await asyncio.sleep(0.03)
         await asyncio.sleep(_REBALANCED_S)
+
     assert runtimes.counts(broker) == [1_500] * 4
     assert len(set(runtimes.events(broker))) == 6_000
+
     if guarantee == "exactly-once":
         assert len(runtimes.events(broker)) == 6_000
 
@@ -231,9 +235,11 @@ async def test_zombie_is_fenced_and_its_events_are_never_seen() -> None:
                 for _ in range(100):  # both read everything
                     runtimes.feed_in(broker, 4)
                     await asyncio.sleep(0.3)
+
     assert not [
         entry for entry in logs if entry["event"] == "ledger_claimed_elsewhere"
     ]  # it asks the group, and gives in
+
     released = [entry["partition"] for entry in logs if entry["event"] == "partition_released"]
     assert set(released) == set(range(4))
     assert any(offset >= 10 for offset in zombie.taken[0])
@@ -354,6 +360,7 @@ async def test_owners_while_we_were_put_out_are_no_rivals() -> None:
                 await asyncio.sleep(60)
                 runtimes.feed_in(broker, 4)
                 await asyncio.sleep(5)
+
     assert [len(handler.leases[partition]) > 2 for partition in range(4)].count(True) == 2
     assert runtimes.counts(broker) == [4] * 4
 

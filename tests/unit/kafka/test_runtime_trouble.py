@@ -157,6 +157,7 @@ async def test_kafka_away_at_the_start_is_waited_for() -> None:
     broker, handler = runtimes.working_cluster(), runtimes.Counting()
     broker.go_down()
     work = runtime.Runtime(broker.kafka, broker, handler, clock.LoopClock())
+
     with structlog.testing.capture_logs() as logs:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(work.run())
@@ -167,8 +168,10 @@ async def test_kafka_away_at_the_start_is_waited_for() -> None:
                 await work.ready()
             work.stop()
             await task
+
     assert (status.ready, status.connected) == (False, False)
     assert "kafka.bootstrap_servers" in (status.error or "")
+
     waits = [entry for entry in logs if entry["event"] == "kafka_unreachable"]
     assert 3 <= len(waits) <= 12
     assert all("kafka.bootstrap_servers" in entry["error"] for entry in waits)
@@ -196,16 +199,22 @@ async def test_kafka_away_for_minutes_is_survived(guarantee: str) -> None:
         await asyncio.sleep(1)
         lease = handler.leases[0][0]
         intent = lease.act_epoch
+
         assert lease.may_act(intent)
+
         broker.go_down()
         await asyncio.sleep(180)
         assert (lease.may_act(), work.status().ready) == (False, False)
+
         broker.come_up()
         async with asyncio.timeout(60):
             await work.ready()
+
         assert not lease.may_act(intent)
+
         runtimes.feed_in(broker, 40)
         await asyncio.sleep(5)
+
     assert len(handler.leases[0]) == (1 if guarantee == "exactly-once" else 2)  # where nothing fences: read again
     assert (runtimes.counts(broker), len(set(runtimes.events(broker)))) == ([20] * 4, 80)
 

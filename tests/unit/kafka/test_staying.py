@@ -30,14 +30,18 @@ async def test_rebalance_that_waits_for_a_member_stops_nobody() -> None:
         held = handler.leases[0][-1]
         before = held.act_epoch
         broker.rebalance()
+
         for _ in range(20):
             runtimes.feed_in(broker, 4)
             await asyncio.sleep(1)
+
         assert [len(handler.taken[partition]) for partition in (0, 1)] == [20, 20]
         assert (work.status().ready, work.membership, held.may_act(before)) == (True, None, True)
+
         del hung.notice
         await asyncio.sleep(20)  # it is thrown out, and comes back
         assert work.membership is not None
+
     assert [len(handler.leases[partition]) for partition in range(2)] == [1, 1]
     assert (runtimes.counts(broker), len(set(runtimes.events(broker)))) == ([20] * 4, len(runtimes.events(broker)))
 
@@ -75,6 +79,7 @@ async def test_partition_that_comes_back_while_it_is_handed_over_is_read_on() ->
         await asyncio.sleep(15)
         broker.put(runtimes.IN, 1, b"b", b"v")
         await asyncio.sleep(30)
+
     assert len(slow.leases[1]) == 2
     assert runtimes.events(broker) == [(b"a", b"v"), (b"b", b"v")]
 

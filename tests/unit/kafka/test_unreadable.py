@@ -29,16 +29,19 @@ async def test_unreadable_batch_stops_its_partition_and_names_it(guarantee: str)
     cluster, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
     runtimes.feed_in(cluster, 40)
     _spoil(cluster, runtimes.IN, 1, 4, 6)
+
     with structlog.testing.capture_logs() as logs:
         async with runtimes.running(cluster.kafka, cluster, handler) as work:
             await asyncio.sleep(120)
             status = work.status()
             # Commits of what is under way continue: jobs need no new messages.
             await handler.leases[1][0].commit([records.Change(b"job", b"ended")], [])
+
     assert (handler.taken[1], handler.taken[2], len(handler.leases[1])) == ([0, 1, 2, 3], list(range(10)), 1)
     assert [one.state.value for one in status.partitions] == ["running", "unreadable", "running", "running"]
     assert status.partitions[1].error == f"the batch at offsets 4 to 5 of in-1 cannot be read: {_REASON}"
     assert (status.partitions[1].lag, status.ready, status.connected, status.error) == (6, True, True, None)
+
     logged = [entry for entry in logs if entry["event"] == "partition_unreadable"]
     assert [(entry["partition"], entry["first"], entry["next_offset"]) for entry in logged] == [(1, 4, 6)]
     assert "records_not_polled" not in {entry["event"] for entry in logs}
@@ -49,6 +52,7 @@ async def test_unreadable_batch_is_met_again_after_a_rebalance_and_gone_when_it_
     cluster, handler = runtimes.working_cluster(partitions=1), runtimes.Counting()
     runtimes.feed_in(cluster, 10, partitions=1)
     _spoil(cluster, runtimes.IN, 0, 4, 6)
+
     async with runtimes.running(cluster.kafka, cluster, handler) as work:
         await asyncio.sleep(5)
         cluster.rebalance()
@@ -61,6 +65,7 @@ async def test_unreadable_batch_is_met_again_after_a_rebalance_and_gone_when_it_
             partition_worker.State.RUNNING,
             None,
         )
+
     assert (handler.taken[0], len(handler.leases[0])) == (list(range(10)), 1)
 
 
@@ -88,10 +93,12 @@ async def test_batch_that_was_given_up_is_one_record_without_content(guarantee: 
     runtimes.feed_in(cluster, 10, partitions=1)
     _spoil(cluster, runtimes.IN, 0, 4, 6)
     _spoil(cluster, runtimes.IN, 0, 8, 9)
+
     with structlog.testing.capture_logs() as logs:
         async with runtimes.running(cluster.kafka, cluster, handler) as work:
             await asyncio.sleep(10)
             assert work.status().partitions[0].state is partition_worker.State.UNREADABLE
+
     assert [(one.offset, one.value, one.unreadable) for one in handler.seen[3:6]] == [
         (3, b"v", None),
         (5, None, f"the batch at offsets 4 to 5 of in-0 cannot be read: {_REASON}"),

@@ -93,6 +93,7 @@ def test_headers_of_dead_letters_are_those_of_the_document() -> None:
         timestamp_ms=3,
         cut=tuple((f"mrs_relay_cut_{what}", b"4") for what in ("headers", "key_bytes", "from_bytes")),
     )
+
     reported = {name: raw.decode() for name, raw in letter.write()[2]}
     schema = _DOCUMENT["components"]["schemas"]["DeadLetterHeaders"]
     assert set(reported) == set(schema["properties"])

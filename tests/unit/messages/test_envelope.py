@@ -40,6 +40,7 @@ def test_binary_message_is_read() -> None:
         ("traceparent", _TRACE.encode()),
         ("empty", None),
     )
+
     read = envelopes.read(samples.job_data(), headers)
     assert (read.id, read.source, read.type) == ("ürder-1", "/billing", "mrs.job.submit")
     assert read.data == samples.job_data()

@@ -155,8 +155,10 @@ def test_written_event_is_pinned() -> None:
         mrs=seen,
         labels={"team": "ü"},
     )
+
     key, value, headers = events.write(_event(data=events.body(data), traceparent=_TRACE), _SOURCE)
     assert key == b"k"
+
     assert json.loads(value) == {
         "request": {"id": "order-1", "source": "/billing"},
         "state": "progress",
@@ -167,6 +169,7 @@ def test_written_event_is_pinned() -> None:
         "mrs": {"job_id": "j-1", "job_state": "RUNNING", "progress": 0.0},
         "labels": {"team": "ü"},
     }
+
     assert headers == (
         ("content-type", b"application/json"),
         ("ce_specversion", b"1.0"),

@@ -107,6 +107,7 @@ def _spoiled() -> list[tuple[str, dict[str, Any]]]:
         {**parsing_samples.JOB, "properties": {hidden: {hidden: hidden}}},
         {"job_type": hidden, "arguments": [hidden]},
     ]
+
     sql: list[dict[str, Any]] = [
         {"statement": f"{hidden}; {hidden}"},
         {"statement": hidden * 10_000},
@@ -118,6 +119,7 @@ def _spoiled() -> list[tuple[str, dict[str, Any]]]:
         {"statement": hidden, "not_before": hidden},
         {"statement": hidden, "priority": hidden},
     ]
+
     return [
         *(("mrs.job.submit", samples.job_data(job=part)) for part in job),
         *(("mrs.sql.submit", samples.sql_data(**part)) for part in sql),

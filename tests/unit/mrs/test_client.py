@@ -344,10 +344,12 @@ async def test_no_secret_is_in_any_error() -> None:
         transport.NotSent("m"),
         support.answer(202, b"{"),
     ]
+
     mrs, _ = support.client_with(*answers, security_token="token-1")  # noqa: S106 - no real one
     for _ in answers:
         with pytest.raises(errors.MrsError) as caught:
             await SUBMIT(mrs)
         shown = f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
         assert not [word for word in secrets if word in shown]
+
     assert not [word for word in secrets if word in repr(support.group(security_token="token-1"))]  # noqa: S106

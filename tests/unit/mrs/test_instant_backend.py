@@ -39,13 +39,17 @@ async def test_what_is_submitted_is_listed_by_page() -> None:
             )
             for n in range(25)
         ]
+
         assert len({reply.job_id for reply in ids}) == 25
+
         query = bodies.JobQuery(job_result=bodies.JobResult.UNDEFINED, limit=20, offset=2, sort_by="asc")
         page = await mrs.call(jobs.SHOW_JOB_EXE_LIST_NEW, path=support.AT_CLUSTER, query=query)
         assert page.total_record == 25
         assert [detail.job_name for detail in page.jobs] == ["j20", "j21", "j22", "j23", "j24"]
+
         found = await mrs.call(jobs.SHOW_JOB_EXE_LIST_NEW, path=support.AT_CLUSTER, query={"job_name": "j7"})
         assert [detail.job_id for detail in found.jobs] == [ids[7].job_id]
+
         one = await mrs.call(jobs.SHOW_SINGLE_JOB_EXE, path={**support.AT_CLUSTER, "job_execution_id": ids[3].job_id})
         assert (one.job_detail.job_name, one.job_detail.ended) == ("j3", False)
 

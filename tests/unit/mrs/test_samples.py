@@ -141,16 +141,20 @@ def test_the_fields_that_decide_are_read() -> None:
     flow = _read(_sample("RunJobFlow", "reply"))
     assert isinstance(flow, creating.ClusterCreated)
     assert flow.cluster_id == "0d4be0a2-5a8f-4d0c-bb19-6c3ad6d5a2f7"
+
     shown = _read(_sample("ShowClusterDetails", "reply"))
     assert isinstance(shown, clusters.ClusterReply)
     assert (shown.cluster.cluster_state, shown.cluster.core_node_num) == ("scaling-out", 3)
+
     job = _read(_sample("ShowJobExes", "reply"))
     assert isinstance(job, jobs_v11.JobReplyV11)
     assert job.job_execution.ended
     assert job.job_execution.job_final_status == jobs_v11.FinalStatus.SUCCEEDED
+
     page = _read(_sample("ShowJobExeListNew", "reply"))
     assert isinstance(page, jobs.JobListReply)
     assert len(page.jobs) == 1
+
     executions = _read(_sample("ListJobExecutions", "reply"))
     assert isinstance(executions, jobs_v11.ExecutionListReply)
     assert [one.ended for one in executions.job_executions] == [True, False]

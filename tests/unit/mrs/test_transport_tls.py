@@ -128,15 +128,18 @@ async def _proxying(authorization: bytes) -> AsyncIterator[tuple[str, list[bytes
                 await writer.drain()
                 writer.close()
                 return
+
             served.append(head.split(b"\r\n")[0])
             verb, target, _ = served[-1].decode().split(" ")
             place = target if verb == "CONNECT" else target.split("/")[2]
             host, _, port = place.partition(":")
             there = await asyncio.open_connection(host, int(port))
+
             if verb == "CONNECT":
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 there[1].write(head)
+
             async with asyncio.TaskGroup() as group:
                 group.create_task(_pump(reader, there[1]))
                 group.create_task(_pump(there[0], writer))

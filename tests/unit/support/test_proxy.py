@@ -110,16 +110,19 @@ async def test_cut_resets_connections_and_takes_new_ones(stage: Stage, *, holdin
     reader, writer = await stage.connect()
     writer.write(b"x")
     await reader.readexactly(1)
+
     if holding:
         stage.proxy.switch(proxy.Mode.HOLD)
         writer.write(b"never seen")
         await asyncio.sleep(SOON_S)
+
     stage.proxy.cut()
     stage.proxy.switch(proxy.Mode.FLOW)
     with pytest.raises(ConnectionResetError):
         await reader.readexactly(1)
     reader, writer = await stage.connect()
     writer.write(b"y")
+
     assert await reader.readexactly(1) == b"y"
     writer.close()
 

@@ -110,6 +110,7 @@ def test_without_the_extra_the_error_names_it() -> None:
         "else:\n"
         "    raise AssertionError"
     )
+
     subprocess.run([sys.executable, "-c", program], check=True, timeout=200)
 
 

@@ -144,9 +144,11 @@ class CodeFlow:
             "redirect_uri": self._settings.redirect_uri or "",
             "code_verifier": flow.verifier,
         }
+
         name, secret = self._settings.client_id or "", self._secret()
         if secret is None:
             form["client_id"] = name
+
         try:
             status, found = await oidc.ask(
                 self._session.post(
@@ -160,11 +162,13 @@ class CodeFlow:
             )
         except oidc.FAILURES as error:
             raise oidc.ProviderDown(f"{endpoint}: {str(error) or type(error).__name__}") from None
+
         if status in _REFUSED:
             why = found.get("error") if isinstance(found, Mapping) else None
             raise oidc.BadToken(f"the provider refuses the login ({safe_text.name(why)}); log in again")
         if status != _OK or not isinstance(found, Mapping):
             raise oidc.ProviderDown(f"{endpoint} answers {status}")
+
         return found
 
     def _secret(self) -> str | None:

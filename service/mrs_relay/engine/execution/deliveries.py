@@ -84,6 +84,7 @@ class Deliveries:
         delivery, location = asked(job)
         if location.endswith("/"):
             return await self._read_folder(job, delivery, location, sink)
+
         try:
             if delivery.chunks:
                 content = self._client().stream(_checked(location, delivery))
@@ -95,6 +96,7 @@ class Deliveries:
                 result = events.Result()
         except errors.ObsRefused as error:
             return await self.without_rows(delivery, location, str(error))
+
         return result.model_copy(update=await self._where(delivery, location))
 
     async def read_late(self, job: jobs.Job, sink: chunk_sink.ChunkSink | None) -> events.Result:
@@ -145,6 +147,7 @@ class Deliveries:
             found = await objects.list_objects(folder)
             if all(one.key == folder.key for one in found):
                 raise errors.ObsMissing(f"OBS has no object below {folder}")
+
             parts = row_folders.rows_in(folder, found)
             if delivery.chunks or delivery.inline:
                 if delivery.chunks:
@@ -155,6 +158,7 @@ class Deliveries:
                     result = await self._rows_of(folder, parts, job, delivery)
                 if await objects.list_objects(folder) != found:
                     raise errors.ObsDown(f"the objects below {folder} changed while they were read")
+
             return result.model_copy(update=await self._where(delivery, str(folder), parts))
         except errors.ObsRefused as error:
             return await self.without_rows(delivery, location, str(error))

@@ -120,6 +120,7 @@ def _attempt(change: runs.Change) -> Json:
     """Return the content of the facet `mrs_attempt`: the attempt and its job on MRS, without the request's content."""
     job, data = change.job, change.event.data
     mrs = data.mrs
+
     content = {
         "requestSource": job.source,
         "requestId": job.id,
@@ -139,6 +140,7 @@ def _attempt(change: runs.Change) -> Json:
         "correlationId": job.correlation_id,
         "traceparent": job.traceparent,
     }
+
     return {name: value for name, value in content.items() if value}
 
 

@@ -83,6 +83,7 @@ class NamedRecords(Generic[J]):
                 forbid_unknown_fields=True,
                 tag=original.__struct_config__.tag,
             )
+
         return self._named[original]
 
     def _with_named(self, annotation: Any) -> Any:  # noqa: ANN401 - any annotation

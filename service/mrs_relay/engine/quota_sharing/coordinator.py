@@ -71,6 +71,7 @@ class QuotaCoordinator:
         self._covered_s = began_s
         until_s = began_s + book.VALID_S + book.MARGIN_S
         names = [*former.operations, notes.OTHERS] if former is not None else []
+
         for member, grant in former.members.items() if former is not None else ():
             calls = dict(zip(names, grant.claims or grant.calls, strict=False))
             self._member(member).granted.append(book.Granted(-1, until_s, calls))

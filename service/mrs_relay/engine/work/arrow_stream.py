@@ -133,10 +133,12 @@ def beginning(batch: pa.RecordBatch, most_bytes: int) -> tuple[bytes, int]:
     whole = stream(batch)
     if len(whole) <= most_bytes:
         return whole, batch.num_rows
+
     # NB: a slice of no rows is written with the content of all.
     fits, fits_not, found = 0, batch.num_rows, stream(_none(batch.schema))
     if len(found) > most_bytes:
         return b"", 0
+
     while fits_not - fits > 1:
         middle = (fits + fits_not) // 2
         made = stream(batch.slice(0, middle))
@@ -144,6 +146,7 @@ def beginning(batch: pa.RecordBatch, most_bytes: int) -> tuple[bytes, int]:
             fits, found = middle, made
         else:
             fits_not = middle
+
     return found, fits
 
 

@@ -78,8 +78,10 @@ class JsonRows:
         if size > self._room:
             self._cut()
             return
+
         self._room -= size
         self._rows_left -= 1
+
         if text is None:
             self._rows.append(shown)
             self._lines.add_columns(row)

@@ -74,6 +74,7 @@ def _records(text: str) -> Iterator[tuple[str, Record]]:
     lines: list[str] = []
     all_lines = text.splitlines(keepends=True)
     at = begun_at = sum(map(len, all_lines[:-MAX_LINES]))
+
     for whole in all_lines[-MAX_LINES:]:
         line = whole[:MAX_LINE].rstrip()
         head = _HEAD.match(line)
@@ -83,5 +84,6 @@ def _records(text: str) -> Iterator[tuple[str, Record]]:
             begun_at, level, lines = at, head[1] if head is not None else "", []
         lines.append(line)
         at += len(whole)
+
     if lines:
         yield level, Record(begun_at, "\n".join(lines))

@@ -115,6 +115,7 @@ class Connection:
             kind, reason = errors.NotAllowed, right
         else:
             reason = repr(error)
+
         return kind(
             f"cannot {what}: Kafka at {self.kafka.bootstrap_servers} (setting kafka.bootstrap_servers, "
             f"MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS): {reason}"

@@ -92,12 +92,14 @@ class KafkaGroupConsumer:
         """Connect and join; assignments come to the listener."""
         self._client = self._make_client()
         self._failover = self._connection.attend(self._client._client)  # noqa: SLF001 - the library's connections
+
         try:
             async with self._connection.asking("join the consumer group", _ASK_S):
                 await self._client.start()
         except BaseException:
             await self.close()
             raise
+
         self._unpacker = unpacking.Unpacker(self._client, self._kafka.unpacked_bytes)
         relay = _Relay(self, listener)
         self._membership = membership.Membership(
@@ -114,6 +116,7 @@ class KafkaGroupConsumer:
         self._raise_unreadable()
         self._raise_dead()
         partitions = [TopicPartition(*position) for position in wanted] or [_NOTHING]
+
         # The library disables its own supervision when this call is cancelled, so its timeout is short instead.
         try:
             fetched = await self._started.getmany(
@@ -124,6 +127,7 @@ class KafkaGroupConsumer:
         except kafka_errors.KafkaError as error:
             self._raise_replaced()
             raise self._connection.down("read", error) from error
+
         return {records.Position(*tp): [fetches.record(fact, fact) for fact in facts] for tp, facts in fetched.items()}
 
     def flow(self, position: records.Position, offset: int) -> None:

@@ -34,6 +34,7 @@ def describe(kafka: settings.KafkaSettings, what: str, error: BaseException) -> 
             return f"a right on the cluster is missing ({error!r})"
         case _:
             return None
+
     return "; ".join(acl_plan.lacking(rule, acl_plan.asker(kafka)) for rule in rules)
 
 

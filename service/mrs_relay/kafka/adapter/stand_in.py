@@ -120,6 +120,7 @@ class StandIn:
         client = kafka_client.AIOKafkaClient(**options, request_timeout_ms=kafka.request_timeout_ms)
         opened = open_connections.OpenConnections(client)
         login.attend(client, kafka.security)
+
         try:
             await client.bootstrap()
             coordinator = await client.coordinator_lookup(kafka_client.CoordinationType.GROUP, kafka.group_id)

@@ -323,6 +323,7 @@ class _Check:
         """Check the next line; `sha256` is that of all lines before it, if all partitions have been read."""
         if self.has_ended or (self._wanted is None) != isinstance(line, Header):
             raise self.wrong("lines are not in their order")
+
         match line:
             case Header():
                 self._begin(line)

@@ -132,14 +132,17 @@ class Group:
         left = {records.Position(topic, number) for number in range(self.cluster.partitions(topic))}
         least, more = divmod(len(left), len(self.members))
         shares: dict[MemoryGroupConsumer, set[records.Position]] = {}
+
         for number, member in enumerate(self.members):
             most = least + (number < more)
             shares[member] = set(sorted(member.last_share & left)[:most])
             left -= shares[member]
+
         for number, member in enumerate(self.members):
             while len(shares[member]) < least + (number < more):
                 shares[member].add(first := min(left))
                 left.discard(first)
+
         declined = {member: member.declined for member in self.members}
         moved = sharing.respecting({member: frozenset(share) for member, share in shares.items()}, declined)
         return sharing.handed_over(moved, {member: member.held for member in self.members})
@@ -322,6 +325,7 @@ class MemoryGroupConsumer:
                 await listener.rejoining()
             else:
                 await self._revoke(listener)
+
             self._rejoin.clear()
             share = await self._join(listener)
             if self._group.kafka.transactional:

@@ -53,6 +53,7 @@ def limits_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     requests_bytes = facts.number(topics.requests, "max.message.bytes")
     letters_bytes = facts.number(topics.dead_letters, "max.message.bytes")
     ledger_bytes = facts.number(topics.ledger, "max.message.bytes")
+
     if requests_bytes is not None and letters_bytes is not None and letters_bytes <= requests_bytes:
         yield topic_facts.Finding(
             "warning",
@@ -61,6 +62,7 @@ def limits_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             f"{requests_bytes} bytes): the largest ones cannot be kept whole",
             facts.alter(topics.dead_letters, max_message_bytes=requests_bytes + ENVELOPE_BYTES),
         )
+
     if requests_bytes is not None and ledger_bytes is not None and ledger_bytes < requests_bytes + ENVELOPE_BYTES:
         wanted = 2 * requests_bytes + ENVELOPE_BYTES
         yield topic_facts.Finding(
@@ -71,6 +73,7 @@ def limits_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             "expected",
             facts.alter(topics.ledger, max_message_bytes=wanted),
         )
+
     if (ledger_bytes or 0) > facts.kafka.unpacked_bytes:
         yield topic_facts.Finding(
             "warning",

@@ -12,8 +12,10 @@ def examine(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     status = facts.kafka.topics.status
     if status is None:
         return
+
     found = facts.cluster.topics.get(status)
     lost = "queues, slots, budgets and pauses are not published, and `mrs-relay why` and `status` know little"
+
     is_refused = status in facts.cluster.refused or (
         found is not None and found.allowed is not None and "WRITE" not in found.allowed
     )

@@ -45,6 +45,7 @@ def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             f"topic {control} (kafka.topics.control) is missing: there are no controls, such as holds",
             "`mrs-relay topics create` makes it; one that is there and not seen needs the right to describe it",
         )
+
     audit = facts.kafka.topics.audit
     if audit in missing:
         missing.remove(audit)
@@ -54,6 +55,7 @@ def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             f"topic {audit} (kafka.topics.audit) is missing: decisions of people, such as cancels, are not kept",
             "`mrs-relay topics create` makes it",
         )
+
     if missing:
         yield topic_facts.Finding(
             "error",
@@ -99,9 +101,11 @@ def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         allowed = frozenset[str]() if rule.name in facts.cluster.refused else None if found is None else found.allowed
         if allowed is None or not (lacking := sorted(needed - allowed)):
             continue
+
         missing = dataclasses.replace(rule, operations=tuple(operation.title() for operation in lacking))
         # Without a record of them limits and rules are not read again; a control topic that is hidden may be missing.
         is_needed = rule.name != facts.kafka.topics.audit and (found or rule.name != facts.kafka.topics.control)
+
         yield topic_facts.Finding(
             "error" if is_needed else "warning",
             "not_allowed",
@@ -168,9 +172,11 @@ def _requests_retention(facts: topic_facts.Facts) -> Iterator[topic_facts.Findin
     requests = facts.kafka.topics.requests
     if facts.compacts(requests) is not False:
         return
+
     age_ms, size_bytes = facts.number(requests, "retention.ms"), facts.number(requests, "retention.bytes")
     segment_ms, segment_bytes = facts.number(requests, "segment.ms"), facts.number(requests, "segment.bytes")
     lost = "requests that the relay has not read by then, after an outage, are lost (it notices and stops there)"
+
     if age_ms is not None and 0 <= age_ms < _DAY_MS:
         yield topic_facts.Finding(
             "warning",
@@ -179,6 +185,7 @@ def _requests_retention(facts: topic_facts.Facts) -> Iterator[topic_facts.Findin
             f"({_DAY_MS}) or more was expected: {lost}",
             facts.alter(requests, retention_ms=7 * _DAY_MS),
         )
+
     if size_bytes is not None and 0 <= size_bytes < _LEAST_RETENTION_BYTES:
         yield topic_facts.Finding(
             "warning",
@@ -212,12 +219,14 @@ def _replicas(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     if facts.cluster.brokers >= _SAFE_REPLICAS:
         wanted = max(wanted, _SAFE_REPLICAS)
     few = {name: found for name in facts.present if (found := facts.replicas(name)) < wanted}
+
     if facts.cluster.brokers >= _SAFE_REPLICAS:
         few |= {
             name: found
             for name in topic_facts.internal(facts.kafka, facts.cluster)
             if (found := facts.replicas(name)) < _SAFE_REPLICAS
         }
+
     if few:
         counts = ", ".join(f"{name} {found}" for name, found in few.items())
         yield topic_facts.Finding(
@@ -235,6 +244,7 @@ def _min_isr(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         replicas, least = facts.replicas(name), facts.number(name, "min.insync.replicas")
         if least is None:
             continue
+
         if least > replicas:
             yield topic_facts.Finding(
                 "error",

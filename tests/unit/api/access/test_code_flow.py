@@ -26,6 +26,7 @@ async def asked(**chosen: Any) -> AsyncIterator[tuple[oidc_provider.Provider, lo
     """Yield a provider, a browser without cookies, and the topics; the role runs on a port that the provider knows."""
     stage, port = access.stage(), ports.free_port()
     await access.put_requests(stage)
+
     async with oidc_provider.serving() as provider:
         provider.claims = {"groups": ["data-team"], **_times()}
         given = {
@@ -36,6 +37,7 @@ async def asked(**chosen: Any) -> AsyncIterator[tuple[oidc_provider.Provider, lo
             "redirect_uri": f"http://127.0.0.1:{port}/login/callback",
             **chosen,
         }
+
         api = {"port": port, "access": {"oidc": given}}
         async with (
             web_role.role(stage, web_role.chosen(api=api, tenants=access.TENANTS)) as client,
@@ -110,8 +112,10 @@ async def test_answers_that_do_not_belong_to_the_login_of_this_browser_are_refus
     async with asked() as (_provider, browser, _stage), logins.browser(browser.url) as another:
         back = (await browser.at_provider()).target
         assert (await another.ask("GET", back)).status == 401  # has begun nothing
+
         begun = (await another.at_provider()).target
         mixed = back.replace(_query(back)["state"], _query(begun)["state"])
+
         refused = {
             "another state": back.replace(_query(back)["state"], "x"),
             "no state": back.replace("state", "stat"),
@@ -119,10 +123,12 @@ async def test_answers_that_do_not_belong_to_the_login_of_this_browser_are_refus
             "an error": f"{back}&error=access_denied",
             "a made-up code": back.replace(_query(back)["code"], "x"),
         }
+
         for name, address in refused.items():
             with cells.cell(name):
                 answer = await browser.ask("GET", address, _NAVIGATION)
                 assert (answer.status, answer.cookies) == (401, [])
+
         # The code of one login with the state of another: the verifier does not fit.
         answer = await another.ask("GET", mixed, _NAVIGATION)
         assert (answer.status, answer.cookies) == (401, [])

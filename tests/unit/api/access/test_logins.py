@@ -71,19 +71,26 @@ async def test_the_session_of_a_token_that_is_taken_back_or_has_ended_is_over(kn
         await browser.log_in(known.tokens["viewer"])
         live = re.search(r'hx-get="(/live[^"]*)"', (await browser.ask("GET", "/requests")).text)
         assert live is not None
+
         rows = html.unescape(live[1])  # what an open list asks for all the time
         assert "etl-1" in (await browser.ask("GET", rows)).text
+
         lines = known.file.read_text().splitlines()
         [line] = [one for one in lines if " viewer " in one]
         known.file.write_text(line.replace("viewer@etl", "viewer@bi"))
+
         assert (await browser.ask("GET", "/v1/requests/etl-1")).status == 404
         assert "etl-1" not in (await browser.ask("GET", rows)).text
+
         known.file.write_text(f"{line} 2020-01-01T00:00:00Z")
         assert (await browser.ask("GET", "/v1/requests/etl-1")).status == 401
+
         known.file.write_text(f"{line}\n")
         assert (await browser.ask("GET", "/v1/requests/etl-1")).status == 200
+
         known.file.write_text("# none\n")
         assert (await browser.ask("GET", rows)).status == 401
+
         page = await browser.ask("GET", "/requests")
         assert (page.status, "the session has ended, or its token was taken back" in page.text) == (401, True)
 
@@ -104,11 +111,14 @@ async def test_a_session_writes_only_from_pages_of_this_service(known: access.Ca
             ):
                 with cells.cell(headers, path):
                     assert (await browser.ask(method, path, headers, **content)).status == 403
+
         own = {"Origin": client.url}
         assert (await browser.ask("POST", "/v1/requests/etl-1/cancel", own, json=body)).status == 202
         assert (await browser.ask("POST", "/v1/requests/etl-1/cancel", logins.OURS, json=body)).status == 202
+
         program = known.headers("operator")
         assert (await browser.ask("POST", "/v1/requests/etl-1/cancel", program, json=body)).status == 202
+
     assert len(access.written(stage, "etl")) == 3
 
 

@@ -61,6 +61,7 @@ async def test_tokens_that_are_not_for_this_service_or_not_now_are_refused() -> 
         {"sub": ""},
         {"sub": "a" * 201},
     ]
+
     async with reading() as (provider, tokens, _):
         assert (await tokens.caller(provider.token(aud=["x", oidc_provider.AUDIENCE]))).name == "ann"
         for fault in faults:
@@ -74,6 +75,7 @@ async def test_signatures_of_strangers_are_refused() -> None:
         stranger = jwk.ECKey.generate_key("P-256")
         good = provider.token()
         head, body, _signature = good.split(".")
+
         forged = [
             provider.token(stranger),
             _signed_with_the_public_key(provider),
@@ -86,6 +88,7 @@ async def test_signatures_of_strangers_are_refused() -> None:
             "eyJ.eyJ.eyJ",
             good[:-4] + "AAAA",
         ]
+
         for token in forged:
             with cells.cell(token[:20]), pytest.raises(oidc.BadToken):
                 await tokens.caller(token)

@@ -147,6 +147,7 @@ async def test_each_role_may_do_on_each_route_what_the_table_says(known: access.
     """A viewer reads, an operator writes too; nobody reads or writes for a tenant that is not theirs."""
     stage = access.stage()
     await access.put_requests(stage)
+
     async with web_role.role(stage, known.chosen()) as client:
         matrix = _Matrix(client, known)
         if by == "session":

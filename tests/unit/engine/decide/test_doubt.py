@@ -28,6 +28,7 @@ def _lose_all(work: jobs.Work) -> tuple[int, list[float], events.Event]:
     now_ms = samples.NOW_MS
     sent = 0
     waits: list[float] = []
+
     while True:
         job, _ = _happen(job, facts.Admitted(), now_ms)
         sent += 1

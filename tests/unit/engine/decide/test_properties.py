@@ -88,6 +88,7 @@ class _Life:
         if isinstance(fact, facts.JobObserved):
             progress = data.draw(st.floats(0, 100))
             return facts.JobObserved(msgspec.structs.replace(fact.seen, progress=progress))
+
         return self.fitted(fact)
 
     def fitted(self, fact: facts.Fact) -> facts.Fact:
@@ -109,8 +110,10 @@ class _Life:
         before = self.job
         decision = transitions.decide(before, fact, self.now_ms, self.rules)
         assert decision == transitions.decide(before, fact, self.now_ms, self.rules)
+
         if decision is None:
             return
+
         ours = tuple(event for event in decision.events if event.data.request.source == "/billing")
         self._check_messages(before, fact, decision, ours)
         self._check_events(before, ours)
@@ -121,6 +124,7 @@ class _Life:
         self._check_cancelled(before, fact, ours)
         self._check_submission(fact, decision)
         self.job = job_records.decode(job_records.encode(decision.job)) if decision.job else None
+
         assert self.job == decision.job
 
     def _check_messages(
@@ -172,6 +176,7 @@ class _Life:
             waits = decision.job.state is _S.QUEUED and decision.job.not_before_ms > self.now_ms
             harmless = decision.job.state is _S.CANCELLED and before.stop is not None and not self.may_hide
             assert waits or harmless or decision.job.state in {_S.IN_DOUBT, _S.UNKNOWN}
+
         for event in decision.events:
             if event.data.repeated or event.data.state == "rejected" or isinstance(fact, facts.ResolveRequested):
                 continue
@@ -180,6 +185,7 @@ class _Life:
                 assert "not submitted" not in event.data.reason.message
                 is_refused = isinstance(fact, facts.SubmissionRefused) and event.data.state == "failed"
                 assert not is_refused or before is None or before.subject != "call"
+
         if decision.job is None or any(event.data.state in {"accepted", "retrying"} for event in decision.events):
             self.lost = 0
         if decision.job is None or decision.job.state in {_S.REJECTED, _S.PENDING_CANCEL}:
@@ -220,27 +226,34 @@ class _Life:
             assert isinstance(fact, facts.Expired) or before.state is _S.PENDING_CANCEL
             self.sequence = 0
             return
+
         assert after.sequence == self.sequence
+
         if before is None:
             assert isinstance(fact, facts.Requested | facts.InvalidRequest | facts.CancelRequested)
             return
+
         if after.state is not before.state and jobs.TRAITS[before.state].last:
             begins = before.state in {_S.REJECTED, _S.PENDING_CANCEL} and isinstance(
                 fact, facts.Requested | facts.InvalidRequest
             )
             settled = before.state is _S.UNKNOWN and isinstance(fact, facts.ResolveRequested)
             assert begins or (settled and after.state in _SETTLED)
+
         if jobs.TRAITS[after.state].last:
             assert after.expires_ms > 0
             assert after.work is None
         else:
             assert after.expires_ms == 0
+
         before_mrs = after.state in {_S.QUEUED, _S.SUBMITTING, _S.IN_DOUBT}
         on_mrs = after.state in {_S.SUBMITTED, _S.RUNNING, _S.CANCELLING, _S.COLLECTING}
         assert (after.work is not None) >= before_mrs
+
         is_dropped = on_mrs and after.retry is None and self.rules.logs is None
         assert (after.work is None or isinstance(after.work, jobs.TargetState)) >= is_dropped
         assert (after.seen is not None) >= on_mrs
+
         if after.stop is not None and not jobs.is_ending(after):
             assert after.state not in {_S.QUEUED, _S.SUBMITTED, _S.RUNNING}
 
@@ -249,16 +262,19 @@ class _Life:
         if self._may_be_repeated(fact):
             self.may_submit, self.on_mrs = True, False
         self.on_mrs = self.on_mrs and not isinstance(fact, facts.SubmissionRefused)
+
         job = decision.job
         if job is None or job.state in {_S.REJECTED, _S.PENDING_CANCEL}:
             self.may_submit, self.attempt, self.on_mrs = True, 0, False
             self.names.clear()
             return
+
         if any(event.data.state == "retrying" for event in decision.events):
             self.may_submit, self.on_mrs = True, False
             assert job.attempt == self.attempt + 1
             assert job.attempt <= (job.retry.attempts if job.retry else 1)
             assert job.statement or job.mrs_name not in self.names
+
         if decision.command is commands.Command.SUBMIT:
             assert self.may_submit
             assert job.stop is None
@@ -313,6 +329,7 @@ def test_job_can_always_end(data: st.DataObject, life: _Life) -> None:
     """From wherever it is, facts exist that bring a job to its last event."""
     for _ in range(data.draw(st.integers(0, 15))):
         life.happen(life.draw(data))
+
     way = [
         "log read",
         "request",
@@ -326,11 +343,13 @@ def test_job_can_always_end(data: st.DataObject, life: _Life) -> None:
         "collected",
         "settled",
     ]
+
     for name in way:
         fact = life.fitted(samples.FACTS[name])
         life.order += 1
         request = facts.Requested(samples.request(life.work, order=life.order))
         life.happen(request if name == "request" else fact)
+
     assert life.job is not None
     assert jobs.TRAITS[life.job.state].last
 
@@ -341,6 +360,7 @@ def test_reachable_states_are_all_states() -> None:
     for work in _WORKS:
         frontier: list[jobs.Job | None] = [None]
         known: set[jobs.State] = set()
+
         while frontier:
             job = frontier.pop()
             for fact in samples.FACTS.values():
@@ -353,7 +373,9 @@ def test_reachable_states_are_all_states() -> None:
                     known.add(decision.job.state)
                     assert transitions.recover(decision.job) is not commands.Command.SUBMIT
                     frontier.append(decision.job)
+
         reached |= known
+
     assert reached == set(jobs.State)
 
 

@@ -15,11 +15,13 @@ def test_life_of_a_job_tells_where_it_stood_before() -> None:
     published = []
     labels = {"team": "billing"}
     happened: list[facts.Fact] = [facts.Requested(samples.request(labels=labels)), samples.FACTS["turn"]]
+
     happened += [samples.FACTS[name] for name in ("taken", "running", "progressed", "succeeded")]
     for fact in happened:
         decision = samples.decide(job, fact)
         job = decision.job
         published += [event.data for event in decision.events]
+
     assert [(data.previous_state, data.state, data.attempt, data.sequence) for data in published] == [
         (None, "accepted", 0, 1),
         ("accepted", "submitted", 1, 2),
@@ -27,6 +29,7 @@ def test_life_of_a_job_tells_where_it_stood_before() -> None:
         ("running", "progress", 1, 4),
         ("progress", "succeeded", 1, 5),
     ]
+
     assert all(data.cluster == samples.CLUSTER and data.labels == labels and not data.repeated for data in published)
 
 

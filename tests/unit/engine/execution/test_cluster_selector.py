@@ -281,6 +281,7 @@ async def test_clusters_that_hang_hold_up_no_choice_among_others() -> None:
     mrs.busy = {"w1": 2, "w2": 0}
     selector, now = _chooser(mrs)
     begun_s = now.monotonic_s()
+
     async with asyncio.TaskGroup() as group:
         held = [group.create_task(selector.select(_job(number, now), jobs.Choice("dead"))) for number in range(20)]
         await asyncio.sleep(1)
@@ -291,4 +292,5 @@ async def test_clusters_that_hang_hold_up_no_choice_among_others() -> None:
         assert now.monotonic_s() - begun_s < 2
         await asyncio.wait(held)
         assert now.monotonic_s() - begun_s < 32
+
     assert (mrs.read["d1"], mrs.read["d2"], mrs.read["d3"]) == (1, 1, 1)

@@ -73,6 +73,7 @@ async def test_rows_in_chunks_that_come_late_leave_a_place_to_those_of_a_success
         asyncio.create_task(reader.read_late(_job(f"slow-{number}", inline=False, chunks=True), sink))
         for number in range(4)
     ]
+
     try:
         await asyncio.sleep(1)
         async with asyncio.timeout(10):

@@ -196,6 +196,7 @@ def test_defaults_stand_where_a_request_says_nothing() -> None:
         limits={"queue_deadline_s": 60, "run_deadline_s": 120},
     )
     filled = policy_check.with_defaults(chosen, _message("mrs.sql.submit", {"priority": 1, "engine": "hive"}))
+
     assert filled.data == {
         "priority": 1,
         "engine": "hive",
@@ -206,8 +207,10 @@ def test_defaults_stand_where_a_request_says_nothing() -> None:
         "queue_deadline_s": 60,
         "run_deadline_s": 120,
     }
+
     call = policy_check.with_defaults(chosen, _message("mrs.call", {"operation": "ListClusters"}))
     assert sorted(call.data) == ["labels", "operation", "priority", "queue_deadline_s"]
+
     cancel = _message("mrs.job.cancel", TARGET)
     assert policy_check.with_defaults(chosen, cancel) is cancel
 

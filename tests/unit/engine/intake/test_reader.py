@@ -23,6 +23,7 @@ def test_batch_request_becomes_a_job() -> None:
         "labels": {"team": "billing"},
         "not_before": "2026-11-24T06:00:00.25Z",
     }
+
     value = samples.message(data, correlationid="run-7", traceparent="t", tracestate="s")
     assert reading.job(value) == jobs.Job(
         source="/billing",
@@ -159,9 +160,12 @@ def test_what_is_taken_can_be_sent(statement: str, engine: str, database: str, a
     value = samples.sql(statement, engine, database=database, archive_path=archive_path)
     meaning = reading.read(samples.record(value))
     assert isinstance(meaning, tuple)
+
     if isinstance(meaning[1], facts.InvalidRequest):
         return
+
     assert isinstance(meaning[1], facts.Requested)
+
     work = meaning[1].job.work
     if isinstance(work, jobs.Presto):
         sql_models.SqlExecution(sql_content=work.statement, database=work.database, archive_path=work.archive_path)

@@ -42,6 +42,7 @@ def test_cancel_becomes_a_wish_for_its_target() -> None:
     value = _message(note="n") | {"correlationid": "run-7", "traceparent": "t"}
     key, fact = _read(samples.record(value))
     assert key == _KEY
+
     assert fact == facts.CancelRequested(
         jobs.Job(
             source="/billing",

@@ -62,6 +62,7 @@ def test_record_by_places_is_pinned() -> None:
     work = ["batch", "SparkSubmit", ["--class", "A"], {"k": "v"}]
     seen = ["j-1", "RUNNING", "", 0.0, "", "", 0, 0, 0]
     middle = [work, False, "nightly", 5, 0, {"team": "x"}, 0, 0, seen, False, 0, None, None, "run-7", None, None, None]
+
     end: list[object] = [
         0,
         None,
@@ -92,6 +93,7 @@ def test_record_by_places_is_pinned() -> None:
         False,
         [],
     ]
+
     assert places == begin + middle + end
 
 

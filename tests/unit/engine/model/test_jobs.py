@@ -168,6 +168,7 @@ def test_ledger_record_of_a_wish_is_pinned() -> None:
         work=None,  # type: ignore[arg-type]  # MRS has it
         key=None,
     )
+
     stop = b'{"kind":"cancelled","code":"requested","message":"no longer needed"}'
     assert job_records.encode(job, ledger_format.NAMED) == (
         b'{"source":"/billing","id":"order-1","subject":"job","digest":"d","state":"cancelling","order":9,'
@@ -175,6 +176,7 @@ def test_ledger_record_of_a_wish_is_pinned() -> None:
         b'"retry":{"attempts":3,"backoff_s":30.0,"on":["job_failed"]},"queue_deadline_s":1.0,"queue_deadline_ms":2,'
         b'"run_deadline_s":3.0,"run_deadline_ms":4,"stop":' + stop + b',"asked_by":"c-1"}'
     )
+
     assert job_records.encode(samples.pending_cancel(came_from=2), ledger_format.NAMED) == (
         b'{"source":"/billing","id":"order-1","subject":"job","digest":"","state":"awaited","key":"aw==","order":5,'
         b'"correlation_id":"run-7","expires_ms":1795420800000,"stop":'

@@ -75,13 +75,18 @@ async def test_line_that_was_held_sends_one_after_the_other() -> None:
     for number in range(5):
         partition.enter(f"j{number}")
     await asyncio.sleep(16)
+
     assert (partition.admitted, quota.spent[jobs.SUBMISSION]) == (["j0"], 1)
+
     scheduling_fakes.full(partition.scheduler, ("a", jobs.SUBMISSION), 15.0)
     partition.land("j0")
     partition.release("j0", state=jobs.State.QUEUED)
+
     assert quota.spent[jobs.SUBMISSION] == 1
+
     await asyncio.sleep(16)
     assert partition.admitted == ["j0", "j1"]
+
     partition.land("j1")
     assert partition.admitted == ["j0", "j1", "j2"]
 

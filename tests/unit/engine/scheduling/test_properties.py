@@ -90,6 +90,7 @@ class _World:
                 self._leave(data.draw(st.integers(0, 2)))
             case _:
                 return data.draw(st.sampled_from([0.0, 0.3, 1.0, 10.0]))
+
         return 0.0
 
     def _enter(self, place: queued.Place, data: st.DataObject) -> None:

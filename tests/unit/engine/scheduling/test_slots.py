@@ -70,12 +70,15 @@ async def test_jobs_of_both_apis_share_the_slots_of_their_cluster() -> None:
     assert partition.enter("o2", api="v1.1")
     assert not partition.enter("j3")
     assert not partition.enter("o4", api="v1.1")
+
     partition.release("j1")
     partition.release("o2", api="v1.1")
     assert partition.admitted == ["j1", "o2", "j3", "o4"]
+
     partition.release("j3")
     assert partition.enter("o5", api="v1.1")
     assert not partition.enter("j6")
+
     partition.release("o5", api="v1.1")
     assert partition.admitted[-1] == "j6"
     assert quota.spent == {"CreateExecuteJob": 3, "CreateAndExecuteJob": 3}

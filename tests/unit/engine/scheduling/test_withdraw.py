@@ -17,12 +17,16 @@ def test_withdrawn_entry_gets_no_turn_and_delays_no_other() -> None:
         quota = scheduling_fakes.Quota()
         scheduler = scheduling_fakes.open_scheduler(slots=1, quota=quota)
         partition = scheduling_fakes.Partition(scheduler)
+
         assert partition.enter("j1")
+
         for name in ("j2", "j3", "j4"):
             assert not partition.enter(name)
         partition.withdraw("j2")
         partition.withdraw("j3")
+
         assert scheduling_fakes.waiting(scheduler) == 1
+
         partition.land("j1")
         partition.release("j1")
         assert partition.admitted == ["j1", "j4"]

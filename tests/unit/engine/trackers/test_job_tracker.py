@@ -167,16 +167,19 @@ def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_reported(error: e
         settings = engine_settings.EngineSettings(single_reads=20)
         pollers = job_tracker.JobTracker(cast("Any", _Broken(odd, error)), settings, clock.LoopClock())
         job = samples.JOBS["submitted"]
+
         assert job is not None
         for job_id in [*sorted(odd), "sound", "statement"]:
             one = msgspec.structs.replace(
                 job, id=job_id, seen=jobs.MrsStatus(job_id), statement=job_id == "statement", work=None
             )
             pollers.follow(one, one.ledger_key, owner)
+
         await asyncio.sleep(120)
         reported = {
             fact.seen.job_id for fact in owner.facts if isinstance(fact, facts.JobObserved | facts.StatementObserved)
         }
+
         assert reported == {"sound", "statement"}
         assert pollers.followed == broken
         await pollers.close()
@@ -192,19 +195,24 @@ def test_a_job_that_mrs_fails_to_show_slows_down_no_others() -> None:
         mrs.words = {"job_state": "RUNNING", "job_result": "UNDEFINED"}
         pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
+
         assert job is not None
+
         for job_id in ("odd", "sound"):
             pollers.follow(msgspec.structs.replace(job, seen=jobs.MrsStatus(job_id)), job.ledger_key, owner)
         await asyncio.sleep(601)
         mrs.words = {"job_state": "FINISHED", "job_result": "SUCCEEDED"}
         await asyncio.sleep(6)
+
         assert [fact.seen.job_state for fact in owner.facts if isinstance(fact, facts.JobObserved)] == [
             "RUNNING",
             "FINISHED",
         ]
+
         mrs.broken = frozenset({"odd", "sound"})
         reads = mrs.failed
         await asyncio.sleep(600)
+
         assert mrs.failed - reads < 40
         await pollers.close()
 

@@ -185,14 +185,17 @@ def test_what_an_earlier_owner_counted_continues(counted_s: int, gap_s: int, fai
         looked_ms = time.now_ms() - gap_s * 1000
         span = jobs.Span(looked_ms - counted_s * 1000, looked_ms)
         job = samples.JOBS["submitted"]
+
         assert job is not None
         for number in range(5):
             one = msgspec.structs.replace(job, id=f"r-{number}", seen=jobs.MrsStatus(f"j-{number}"), missing=span)
             pollers.follow(one, one.ledger_key, owner)
+
         if failing:
             answer, mrs.answers["ShowJobExeListNew"] = mrs.answers["ShowJobExeListNew"], _AWAY
             await asyncio.sleep(20)
             mrs.answers["ShowJobExeListNew"] = answer
+
         await asyncio.sleep(400)
         ((moment_s, fact),) = _lost(owner)
         assert left_s <= moment_s - 20 * failing <= left_s + (40 if failing else 15)

@@ -99,16 +99,20 @@ def test_rows_of_a_folder_are_the_same_as_csv_and_as_arrow(
     lines = [json.dumps({f"c{at}": value for at, value in enumerate(row)}).encode() + b"\n" for row in rows]
     text, seen = json_text.JsonText(has_names=has_names), json_types.JsonTypes()
     made = b""
+
     for part in (b"".join(lines[:split]), b"".join(lines[split:])):
         for at in range(0, len(part), step):
             made += text.add(part[at : at + step])
             seen.add(part[at : at + step])
         made += text.add(None)
         seen.add(None)
+
     found, count = cut(made, 7, 3000, has_header=has_names, kinds=seen.types.kinds)
     assert count == len(rows)
+
     table = read(found)
     assert len({pa.ipc.open_stream(one).schema for one in found}) <= 1
+
     as_csv = list(csv.reader(io.StringIO(made.decode(), newline="")))[has_names and bool(rows) :]
     as_csv = [row or [""] for row in as_csv]
     for values, texts, given_row in zip(rows_of(table), as_csv, rows, strict=True):

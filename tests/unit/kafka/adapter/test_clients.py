@@ -330,6 +330,7 @@ def test_a_missing_right_is_named_with_the_command_that_prints_what_is_needed() 
     """The library's error names the topic, or several; the group and the transactional ids are in the settings."""
     made = connection.connect(settings.KafkaSettings())
     add = "`kafka-acls.sh --bootstrap-server localhost:9092 --add --allow-principal User:NAME"
+
     for what, error, missing, line in (
         (
             "write, and the outcome is unknown",
@@ -363,6 +364,7 @@ def test_a_missing_right_is_named_with_the_command_that_prints_what_is_needed() 
         assert missing in text
         assert line in text
         assert not line or add in text
+
     assert "`mrs-relay topics acls`" in str(made.down("read", kafka_errors.TopicAuthorizationFailedError("mrs.events")))
 
 

@@ -133,12 +133,15 @@ async def test_no_broker_is_probed_while_all_answer(monkeypatch: pytest.MonkeyPa
         for _ in range(5):
             await stage.client.send(1, _BEATING)
             await asyncio.sleep(0.1)
+
         assert stage.two.asked.count(answering.METADATA) == 1
+
         monkeypatch.setattr(failover, "_OVERDUE_S", 0.2)
         waiting = asyncio.create_task(stage.client.send(1, _JOINING))
         while stage.two.asked.count(answering.METADATA) < 4:
             await asyncio.sleep(0.05)
         waiting.cancel()
+
         asked = 0
         while stage.two.asked.count(answering.METADATA) > asked:  # the last one may be under way
             asked = stage.two.asked.count(answering.METADATA)

@@ -20,6 +20,7 @@ def _log(drawn: random.Random) -> tuple[bytes, list[tuple[int, int]], int]:
     """Return batches of several producers, some in transactions that end well or are aborted; the aborted; the end."""
     parts, aborted, offset = [], [], 0
     open_since: dict[int, int] = {}
+
     for _ in range(drawn.randrange(1, 25)):
         producer = drawn.choice([-1, 1, 2, 3])
         if producer in open_since and drawn.random() < 0.4:
@@ -37,7 +38,9 @@ def _log(drawn: random.Random) -> tuple[bytes, list[tuple[int, int]], int]:
             if producer >= 0:
                 open_since.setdefault(producer, offset)
             offset += len(values)
+
         offset += drawn.choice([0, 0, 0, 3])  # compaction leaves gaps
+
     aborted += open_since.items()  # as if they were aborted behind this fetch
     return b"".join(parts), drawn.sample(aborted, len(aborted)), offset
 

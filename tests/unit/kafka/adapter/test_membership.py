@@ -232,11 +232,14 @@ async def test_no_offset_is_committed_while_the_member_joins() -> None:
         await stage.coordinator._send_req(offset)
     stage.coordinator.reply.set_result(SimpleNamespace(error_code=0))
     await joining
+
     for refused in (before, stage.coordinator._send_req(offset)):
         with pytest.raises(kafka_errors.RebalanceInProgressError):
             await refused
+
     await stage.coordinator._send_req(group.SyncGroupRequest("group", 2, "member", None, []))
     await stage.coordinator._send_req(offset)
+
     assert stage.coordinator.sent == [
         "OffsetCommitRequest",
         "JoinGroupRequest",

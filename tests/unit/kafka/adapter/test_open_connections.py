@@ -95,6 +95,7 @@ async def test_consumer_stops_in_the_pause_after_a_fetch_that_failed() -> None:
             retry_backoff_ms=60_000,
             **unpacking.OPTIONS,
         )
+
         attended = connection.connect(runtimes.kafka_settings()).attend(client._client)
         await client.start()
         place = TopicPartition(runtimes.IN, 0)
@@ -103,6 +104,7 @@ async def test_consumer_stops_in_the_pause_after_a_fetch_that_failed() -> None:
         await waiting.until(lambda: bool(client._fetcher._pending_tasks))
         fetches = set(client._fetcher._pending_tasks)
         await asyncio.sleep(0.1)
+
         assert await connection.stopped(attended, connection.stop_consumer(client), 10) is None
         assert all(task.done() for task in fetches)
         await waiting.until(lambda: not broker.open)

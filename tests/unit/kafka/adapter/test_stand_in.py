@@ -48,17 +48,23 @@ def test_member_that_joins_or_is_unknown_gets_none(time: clocks.HandClock) -> No
         made.stand_in_for(7, "member")
         time.pass_s(5)
         known = made.due()
+
         assert known is not None
+
         made.stand_in_for(8, "member")
         time.pass_s(5)
         made.unknown(known)  # of a generation that is over
         newer = made.due()
+
         assert newer is not None
+
         made.unknown(newer)
         assert made.due() is None
+
         made.stand_in_for(9, "member")
         time.pass_s(5)
         made.rest()
+
         assert made.due() is None
     finally:
         made.close()

@@ -133,6 +133,7 @@ async def test_bad_batch_stops_its_partition_alone(bad: bytes, whole: bool, monk
     """
     before, behind = built.batch(0, [b"a", b"b"]), built.batch(3, [b"d"])
     logs = {number: before + (bad if number == 1 else built.batch(2, [b"c"])) + behind for number in range(3)}
+
     async with _consumer(logs, monkeypatch, whole=whole) as (client, unpacker, asked_for):
         assert await _read(client) == {0: [0, 1, 2, 3], 1: [0, 1], 2: [0, 1, 2, 3]}
         reported = unpacker.take_bad()

@@ -205,13 +205,16 @@ async def test_snapshot_has_what_the_next_owner_finds_and_disturbs_nobody(guaran
     if guarantee == "at-least-once":
         broker.put(runtimes.LEDGER, 0, b"half", b"a commit", (("t", b"0"),))
     before = broker.committed(runtimes.LEDGER, 0)
+
     with last_values.LastValues() as values:
         taken = await snapshot.take(broker, ledger_samples.INPUT, runtimes.LEDGER, values)
         assert dict(values.items()) == {b"a": b"own", b"b": b"2"}
         assert (len(values), values.get(b"gone"), values.get(b"a")) == (2, None, b"own")
+
     assert taken.next_offset == 6
     assert list(taken.unsent) == ([event] if guarantee == "at-least-once" else [])
     assert broker.committed(runtimes.LEDGER, 0) == before
+
     if guarantee == "exactly-once":
         await owner.commit([ledger_samples.change("c", "3")], [], 7)
 

@@ -24,6 +24,7 @@ def _sound(**changes: object) -> topic_facts.Facts:
     """Return three brokers with everything as `topics create` makes it."""
     kafka = runtimes.kafka_settings(replication_factor=3, **changes)
     specs = topic_setup.plan(kafka, partitions=2)
+
     defaults = {
         "cleanup.policy": "delete",
         "max.message.bytes": "1048588",
@@ -35,9 +36,11 @@ def _sound(**changes: object) -> topic_facts.Facts:
         "min.insync.replicas": "1",
         "unclean.leader.election.enable": "false",
     }
+
     kept = broker.Partition(has_leader=True, replicas=3, in_sync=3)
     described = {spec.name: broker.Topic((kept,) * spec.partitions, f"id of {spec.name}", _ALL) for spec in specs}
     internal = {name: broker.Topic((kept,) * 3) for name in ("__consumer_offsets", "__transaction_state")}
+
     return topic_facts.Facts(
         kafka,
         broker.Cluster(3, described | internal),
