@@ -55,7 +55,7 @@ async def send_in_turn(bootstrap: str, first: int, count: int) -> dict[str, dict
 
 
 def arrived_ms(address: str, name: str) -> dict[int, float]:
-    """Number of each message → when its POST was read, epoch milliseconds."""
+    """Map the number of each message to when its POST was read, in epoch milliseconds."""
     url = f"{address}/v2/{stage.PROJECT}/clusters/{CLUSTERS[name]}/job-executions?limit=1000000"
     with urllib.request.urlopen(url, timeout=_LONGEST_S) as reply:  # noqa: S310 - our own backend
         rows = json.loads(reply.read())["job_list"]
