@@ -212,6 +212,7 @@ async def stop_consumer(client: AIOKafkaConsumer) -> None:
     except BaseException:  # the library has not come to its other tasks
         resetting = getattr(client._coordinator, "_reset_committed_task", None)  # noqa: SLF001 - the same
         _cancel({task for running in _fetching(client) for task in running} | ({resetting} if resetting else set()))
+        client._closed = True  # noqa: SLF001 - `stopped` cuts it; the library would warn of an open one
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -146,6 +147,24 @@ async def test_fetching_ends_although_a_cancellation_was_lost() -> None:
         assert lost.is_set()
         assert fetching.done()
         assert asyncio.get_running_loop().time() < began_s + 25  # the library would wait up to the limit
+        await waiting.until(lambda: not broker.open)
+
+
+async def test_consumer_whose_stop_is_cancelled_at_its_first_step_counts_as_closed() -> None:
+    """The library has not come to its own way to stop; later, wherever its garbage is found, it would warn."""
+    async with _serving() as broker:
+        client = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{broker.port}", enable_auto_commit=False)
+        attended = connection.connect(runtimes.kafka_settings()).attend(client._client)
+        await client.start()
+        stopping = asyncio.create_task(connection.stopped(attended, connection.stop_consumer(client), 30))
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.wait([stopping])
+
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            client.__del__()
+        assert seen == []
         await waiting.until(lambda: not broker.open)
 
 
