@@ -31,7 +31,10 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 _LOGS = pytest.StashKey[list[brokers.Node]]()
+_AFTER_BROKERS = pytest.StashKey[bool]()
 _WORKERS_LOGS = pytest.StashKey[list[str]]()
+_BROKERS = frozenset({"kafka", "embedded"})
+"""The fixtures that are brokers for all tests of a process."""
 
 
 def pytest_configure() -> None:
@@ -45,10 +48,14 @@ def pytest_collection() -> None:
     gc.disable()
 
 
-def pytest_collection_finish() -> None:
-    """Pass over all of that in each later search for garbage."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Pass over all of that in each later search for garbage, and note after which tests no broker is needed."""
     gc.freeze()
     gc.enable()
+    for item in reversed(session.items):
+        if _BROKERS.intersection(getattr(item, "fixturenames", ())):
+            break
+        item.stash[_AFTER_BROKERS] = True
 
 
 def pytest_unconfigure() -> None:
@@ -61,12 +68,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("looptime") is not None:
             item.add_marker(pytest.mark.looptime(noop_cycles=clocks.NOOP_CYCLES))
-        for name in {"kafka", "embedded"}.intersection(getattr(item, "fixturenames", ())):
+        for name in _BROKERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(name)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail a test marked `kafka` at once where there is no Kafka."""
+    """Fail a test marked `kafka` at once where there is no Kafka, and end brokers that no later test asks for."""
+    if item.stash.get(_AFTER_BROKERS, False):
+        for node in item.config.stash.get(_LOGS, []):
+            node.kill()  # an idle Kafka takes 2 % of a processor
     if item.get_closest_marker("kafka") is not None:
         try:
             kafka_parts.require_kafka()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import brokers, service, waiting
+from tests.support import brokers, child, service, waiting
 
 from mrs_relay.engine.model import deployments
 
@@ -42,14 +41,8 @@ def here(embedded: brokers.TansuNode, tmp_path: Path) -> Iterator[tuple[service.
 
 
 def _run(deployment: service.Deployment, *words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "mrs_relay", *words],
-        env=deployment.environment(),
-        capture_output=True,
-        text=True,
-        timeout=waiting.LIMIT_S,
-        check=False,
-    )
+    command = [sys.executable, "-m", "mrs_relay", *words]
+    done = child.run(command, env=deployment.environment(), timeout_s=waiting.LIMIT_S)
     return done.returncode, done.stdout, done.stderr
 
 

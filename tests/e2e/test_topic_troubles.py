@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import subprocess
+import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from tests.support import brokers as nodes
-from tests.support import ports, runtime_process, waiting
+from tests.support import child, ports, runtime_process, waiting
 
 from mrs_relay.common import clock
 from mrs_relay.kafka import partition_worker, records, runtime, settings, status, topic_io
@@ -96,16 +96,9 @@ def _check(kafka: settings.KafkaSettings) -> tuple[int, dict[str, dict[str, Any]
         "MRS__SECRET_KEY": "s",
     }
 
-    done = subprocess.run(
-        [sys.executable, "-m", "mrs_relay", "check", "--json"],
-        env={f"MRS_RELAY_{name}": value for name, value in given.items()},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=waiting.LIMIT_S,
-        check=False,
-    )
-
+    environment = os.environ | {f"MRS_RELAY_{name}": value for name, value in given.items()}
+    command = [sys.executable, "-m", "mrs_relay", "check", "--json"]
+    done = child.run(command, env=environment, timeout_s=waiting.LIMIT_S)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, done
     return done.returncode, {one["code"] or one["what"]: one for one in lines}

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = 60
-"""About 90 s of a processor; `make simulate` plays thousands."""
+SEEDS = 40
+"""About a minute of a processor; `make simulate` plays thousands."""
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:

@@ -102,6 +102,27 @@ def test_time_is_virtual_only_for_marked_tests(name: str, output: str) -> None:
     assert _summary(output, "PASSED", name)
 
 
+def test_broker_ends_with_the_last_test_that_asks_for_it(tmp_path: Path) -> None:
+    """It runs between tests that ask for it, and not through the thousands that follow."""
+    output = _run(
+        tmp_path,
+        """
+        def test_first(embedded) -> None:
+            globals()["node"] = embedded
+
+        def test_between() -> None:
+            assert node.pid is not None
+
+        def test_last(embedded) -> None:
+            assert embedded.pid is not None
+
+        def test_after() -> None:
+            assert node.pid is None
+        """,
+    )
+    assert "4 passed" in output
+
+
 def test_kafka_tests_without_kafka_fail(tmp_path: Path) -> None:
     """Where Kafka is missing, tests with its fixture or its marker fail and say what to run."""
     code = f"""
