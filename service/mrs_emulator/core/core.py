@@ -10,7 +10,7 @@ Scripted jobs cost neither threads nor timers. SQL runs on the warehouse's threa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -165,11 +165,13 @@ class Emulator:
         """Write what jobs have left in OBS until now."""
         async with self._writing_logs:
             if due := self._logs.due(self.now_ms()):
-                await asyncio.to_thread(self._write_logs, due)
+                await asyncio.to_thread(self._write_logs, due.values())
+                self._logs.written(due)
 
-    def _write_logs(self, due: Mapping[str, str]) -> None:
-        for url, text in due.items():
-            self._obs.new_file(url).write_text(text, encoding="utf-8")
+    def _write_logs(self, due: Iterable[Mapping[str, str]]) -> None:
+        for texts in due:
+            for url, text in texts.items():
+                self._obs.new_file(url).write_text(text, encoding="utf-8")
 
     def serve_pages(self) -> None:
         """Let jobs name their pages, since there is a socket through which these can be read."""

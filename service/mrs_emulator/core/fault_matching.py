@@ -55,6 +55,6 @@ class FaultMatcher:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body or b"null")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
     return value if isinstance(value, dict) else {}

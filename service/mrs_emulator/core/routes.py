@@ -45,7 +45,7 @@ class Call:
         """
         try:
             value = msgspec.json.decode(self.request.body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise refusals.invalid("the request body is not valid JSON") from None
         if not isinstance(value, dict):
             raise refusals.invalid("the request body must be a JSON object")

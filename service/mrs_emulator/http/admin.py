@@ -34,6 +34,7 @@ from mrs_emulator.http import job_page, overview
 from mrs_emulator.jobs import life
 
 PREFIX = "/emulator/"
+_DIGITS_MAX = 18
 
 
 class _Turn(pydantic.BaseModel):
@@ -167,7 +168,7 @@ class Admin:
     def _order(self, body: bytes) -> wire.Reply:
         try:
             orders = self._faults.read(msgspec.json.decode(body))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise refusals.Refusal(400, {"error": f"Invalid JSON: {error}"}) from error
         except ValueError as error:
             raise refusals.Refusal(400, {"error": str(error)}) from error
@@ -226,6 +227,6 @@ def _number(query: Mapping[str, str], name: str, default: int | None) -> int | N
     text = query.get(name, "")
     if not text:
         return default
-    if not text.isdecimal():
-        raise refusals.Refusal(400, {"error": f"{name}: must be a whole number, 0 or more"})
+    if not text.isdecimal() or len(text) > _DIGITS_MAX:
+        raise refusals.Refusal(400, {"error": f"{name}: must be a whole number of at most {_DIGITS_MAX} digits"})
     return int(text)

@@ -279,7 +279,7 @@ def refused(status: int, message: str) -> refusals.Refusal:
 def _body(call: routes.Call) -> Mapping[str, Any]:
     try:
         value = msgspec.json.decode(call.request.body or b"null")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         value = None
     if not isinstance(value, dict):
         raise refused(400, "The request body is not a JSON object.")

@@ -41,14 +41,18 @@ class DriverLogs:
             for number in cluster.index.arrived(cluster.index.span(None, None), newest_first=False):
                 self.watch(cluster_id, cluster.index.at(number).job_id)
 
-    def due(self, now_ms: int) -> Mapping[str, str]:
-        """Return the texts to write now, by obs:// path; each is handed out once."""
-        found: dict[str, str] = {}
-        for cluster_id, job in list(self._ended(now_ms)):
-            del self._waiting[cluster_id, job.job_id]
+    def due(self, now_ms: int) -> Mapping[tuple[str, str], Mapping[str, str]]:
+        """Return the texts to write now, by obs:// path, of each job by cluster and id; again until `written`."""
+        found: dict[tuple[str, str], Mapping[str, str]] = {}
+        for cluster_id, job in self._ended(now_ms):
             folder = f"{self._place}/{cluster_id}/{job.job_id}"
-            found |= {f"{folder}/stdout": _stdout(job), f"{folder}/stderr": _stderr(job)}
+            found[cluster_id, job.job_id] = {f"{folder}/stdout": _stdout(job), f"{folder}/stderr": _stderr(job)}
         return found
+
+    def written(self, jobs: Iterable[tuple[str, str]]) -> None:
+        """Forget jobs whose logs have been written."""
+        for job in jobs:
+            self._waiting.pop(job, None)
 
     def _ended(self, now_ms: int) -> Iterable[tuple[str, life.Job]]:
         for cluster_id, job_id in list(self._waiting):

@@ -184,6 +184,6 @@ def _wants_url(query: dict[str, str]) -> bool:
 def _number(text: str | None, default: int) -> int:
     if text is None or not text:
         return default
-    if not text.isdecimal():
+    if not wire.is_whole_number(text):
         raise errors.ObsError("InvalidArgument", "max-keys must be a whole number, 0 or more")
     return int(text)

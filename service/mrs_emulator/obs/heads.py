@@ -22,7 +22,7 @@ _NOT_PLAYED = re.compile(
     r"|if-(?:none-)?match"
 )
 _OWN_ACLS = frozenset({"private", "bucket-owner-full-control"})
-_RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
+_RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})")
 _ANSWERS = {
     f"response-{name}": name
     for name in (

@@ -112,7 +112,7 @@ class Listener:
                 body = await _received(asked, place, admitted)
             return await asyncio.to_thread(self._service.answer, request, admitted, body, now_ms)
         finally:
-            place.unlink(missing_ok=True)
+            await asyncio.to_thread(place.unlink, missing_ok=True)
 
 
 async def _received(asked: web.BaseRequest, place: Path, admitted: access.Admitted) -> wire.Body:

@@ -153,6 +153,6 @@ def _number(request: wire.Request, name: str, default: int) -> int:
     text = request.parameter(name)
     if not text:
         return default
-    if not text.isdecimal():
+    if not wire.is_whole_number(text):
         raise errors.ObsError("InvalidArgument", f"{name} must be a whole number, 0 or more")
     return int(text)

@@ -130,7 +130,7 @@ def _signed(secret: str, text: str) -> str:
 
 def _of_query(kind: str, access_key: str, query: dict[str, str]) -> Claim:
     expires = query.get("Expires", "")
-    if not expires.isdecimal():
+    if not wire.is_whole_number(expires):
         raise errors.ObsError("AccessDenied", "a presigned URL needs Expires, in seconds since 1970")
     token = query.get(f"{_PREFIXES[kind]}security-token")
     return Claim(kind, access_key, query["Signature"], expires, int(expires), token)

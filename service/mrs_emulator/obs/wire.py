@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from mrs_emulator.obs import errors, keys
 
+_DIGITS_MAX = 18
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -71,6 +73,11 @@ class Request:
     def header(self, name: str) -> str | None:
         """Return a header of OBS's own, with either of its prefixes."""
         return self.headers.get(f"x-obs-{name}", self.headers.get(f"x-amz-{name}"))
+
+
+def is_whole_number(text: str) -> bool:
+    """Return whether a text is a number, 0 or more, that any client may mean; Python reads no endless digits."""
+    return text.isdecimal() and len(text) <= _DIGITS_MAX
 
 
 @dataclass(frozen=True, slots=True)
