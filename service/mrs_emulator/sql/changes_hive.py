@@ -120,8 +120,8 @@ class HiveChanges(changes.Changes[wording_hive.HiveWords]):
 
         rows = self._queries.query(query)
         for name, put in zip(found.columns, rows or (), strict=False):
-            is_nested = put.kind is not None and kinds.is_nested(put.kind)
-            if not named and is_nested and not self._says.type_name(found.columns[name]).startswith(str(put.kind)[:3]):
+            is_other = kinds.outer(put.kind or "") != kinds.outer(self._says.type_name(found.columns[name]))
+            if not named and put.kind is not None and kinds.is_nested(put.kind) and is_other:
                 raise refusing.not_played(f"INSERT of {put.kind} into the column {name}", "insert a value of its type")
 
         wanted = len(named) or len(found.columns)

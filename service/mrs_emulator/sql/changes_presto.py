@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from mrs_emulator.sql import changes, kinds, wording_presto
+from mrs_emulator.sql import changes, kinds, refusing, wording_presto
 
 _START = 0
 
@@ -52,6 +52,8 @@ class PrestoChanges(changes.Changes[wording_presto.PrestoWords]):
             return
 
         if kind != "TABLE":
+            if tree.expression is None:
+                raise refusing.not_played(f"CREATE {kind} without AS", "write the query of the view")
             self._queries.query(tree.expression)
             return
 

@@ -196,8 +196,8 @@ def _without_zones(tree: exp.Expr) -> None:
 
 def _name_columns(tree: exp.Expr, spoken: statement.Dialect) -> None:
     """Name the columns that have no name as the dialect names them: _col0, _c0, or the expression itself."""
-    while isinstance(tree, exp.SetOperation):
-        tree = tree.left
+    while isinstance(tree, exp.SetOperation | exp.Subquery):
+        tree = tree.left if isinstance(tree, exp.SetOperation) else tree.this
     if not isinstance(tree, exp.Select):
         return
 

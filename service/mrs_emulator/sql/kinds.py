@@ -57,6 +57,11 @@ def base(name: str) -> str:
     return name.partition("(")[0]
 
 
+def outer(name: str) -> str:
+    """Return a type without its sizes and the types of its parts."""
+    return base(name).partition("<")[0]
+
+
 def is_number(name: str) -> bool:
     """Return whether a type is one of numbers."""
     return base(name) in {*_WHOLE, "double", "real", "float", "decimal"}

@@ -28,7 +28,7 @@ def _java_int(name: str) -> str:
     bits = _BITS[name]
     least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     whole = f"TRY_CAST(regexp_extract({_TEXT}, '^-?[0-9]+') AS HUGEINT)"
-    wrapped = f"(({whole} + {-least} + {2**bits}) % {2**bits} - {-least + 0})"
+    wrapped = f"((({whole} + {-least}) % {2**bits} + {2**bits}) % {2**bits} - {-least})"  # % has the dividend's sign
     number = f"TRY_CAST({_TEXT} AS DOUBLE)"
     digits = f"regexp_extract(trim({_TEXT}), '^[+-]?([0-9]+(?:[.][0-9]*)?|[.][0-9]+)$')"
     text = f"TRY_CAST(regexp_extract({digits}, '^[+-]?[0-9]+') AS {name})"

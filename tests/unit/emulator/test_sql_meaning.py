@@ -48,6 +48,34 @@ async def test_grouping_sets_give_one_row_a_group(group: str, spoken: statement.
     assert sorted(found, key=str) == [("a", 1), ("b", 2), (None, 3)]
 
 
+@pytest.mark.parametrize(("value", "expected"), [("-500", 12), ("-129", 127), ("128", -128), ("-70000", -112)])
+async def test_whole_number_wraps_around_as_javas_do(value: str, expected: int) -> None:
+    """Negative ones beyond the width as well; DuckDB's remainder has the sign of the dividend."""
+    assert await rows(f"select cast({value} as tinyint) as v", "hive") == [(expected,)]
+
+
+async def test_columns_of_a_set_operation_in_brackets_have_the_engines_names() -> None:
+    """They are those of the first query, in brackets or not."""
+    outcome = await run("(select 1, 2) union all select 3, 4", "presto")
+    assert outcome.answers[-1].columns == ("_col0", "_col1")
+
+
+async def test_view_without_a_query_is_refused() -> None:
+    """It is no fault of the emulator's."""
+    outcome = await run("create view v", "presto")
+    assert outcome.error is not None
+    assert "AS" in outcome.error
+
+
+async def test_struct_does_not_fit_into_a_text_of_hive() -> None:
+    """Nor a map into an array, as their first letters might suggest."""
+    outcome = await run(
+        "create table t (s string); create table u (x struct<a:int>); insert into t select x from u", "hive"
+    )
+    assert outcome.error is not None
+    assert "INSERT of struct" in outcome.error
+
+
 @pytest.mark.parametrize("spoken", ["hive", "spark"])
 @pytest.mark.parametrize(("outer", "expected"), [("outer ", [(1, 7), (2, None)]), ("", [(1, 7)])])
 async def test_lateral_view_outer_keeps_rows_without_elements(
