@@ -304,7 +304,7 @@ class Decision(_Model):
     id: str
     time: str
     action: str
-    by: Annotated[str | None, pydantic.Field(description="Who decided; missing where nobody authenticates.")] = None
+    by: Annotated[str | None, pydantic.Field(description="Who decided; missing without authentication.")] = None
     by_kind: Annotated[str | None, pydantic.Field(description="Kind of the deciding one, such as user.")] = None
     via: Annotated[str, pydantic.Field(description="http or cli; signal or file for rules that a relay read again.")]
     place: Annotated[str | None, pydantic.Field(description="From where: an address, or a host.")] = None

@@ -45,7 +45,7 @@ class EngineSettings(described.Described):
     """
 
     send_within_s: Seconds = 5.0
-    """Seconds after its commit within which a submission must be sent; later it goes back to the queue unsent."""
+    """Seconds after its commit within which a submission must be sent; later it is queued again, unsent."""
 
     settle_s: Seconds = 45.0
     """

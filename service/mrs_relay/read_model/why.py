@@ -66,7 +66,7 @@ def _ended(asked: holds.Asked) -> holds.Hold:
     why = f": {asked.reason}" if asked.reason else ""
     if asked.state == "unknown":
         clears = "a person who has looked at MRS settles it: `mrs-relay resolve`"
-        return holds.Hold("unknown", f"nobody can tell since {when} how it ended{why}", clears)
+        return holds.Hold("unknown", f"how it ended is unknown since {when}{why}", clears)
     return holds.Hold("ended", f"it has ended: {asked.state} at {when}{why}", "nothing: it does not wait")
 
 

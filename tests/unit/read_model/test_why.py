@@ -203,7 +203,7 @@ def test_of_two_relays_that_name_it_the_living_one_counts() -> None:
         ({"state": "submitted", "job_id": "j-1"}, "on_mrs", "MRS has it as job j-1 since"),
         ({"state": "running", "progress": 40.0}, "on_mrs", "MRS runs it, 40 % done"),
         ({"state": "failed", "ended": True, "reason": "job_result: no"}, "ended", "it has ended: failed at"),
-        ({"state": "unknown", "ended": True}, "unknown", "nobody can tell since"),
+        ({"state": "unknown", "ended": True}, "unknown", "how it ended is unknown since"),
         ({}, "not_seen", "no relay reports it as waiting: it is accepted since"),
     ],
 )

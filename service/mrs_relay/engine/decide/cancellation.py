@@ -36,8 +36,7 @@ def cancel_requested(
     if fact.is_ahead and not _would_stop(job):
         return None
 
-    # No request here. A cancel that was sent to this partition replaces one that another partition broadcast.
-    if job is None or (job.state is State.PENDING_CANCEL and fact.came_from < 0 <= job.came_from):
+    if job is None or _replaces(fact, job):  # no request here
         awaited = _replace(
             fact.job,
             stop=fact.reason,
@@ -45,13 +44,13 @@ def cancel_requested(
             came_from=fact.came_from,
             expires_ms=now_ms + config.cancel_wait_ms,
         )
-        return decisions.Decision(awaited, (), commands.Command.AWAIT_REQUEST, pass_on=fact.came_from < 0)
+        return decisions.Decision(awaited, (), commands.Command.AWAIT_REQUEST, pass_on=not fact.was_broadcast)
     if job.state is State.PENDING_CANCEL:
         return _already_requested(job, fact, now_ms)
 
     # The job is being stopped already, or this message has been answered: at most the other partition gets a reply.
     if job.stop is not None and (job.asked_by == fact.by or not jobs.TRAITS[job.state].last):
-        if fact.came_from < 0:
+        if not fact.was_broadcast:
             return None
         decision = decisions.Decision(job)
     elif jobs.TRAITS[job.state].last:
@@ -64,6 +63,12 @@ def cancel_requested(
     return decision if fact.is_ahead else _replace(decision, pass_back=fact.came_from)
 
 
+def _replaces(fact: facts.CancelRequested, job: jobs.Job) -> bool:
+    """Return whether a cancel that was sent to this partition replaces one that another partition broadcast."""
+    is_of_another_partition = job.came_from >= 0
+    return job.state is State.PENDING_CANCEL and is_of_another_partition and not fact.was_broadcast
+
+
 def _would_stop(job: jobs.Job | None) -> bool:
     """Return whether a cancel changes the job, rather than to be answered or to wait."""
     if job is None or job.stop is not None or jobs.TRAITS[job.state].last or job.state is State.PENDING_CANCEL:
@@ -74,7 +79,7 @@ def _would_stop(job: jobs.Job | None) -> bool:
 def _already_requested(job: jobs.Job, fact: facts.CancelRequested, now_ms: int) -> decisions.Decision | None:
     """Reject a further cancel of a request that has not arrived: only one cancel waits for a request."""
     is_same = (job.asked_by, job.asked_source) == (fact.by, fact.job.asked_source)
-    if is_same or fact.came_from >= 0:
+    if is_same or fact.was_broadcast:
         return None  # the partition that it was sent to answers
 
     text = f"request {job.id} of {job.source} has not come yet, and another message asked to cancel it before"

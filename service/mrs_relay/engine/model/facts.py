@@ -93,6 +93,11 @@ class CancelRequested(msgspec.Struct, frozen=True):
     came_from: int = -1
     is_ahead: bool = False
 
+    @property
+    def was_broadcast(self) -> bool:
+        """Whether another partition got the message, and passed it on."""
+        return self.came_from >= 0
+
 
 class CancelMatched(msgspec.Struct, frozen=True):
     """Another partition has the request of a cancel that waits on this one."""

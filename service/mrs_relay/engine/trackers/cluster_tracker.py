@@ -8,8 +8,8 @@ nothing. `judge`, which is pure, compares a cluster with its target state.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
@@ -144,10 +144,9 @@ class ClusterTracker:
             return
         self.unfollow(job)
         if (target := cluster_work.target_of(job)) is not None and job.seen is not None:
-            following = self._follow(job, target, job.seen.job_id, key, owner)
-            alone = self._end_on_error(following, key, owner)
+            following = self._end_on_error(job, target, job.seen.job_id, key, owner)
             task = f"follow cluster {job.seen.job_id}"
-            watch = self._task_supervisor.start(alone, name=task, context=log_context.about(job))
+            watch = self._task_supervisor.start(following, name=task, context=log_context.about(job))
             self._watches[name] = owner, watch
 
     def unfollow(self, job: jobs.Job) -> None:
@@ -169,11 +168,11 @@ class ClusterTracker:
         await self._task_supervisor.close()
 
     async def _end_on_error(
-        self, following: Coroutine[Any, Any, None], key: jobs.LedgerKey, owner: tracked_jobs.Owner
+        self, job: jobs.Job, target: jobs.TargetState, cluster_id: str, key: jobs.LedgerKey, owner: tracked_jobs.Owner
     ) -> None:
-        """End the job on an unexpected error of its task, because no other task follows its cluster."""
+        """Follow the cluster; end the job on an unexpected error, because no other task follows it."""
         try:
-            await following
+            await self._follow(job, target, cluster_id, key, owner)
         except Exception as error:  # noqa: BLE001 - any error becomes a fact of the job
             _log.error("watch_failed", error=faults.name(error), stack=faults.stack(error))
             owner.report(key, facts.InternalFailure(faults.name(error)))

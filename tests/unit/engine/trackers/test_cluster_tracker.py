@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -200,3 +202,23 @@ def test_a_cluster_whose_jobs_cannot_be_listed_is_judged_by_its_state(
         assert outcomes == ([] if known is None else [known])
 
     scheduling_fakes.run_virtually(live())
+
+
+def test_cluster_that_is_left_at_once_leaves_nothing_unawaited() -> None:
+    """A relay that is killed at that moment would warn of a coroutine that was never awaited."""
+
+    async def live() -> None:
+        owner, time = mrs_fakes.Owner(), clock.LoopClock()
+        watcher = cluster_tracker.ClusterTracker(cast("Any", None), engine_settings.EngineSettings(), time)
+        job = samples.JOBS["submitted, a cluster"]
+        assert job is not None
+        watcher.follow(job, job.ledger_key, owner)
+        watcher.unfollow(job)
+        await watcher.close()
+        assert owner.facts == []
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        scheduling_fakes.run_virtually(live())
+        gc.collect()
+    assert [str(one.message) for one in seen if "never awaited" in str(one.message)] == []
