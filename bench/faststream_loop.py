@@ -1,8 +1,9 @@
 """
-The usual way today: a FastStream subscriber with 32 workers around the vendor's SDK, which blocks, so in threads.
+The usual way today: a FastStream subscriber around the vendor's SDK, which blocks, so in threads.
 
-Run by `bench/relay.py`. No state, no guarantees: a message is acknowledged before it is handled, which is the only
-way in which FastStream handles several messages of a partition at a time.
+Run by `bench/relay.py`, in two ways. By itself it has 32 workers and no guarantees: a message is acknowledged before
+it is handled, which is the only way in which FastStream handles several messages of a partition at a time. With
+`--ack after` no request is lost when it is killed: each is acknowledged after its event, one at a time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkmrs import v2
 
 WORKERS: Final = 32
+_WAYS: Final = {"first": (faststream.AckPolicy.ACK_FIRST, WORKERS), "after": (faststream.AckPolicy.ACK, 1)}
 
 
 def application(given: argparse.Namespace) -> faststream.FastStream:
@@ -28,6 +30,7 @@ def application(given: argparse.Namespace) -> faststream.FastStream:
     # NB: with its logger FastStream writes two lines for each message, which would be measured, too.
     broker = kafka.KafkaBroker(given.bootstrap, acks="all", logger=None)
     app = faststream.FastStream(broker, logger=None)
+    policy, workers = _WAYS[given.ack]
     left = given.count
 
     def submit(message: dict[str, Any]) -> dict[str, Any]:
@@ -40,8 +43,8 @@ def application(given: argparse.Namespace) -> faststream.FastStream:
         given.requests,
         group_id="faststream",
         auto_offset_reset="earliest",
-        ack_policy=faststream.AckPolicy.ACK_FIRST,
-        max_workers=WORKERS,
+        ack_policy=policy,
+        max_workers=workers,
     )
     async def handle(message: dict[str, Any]) -> None:
         nonlocal left
@@ -67,6 +70,7 @@ def main() -> None:
     for name in ("bootstrap", "requests", "events", "backend"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--ack", choices=sorted(_WAYS), default="first", help="when a message is acknowledged")
     logging.disable(logging.INFO)
     asyncio.run(run(parser.parse_args()))
 

@@ -69,11 +69,15 @@ def _rate(place: Place, prefix: str) -> float:
 def one_round(place: Place, number: int, profile: str | None) -> dict[str, float | None]:
     """Return requests a second of every program."""
     few = Place(place.bootstrap, place.address, max(place.count // FASTSTREAM_PART, 500))
+    has_others = others_installed()
     rates: dict[str, float | None] = {
         "bare": of_loop(place, f"bare{number}", "bare_loop.py"),
         "bareuv": of_loop(place, f"bareuv{number}", "bare_loop.py", "--uvloop"),
         "relay": of_relay(place, f"relay{number}", profile),
-        "faststream": of_loop(few, f"faststream{number}", "faststream_loop.py") if others_installed() else None,
+        "faststream": of_loop(few, f"faststream{number}", "faststream_loop.py") if has_others else None,
+        "faststream_after": of_loop(few, f"after{number}", "faststream_loop.py", "--ack", "after")
+        if has_others
+        else None,
     }
     reported = ", ".join(f"{name} {per_s:.0f}/s" for name, per_s in rates.items() if per_s)
     print(f"  round {number + 1}: {reported}", file=sys.stderr, flush=True)
@@ -110,9 +114,11 @@ def measure(count: int, rounds: int, profile: str | None = None) -> dict[str, ob
         "bare_loop_uvloop_per_s": per_s("bareuv"),
         "relay_per_s": per_s("relay"),
         "faststream_per_s": per_s("faststream"),
+        "faststream_after_per_s": per_s("faststream_after"),
         "ratio": ratio("bare", 3),
         "ratio_to_uvloop": ratio("bareuv", 3),
         "ratio_to_faststream": ratio("faststream", 2),
+        "ratio_to_faststream_after": ratio("faststream_after", 2),
     }
 
 

@@ -18,9 +18,11 @@ FIGURES: dict[str, dict[str, Any]] = {
         "bare_loop_per_s": 5000,
         "bare_loop_uvloop_per_s": 5000,
         "faststream_per_s": 500,
+        "faststream_after_per_s": 100,
         "ratio": 1.0,
         "ratio_to_uvloop": 1.0,
         "ratio_to_faststream": 10.0,
+        "ratio_to_faststream_after": 50.0,
     },
     "latency": {"relay_p50_ms": 9.0, "relay_p99_ms": 70.0, "bare_p99_ms": 60.0, "added_p99_ms": 10.0},
     "three_brokers": {
