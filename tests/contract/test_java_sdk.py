@@ -35,7 +35,7 @@ _PLAYED = {
 }
 
 
-async def _told(url: str) -> dict[str, Any]:
+async def _reported(url: str) -> dict[str, Any]:
     """Return what the client saw, in a process of its own."""
     home, libs = java_sdk.require()
     process = await asyncio.create_subprocess_exec(
@@ -63,7 +63,7 @@ async def test_rows_and_runs_live_their_whole_life() -> None:
     """What the SDK makes it reads back, changes, runs, cancels and deletes, and the emulator has seen each succeed."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "pace": _PACE})
     async with server.running(chosen) as live:
-        reported = await _told(live.url)
+        reported = await _reported(live.url)
         seen = await live.emulator.handle(wire.Request.of("GET", "/emulator/overview", {}, b""))
     assert reported["sources"] == {"changed": "raw", "listed": ["out", "raw"], "read": ["raw", "/data/in"]}
     assert reported["binaries"] == {"changed": "second", "listed": ["etl"], "read": "/libs/etl.jar"}

@@ -238,8 +238,8 @@ async def test_pieces_are_small_and_other_tasks_have_their_turns(tmp_path: Path)
 @pytest.mark.parametrize("status", [400, 401, 403, 500])
 async def test_body_of_a_refusal_is_not_shown(status: int) -> None:
     """It may quote the keys that were sent, in one line; its code says enough."""
-    told = "<Code>InvalidToken</Code><AWSAccessKeyId>AK1</AWSAccessKeyId><Token-0>t0k</Token-0>"
-    body = f"<?xml version='1.0'?><Error>{told}</Error>"
+    reported = "<Code>InvalidToken</Code><AWSAccessKeyId>AK1</AWSAccessKeyId><Token-0>t0k</Token-0>"
+    body = f"<?xml version='1.0'?><Error>{reported}</Error>"
 
     async def refuse(_request: web.Request) -> web.Response:
         return web.Response(status=status, text=body)

@@ -101,9 +101,9 @@ def test_a_subscriber_sees_every_event_in_order(
         program.kill()
     events = asyncio.run(here.story())
     for request_id in ("order-1", fresh):
-        told = [(event.sequence, f"mrs.job.{event.state}") for event in events if event.request_id == request_id]
-        assert [number for number, _ in told] == list(range(1, len(told) + 1))
-        assert _seen(log.read_text(), request_id) == told
+        reported = [(event.sequence, f"mrs.job.{event.state}") for event in events if event.request_id == request_id]
+        assert [number for number, _ in reported] == list(range(1, len(reported) + 1))
+        assert _seen(log.read_text(), request_id) == reported
 
 
 def test_every_block_of_the_page_is_run() -> None:
@@ -177,9 +177,9 @@ def test_a_newcomer_gets_a_result_by_following_the_page(demo: Demo) -> None:
     request, valid, sent, story, waited = [demo.run(step.text) for step in steps]
     assert (request, sent) == ("", "")
     assert valid == "request.json: valid mrs.sql.submit\n"
-    told = [json.loads(line) for line in story.splitlines()]
-    assert [each["type"] for each in told][:: len(told) - 1] == ["mrs.sql.accepted", "mrs.sql.succeeded"]
-    [statement] = told[-1]["data"]["result"]["statements"]
+    reported = [json.loads(line) for line in story.splitlines()]
+    assert [each["type"] for each in reported][:: len(reported) - 1] == ["mrs.sql.accepted", "mrs.sql.succeeded"]
+    [statement] = reported[-1]["data"]["result"]["statements"]
     assert [set(row) for row in statement["rows"]] == [{"n_name", "customers"}] * 3
     assert re.search(r"\d{4,}", waited)
 

@@ -140,8 +140,8 @@ class _Stage:
 
     def longest_wait_s(self, since_s: float) -> float:
         """Return the longest time from an acknowledgement of Kafka, since then, to the event, where there is one."""
-        told = [place for place in self.accepted if self.acknowledged.get(place, 0.0) >= since_s]
-        return max(self.accepted[place] - self.acknowledged[place] for place in told)
+        reported = [place for place in self.accepted if self.acknowledged.get(place, 0.0) >= since_s]
+        return max(self.accepted[place] - self.acknowledged[place] for place in reported)
 
 
 @contextlib.asynccontextmanager

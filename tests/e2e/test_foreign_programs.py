@@ -60,8 +60,8 @@ def test_a_foreign_program_submits_jobs_and_follows_their_events(
         assert [number for number, *_ in story] == list(range(1, len(story) + 1)), key
         assert len({event_id for _, _, event_id, _ in story}) == len(story)
 
-    told = {key: {correlation for *_, correlation in story} for key, story in stories.items()}
-    assert told == {
+    reported = {key: {correlation for *_, correlation in story} for key, story in stories.items()}
+    assert reported == {
         f"{prefix}-1": {"run-7"},
         f"{prefix}-2": {f"{prefix}-2"},
         f"{prefix}-3": {"run-7"},

@@ -54,15 +54,15 @@ class Stage:
             (one.partition, one.value or b"") async for one in topic_io.read_all(self.broker, self.kafka.topics.events)
         ]
 
-    async def until_told(self, count: int) -> list[tuple[int, bytes]]:
+    async def until_event(self, count: int) -> list[tuple[int, bytes]]:
         """Wait for so many different events."""
         found: list[tuple[int, bytes]] = []
 
-        async def told() -> bool:
+        async def reported() -> bool:
             found[:] = await self.events()
             return len(set(found)) >= count
 
-        await waiting.until(told)
+        await waiting.until(reported)
         return found
 
     @contextlib.asynccontextmanager
@@ -137,7 +137,7 @@ async def test_full_disk_is_waited_for_and_nothing_is_lost(tmp_path: Path, guara
         stage = await _stage(node.bootstrap, guarantee)
         async with stage.running() as work:
             await stage.send(100, 1)
-            await stage.until_told(100)
+            await stage.until_event(100)
             with contextlib.suppress(Exception):  # fills the disk; the last write fails
                 await _fill(stage)
             await waiting.until(lambda: node.pid is None)
@@ -145,7 +145,7 @@ async def test_full_disk_is_waited_for_and_nothing_is_lost(tmp_path: Path, guara
             node.full = False
             await asyncio.to_thread(node.start)
             await stage.send(100, 1)
-            await stage.until_told(200)
+            await stage.until_event(200)
             await _until(work, lambda: work.status().ready)
 
         seen = [tuple(map(int, text.split())) for _, text in await stage.events()]
@@ -183,9 +183,9 @@ async def test_partitions_that_are_added_wait_for_their_ledger(
             await stage.send(30, 3)
             await _until(work, lambda: len(work.status().partitions) == 3 and bool(work.status().error))
             waiting = work.status()
-            await stage.until_told(20)
+            await stage.until_event(20)
             await admin.create_partitions({ledger: NewPartitions(3)})
-        found = await stage.until_told(30)
+        found = await stage.until_event(30)
         await _until(work, lambda: work.status().ready and work.status().error is None)
 
     assert f"{ledger} has 2 partitions, {name} has 3" in (waiting.error or "")
@@ -219,7 +219,7 @@ async def test_deleted_ledger_is_named_and_an_empty_one_stops_the_partition(kafk
     ledger = stage.kafka.topics.ledger
     async with stage.running() as work:
         await stage.send(50, 1)
-        await stage.until_told(50)
+        await stage.until_event(50)
         async with stage.administering() as admin:
             position = TopicPartition(stage.kafka.topics.requests, 0)
 
@@ -239,7 +239,7 @@ async def test_deleted_ledger_is_named_and_an_empty_one_stops_the_partition(kafk
         await _until(work, lambda: work.status().partitions[:1] != () and work.status().partitions[0].error is not None)
         assert work.status().partitions[0].state is partition_worker.State.UNREADABLE
     async with stage.running(accept_loss=True):
-        await stage.until_told(60)
+        await stage.until_event(60)
 
 
 def _policy(stage: Stage, policy: str) -> ConfigResource:
@@ -251,7 +251,7 @@ async def test_ledger_whose_beginning_was_deleted_stops_the_partition(kafka: nod
     stage = await _stage(kafka.bootstrap)
     async with stage.running():
         await stage.send(50, 1)
-        await stage.until_told(50)
+        await stage.until_event(50)
     async with stage.administering() as admin:
         await admin.alter_configs([_policy(stage, "delete")])  # from compacted topics Kafka deletes nothing
         await admin.delete_records({TopicPartition(stage.kafka.topics.ledger, 0): RecordsToDelete(3)})
@@ -279,7 +279,7 @@ async def test_compacted_ledger_is_whole(kafka: nodes.KafkaNode, guarantee: str)
     for number in range(4):  # each owner writes a claim, so that the first record of all can go, too
         async with stage.running():
             await stage.send(20, 1)
-            await stage.until_told(20 * (number + 1))
+            await stage.until_event(20 * (number + 1))
             await asyncio.sleep(0.7)
 
     async def compacted() -> bool:
@@ -290,7 +290,7 @@ async def test_compacted_ledger_is_whole(kafka: nodes.KafkaNode, guarantee: str)
         assert reader.beginning == 0
     async with stage.running() as work:
         await stage.send(20, 1)
-        await stage.until_told(100)
+        await stage.until_event(100)
         assert work.status().partitions[0].state is partition_worker.State.RUNNING
 
 

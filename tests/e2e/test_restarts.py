@@ -39,13 +39,13 @@ async def here(kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path) 
     return made
 
 
-def _told(relay: child.Child, event: str) -> int:
+def _reported(relay: child.Child, event: str) -> int:
     return relay.log.read_text(errors="replace").count(f'"{event}"')
 
 
 async def _at_work(relays: Sequence[child.Child]) -> None:
     """Wait until all have had partitions, and together all of them."""
-    await waiting.until(lambda: all(_told(one, "partition_owned") for one in relays))
+    await waiting.until(lambda: all(_reported(one, "partition_owned") for one in relays))
 
 
 @contextlib.asynccontextmanager
@@ -89,7 +89,7 @@ async def test_killed_relay_is_replaced_within_twelve_seconds(here: service.Depl
     await waiting.until(all_submitted)
     assert time.monotonic() - killed_s < _TARGET_S + _LOADED_S
     await _all_ended(here, mrs, ids)
-    assert _told(heir, "partitions_revoked") == 1  # when it joined: it went on with its own all the time
+    assert _reported(heir, "partitions_revoked") == 1  # when it joined: it went on with its own all the time
     assert await asyncio.to_thread(heir.stop) == 0
 
 
@@ -107,16 +107,16 @@ async def test_rolling_restart_under_load_loses_nothing_and_stops_nobody_else(
         await waiting.until(lambda: len(sent) > 10)
         for one in names:
             others = {name: relay for name, relay in relays.items() if name != one}
-            before = {name: _told(relay, "group_rejoining") for name, relay in others.items()}
+            before = {name: _reported(relay, "group_rejoining") for name, relay in others.items()}
             assert await asyncio.to_thread(relays[one].stop) == 0
             relays[one] = here.start_relay(f"{one}-again", **own, **({"KAFKA__INSTANCE_ID": one} if held else {}))
             await _at_work([relays[one]])
             if held:
-                assert {name: _told(relay, "group_rejoining") for name, relay in others.items()} == before
+                assert {name: _reported(relay, "group_rejoining") for name, relay in others.items()} == before
         count = len(sent)
         await waiting.until(lambda: len(sent) > count + 10)
 
-    assert {_told(relay, "partitions_revoked") for relay in relays.values()} == {1}  # when they joined
+    assert {_reported(relay, "partitions_revoked") for relay in relays.values()} == {1}  # when they joined
 
     await _all_ended(here, mrs, sent)
     assert [await asyncio.to_thread(relay.stop) for relay in relays.values()] == [0] * 3
@@ -133,5 +133,5 @@ async def test_second_relay_with_the_same_instance_id_ends_the_first(
     assert "kafka.instance_id, same: expected one process" in first.log.read_text()
     await here.send(sent := [(b"key-%d" % number, service.job(f"r-{number}")) for number in range(12)])
     await _all_ended(here, mrs, [f"r-{number}" for number in range(len(sent))])
-    assert _told(second, "partitions_assigned") == 1
+    assert _reported(second, "partitions_assigned") == 1
     assert await asyncio.to_thread(second.stop) == 0

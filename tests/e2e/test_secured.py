@@ -28,7 +28,7 @@ def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
         yield playing
 
 
-def _told(relay: child.Child) -> list[dict[str, Any]]:
+def _reported(relay: child.Child) -> list[dict[str, Any]]:
     """Return what a relay has logged."""
     return [json.loads(line) for line in relay.log.read_text().splitlines() if line.startswith("{")]
 
@@ -75,7 +75,7 @@ async def test_relay_without_the_right_papers_waits_and_says_what_to_check(
     relay = here.start_relay("only")
 
     def complaints() -> list[str]:
-        return [entry["error"] for entry in _told(relay) if entry["event"] == "kafka_unreachable"]
+        return [entry["error"] for entry in _reported(relay) if entry["event"] == "kafka_unreachable"]
 
     await waiting.until(lambda: len(complaints()) >= 2)
     assert all(says in error and "kafka.bootstrap_servers" in error for error in complaints())

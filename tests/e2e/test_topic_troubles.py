@@ -198,7 +198,7 @@ async def test_partitions_that_lose_their_leader_park_alone(tmp_path: Path) -> N
             await _until(work, lambda found: found.ready and _states(found) == ["running"] * 3)
             await _until(work, lambda found: [one.next_offset for one in found.partitions] == [20] * 3)
 
-        told = await _events(chosen)
+        reported = await _events(chosen)
 
     assert (during.ready, [one.next_offset for one in during.partitions][1]) == (True, 20)
     assert f"{chosen.topics.ledger}-0" in (during.partitions[0].error or "")
@@ -206,7 +206,7 @@ async def test_partitions_that_lose_their_leader_park_alone(tmp_path: Path) -> N
     assert (code != 0, found["no_leader"]["verdict"]) == (True, "problem")
     assert f"{chosen.topics.requests}-2, {chosen.topics.ledger}-0" in found["no_leader"]["text"]
     assert "too_few_replicas" in found
-    assert sorted(told) == sorted((partition, b"%d %d" % (n, n + 1)) for partition in range(3) for n in range(20))
+    assert sorted(reported) == sorted((partition, b"%d %d" % (n, n + 1)) for partition in range(3) for n in range(20))
 
 
 def _placed(name: str, brokers: list[list[int]], *, compact: bool) -> NewTopic:

@@ -45,25 +45,25 @@ async def test_structured_events_and_latest_states_tell_the_same_story(
 
         ids = {"r-1", "r-2", "r-3"}
         last = ("succeeded", "rejected")
-        told: list[dict[str, Any]] = []
+        reported: list[dict[str, Any]] = []
         deadline_s = time.monotonic() + waiting.LIMIT_S
 
-        while {event["subject"] for event in told if event["type"].endswith(last)} < ids:
-            assert time.monotonic() < deadline_s, told
+        while {event["subject"] for event in reported if event["type"].endswith(last)} < ids:
+            assert time.monotonic() < deadline_s, reported
             await asyncio.sleep(0.5)
             records = await here.records(here.events)
-            told = [json.loads(record.value) for record in records]
+            reported = [json.loads(record.value) for record in records]
 
         assert await asyncio.to_thread(relay.stop) == 0
         states = await here.records(latest)
 
     assert {dict(record.headers)["content-type"] for record in [*records, *states]} == {_STRUCTURED}
-    assert {event["specversion"] for event in told} == {"1.0"}
-    assert _names(told, "r-2")[0] == "mrs.job.accepted"
-    assert next(event["data"]["cluster"] for event in told if event["subject"] == "r-2") == service.CLUSTER
-    assert _names(told, "r-3") == ["mrs.job.rejected"]
+    assert {event["specversion"] for event in reported} == {"1.0"}
+    assert _names(reported, "r-2")[0] == "mrs.job.accepted"
+    assert next(event["data"]["cluster"] for event in reported if event["subject"] == "r-2") == service.CLUSTER
+    assert _names(reported, "r-3") == ["mrs.job.rejected"]
 
     ended = {record.key: json.loads(record.value) for record in states}
     assert {event["subject"]: event["id"] for event in ended.values()} == {
-        one: [event["id"] for event in told if event["subject"] == one][-1] for one in ids
+        one: [event["id"] for event in reported if event["subject"] == one][-1] for one in ids
     }

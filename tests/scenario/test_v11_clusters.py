@@ -35,7 +35,7 @@ async def _submit_by_hand(here: service_harness.ServiceHarness, name: str) -> st
     return (await client.call(v11_calls.CREATE_AND_EXECUTE_JOB, body=body)).job_execution.id
 
 
-async def _until_told(here: service_harness.ServiceHarness, request_id: str, state: str) -> None:
+async def _until_event(here: service_harness.ServiceHarness, request_id: str, state: str) -> None:
     async with asyncio.timeout(3600):
         while state not in here.states(request_id):
             await asyncio.sleep(0.5)
@@ -160,7 +160,7 @@ async def test_a_followed_job_is_followed_on_by_the_next_owner() -> None:
     """The ledger tells by which API: the next owner asks V1.1 for the id, never V2."""
     async with service_harness.start(emulated=SLOW) as here:
         here.put(service.old_job("r-1"))
-        await _until_told(here, "r-1", "running")
+        await _until_event(here, "r-1", "running")
         await here.replicas[0].kill()
         follower = await here.start_replica()
         await here.until_ended(["r-1"], 3600)
@@ -173,7 +173,7 @@ async def test_a_running_job_is_cancelled_once_mrs_confirms() -> None:
     """CancelJobExecution only asks; `cancelled` is reported when V1.1 shows the job as terminated."""
     async with service_harness.start(emulated={"pace": {"run_s": 600, "kill_s": 40}}) as here:
         here.put(service.old_job("r-1"))
-        await _until_told(here, "r-1", "running")
+        await _until_event(here, "r-1", "running")
         here.put(service.cancel("c-1", "r-1", note="no longer needed"))
         await asyncio.sleep(30)
         assert here.states("r-1")[-1] == "running"
@@ -189,7 +189,7 @@ async def test_a_cancel_that_mrs_refuses_leaves_the_job_to_its_own_end() -> None
         body = {"error_code": "12000054", "error_msg": "The operation is not supported."}
         here.trouble(operation="CancelJobExecution", action="status", status=400, body=body, count=None)
         here.put(service.old_job("r-1"))
-        await _until_told(here, "r-1", "running")
+        await _until_event(here, "r-1", "running")
         here.put(service.cancel("c-1", "r-1"))
         await here.until_ended(["r-1"], 3600)
         assert here.states("r-1")[-1] == "succeeded"
@@ -308,7 +308,7 @@ async def test_a_job_of_another_cluster_is_not_deleted() -> None:
     clusters = ({"cluster_id": service.CLUSTER}, {"cluster_id": "other-1", "name": "other"})
     async with service_harness.start(emulated={**SLOW, "clusters": clusters}) as here:
         here.put(service.old_job("r-1"))
-        await _until_told(here, "r-1", "running")
+        await _until_event(here, "r-1", "running")
         job_id = here.events()[-1].data["mrs"]["job_id"]
         here.put(_deletion("d-1", job_id, "other-1"))
         await here.until_ended(["d-1"], 120)

@@ -235,8 +235,8 @@ class Fleet:
         else:
             begun = relay.process.log.stat().st_size > 0
             if code and (begun or code != -signal.SIGTERM):
-                error_told = last_error(relay.process.log)
-                self.faults.append(f"{relay.place.stem} answered SIGTERM with {code}: {error_told}")
+                error_reported = last_error(relay.process.log)
+                self.faults.append(f"{relay.place.stem} answered SIGTERM with {code}: {error_reported}")
 
 
 def last_error(log: Path) -> str:

@@ -58,7 +58,7 @@ def _play_one(seed: int, *, verbose: bool) -> int:
     outcome = one.run()
     for line in one.trace.lines or ():
         print(line[:300])
-    print(_told(outcome))
+    print(_reported(outcome))
     return 1 if outcome.faults else 0
 
 
@@ -76,7 +76,7 @@ def _play_many(seeds: range) -> int:
             lively_s = max(lively_s, outcome.lively_s)
             if outcome.faults:
                 failed += 1
-                print(_told(outcome), flush=True)
+                print(_reported(outcome), flush=True)
 
     took_s = time.monotonic() - began_s
     speed = f"{len(seeds) / took_s:.1f} a second"
@@ -103,7 +103,7 @@ def _stamp(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> M
     return fields
 
 
-def _told(outcome: simulation_play.Outcome) -> str:
+def _reported(outcome: simulation_play.Outcome) -> str:
     kind = "exactly-once" if simulation_play.Simulation(outcome.seed).exactly_once else "at-least-once"
     lines = [f"seed {outcome.seed} ({kind}): {'; '.join(outcome.faults) or 'kept'} (trace {outcome.digest})"]
     if outcome.faults:

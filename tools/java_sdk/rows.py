@@ -49,8 +49,8 @@ def _sources(mrs: Any, make: Any) -> tuple[dict[str, Any], list[Any]]:
     changed = mrs.dataSources().update(rows[0].toBuilder().name("raw").build())
     listed = sorted(str(one.getName()) for one in mrs.dataSources().list(_options("DataSource")))
     read = mrs.dataSources().get(rows[0].getId())
-    told = {"changed": str(changed.getName()), "listed": listed, "read": [str(read.getName()), str(read.getURL())]}
-    return told, rows
+    reported = {"changed": str(changed.getName()), "listed": listed, "read": [str(read.getName()), str(read.getURL())]}
+    return reported, rows
 
 
 def _binary(mrs: Any, make: Any) -> tuple[dict[str, Any], Any]:
@@ -101,13 +101,13 @@ def main() -> None:
     )
     mrs = _connected(url)
     make = _class("openstack.map.reduce.builder.MapReduceBuilders")()
-    told: dict[str, Any] = {}
-    told["sources"], ends = _sources(mrs, make)
-    told["binaries"], library = _binary(mrs, make)
-    told["jobs"], job = _job(mrs, make, library.getId())
-    told["runs"], run = _run(mrs, make, job.getId(), ends)
+    reported: dict[str, Any] = {}
+    reported["sources"], ends = _sources(mrs, make)
+    reported["binaries"], library = _binary(mrs, make)
+    reported["jobs"], job = _job(mrs, make, library.getId())
+    reported["runs"], run = _run(mrs, make, job.getId(), ends)
 
-    told["deleted"] = [
+    reported["deleted"] = [
         bool(part.delete(row.getId()).isSuccess())
         for part, row in (
             (mrs.jobExecutions(), run),
@@ -117,8 +117,8 @@ def main() -> None:
         )
     ]
 
-    told["gone"] = mrs.dataSources().get(ends[0].getId()) is None
-    print(json.dumps(told))
+    reported["gone"] = mrs.dataSources().get(ends[0].getId()) is None
+    print(json.dumps(reported))
 
 
 if __name__ == "__main__":

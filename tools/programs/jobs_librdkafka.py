@@ -56,8 +56,8 @@ def main(bootstrap: str, requests: str, events: str, cluster: str) -> None:
         data = json.loads(record.value() or b"null")
         request_id = data["request"]["id"]
         if data["request"]["source"] == "/librdkafka" and request_id in stories:
-            told = [data["sequence"], attributes["ce_type"], attributes["ce_id"], attributes["ce_correlationid"]]
-            stories[request_id].append(told)
+            reported = [data["sequence"], attributes["ce_type"], attributes["ce_id"], attributes["ce_correlationid"]]
+            stories[request_id].append(reported)
             if data["state"] in LAST:
                 unended.discard(request_id)
     consumer.close()

@@ -88,7 +88,7 @@ class Emulator:
         )
         acts = stages.Stages(chosen.pace, chosen.cluster_rules)
         self._flows = flows.Flows(self._world, self._jobs, acts, chosen, self._task_supervisor, self._clock)
-        older = v11_api.V11Api(v11_store.Ground(self._world, self._ids, chosen, self._state_file), self._jobs)
+        older = v11_api.V11Api(v11_store.Shared(self._world, self._ids, chosen, self._state_file), self._jobs)
 
         self._table = routes.Table(
             (

@@ -28,19 +28,19 @@ class Binaries:
     Handlers of the job binary operations.
 
     Args:
-        ground: what all handlers of V1.1 stand on.
+        shared: what all handlers of V1.1 share.
         used: whether a job object refers to the binary with this id.
         waiting: whether a run that has not started at a moment does.
     """
 
     def __init__(
         self,
-        ground: v11_store.Ground,
+        shared: v11_store.Shared,
         used: Callable[[str], bool],
         waiting: Callable[[str, int], bool],
     ) -> None:
-        self._old = ground.chosen.v11
-        self.collection = v11_store.Collection(JobBinary, "job-binaries", ground.state_file)
+        self._old = shared.chosen.v11
+        self.collection = v11_store.Collection(JobBinary, "job-binaries", shared.state_file)
         kind: v11_store.Kind[JobBinary] = v11_store.Kind(
             noun="job binary",
             effect="job_binary",
@@ -51,7 +51,7 @@ class Binaries:
             used=used,
             waiting=waiting,
         )
-        self._rows = v11_store.Rows(self.collection, kind, ground)
+        self._rows = v11_store.Rows(self.collection, kind, shared)
 
     def operations(self) -> Iterable[routes.Route]:
         """Return the operations; no limit is documented for V1.1."""

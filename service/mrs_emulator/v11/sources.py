@@ -33,19 +33,19 @@ class Sources:
     Handlers of the data source operations.
 
     Args:
-        ground: what all handlers of V1.1 stand on.
+        shared: what all handlers of V1.1 share.
         used: whether a run refers to the data source with this id.
         waiting: whether a run that has not started at a moment refers to it.
     """
 
     def __init__(
         self,
-        ground: v11_store.Ground,
+        shared: v11_store.Shared,
         used: Callable[[str], bool],
         waiting: Callable[[str, int], bool],
     ) -> None:
-        self._old = ground.chosen.v11
-        self.collection = v11_store.Collection(DataSource, "data-sources", ground.state_file)
+        self._old = shared.chosen.v11
+        self.collection = v11_store.Collection(DataSource, "data-sources", shared.state_file)
         kind: v11_store.Kind[DataSource] = v11_store.Kind(
             noun="data source",
             effect="data_source",
@@ -57,7 +57,7 @@ class Sources:
             waiting=waiting,
             fields=("id", "name", "type", "created_at", "updated_at"),
         )
-        self._rows = v11_store.Rows(self.collection, kind, ground)
+        self._rows = v11_store.Rows(self.collection, kind, shared)
 
     def operations(self) -> Iterable[routes.Route]:
         """Return the operations; no limit is documented for V1.1."""

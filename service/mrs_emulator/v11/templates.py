@@ -50,21 +50,21 @@ class Templates:
     Handlers of the job object operations that run nothing.
 
     Args:
-        ground: what all handlers of V1.1 stand on.
+        shared: what all handlers of V1.1 share.
         programs: the binaries that job objects refer to.
         used: whether a run refers to the job object with this id.
     """
 
     def __init__(
         self,
-        ground: v11_store.Ground,
+        shared: v11_store.Shared,
         programs: v11_store.Collection[binaries.JobBinary],
         used: Callable[[str], bool],
     ) -> None:
-        self._old = ground.chosen.v11
-        self._project_id = ground.chosen.project_id
+        self._old = shared.chosen.v11
+        self._project_id = shared.chosen.project_id
         self._binaries = programs
-        self.collection = v11_store.Collection(Template, "job-objects", ground.state_file)
+        self.collection = v11_store.Collection(Template, "job-objects", shared.state_file)
 
         kind = v11_store.Kind(
             noun="job",
@@ -79,7 +79,7 @@ class Templates:
             born_changed=True,
         )
 
-        self._rows = v11_store.Rows(self.collection, kind, ground)
+        self._rows = v11_store.Rows(self.collection, kind, shared)
 
     def operations(self) -> Iterable[routes.Route]:
         """Return the operations; no limit is documented for V1.1."""

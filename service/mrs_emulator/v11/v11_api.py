@@ -12,16 +12,16 @@ class V11Api:
     The operations of data sources, job binaries, job objects and runs.
 
     Args:
-        ground: what all of them stand on.
+        shared: what all of them share.
         playing: enters, kills and forgets the jobs of clusters.
     """
 
-    def __init__(self, ground: v11_store.Ground, playing: jobs.Jobs) -> None:
-        self._runs = v11_runs.Runs(ground.world, ground.state_file)
-        data = sources.Sources(ground, self._runs.use_source, self._source_waits)
-        programs = binaries.Binaries(ground, self._in_object, self._program_waits)
-        self._objects = templates.Templates(ground, programs.collection, self._runs.use_template)
-        running = v11_jobs.V11Jobs(ground, playing, self._runs, self._objects, programs.collection, data.collection)
+    def __init__(self, shared: v11_store.Shared, playing: jobs.Jobs) -> None:
+        self._runs = v11_runs.Runs(shared.world, shared.state_file)
+        data = sources.Sources(shared, self._runs.use_source, self._source_waits)
+        programs = binaries.Binaries(shared, self._in_object, self._program_waits)
+        self._objects = templates.Templates(shared, programs.collection, self._runs.use_template)
+        running = v11_jobs.V11Jobs(shared, playing, self._runs, self._objects, programs.collection, data.collection)
         self._parts = (data, programs, running, self._objects)
 
     def operations(self) -> tuple[routes.Route, ...]:

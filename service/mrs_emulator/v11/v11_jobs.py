@@ -35,7 +35,7 @@ class V11Jobs:
     Handlers of the operations that run V1.1 jobs.
 
     Args:
-        ground: what all handlers of V1.1 stand on.
+        shared: what all handlers of V1.1 share.
         playing: enters, kills and forgets the jobs of clusters.
         found: all runs.
         objects: the job objects.
@@ -45,17 +45,17 @@ class V11Jobs:
 
     def __init__(
         self,
-        ground: v11_store.Ground,
+        shared: v11_store.Shared,
         playing: jobs.Jobs,
         found: v11_runs.Runs,
         objects: templates.Templates,
         programs: v11_store.Collection[binaries.JobBinary],
         data: v11_store.Collection[sources.DataSource],
     ) -> None:
-        self._world = ground.world
-        self._quirks = ground.chosen.quirks
-        self._old = ground.chosen.v11
-        self._print = v11_runs.Printer(ground.chosen)
+        self._world = shared.world
+        self._quirks = shared.chosen.quirks
+        self._old = shared.chosen.v11
+        self._print = v11_runs.Printer(shared.chosen)
         self._jobs = playing
         self._runs = found
         self._templates = objects

@@ -45,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Shared:
     """
     What all handlers of V1.1 jobs and data stand on.
 
@@ -149,16 +149,16 @@ class Rows(Generic[RowT]):
     Args:
         collection: the rows.
         kind: what is particular to them.
-        ground: what all handlers of V1.1 stand on.
+        shared: what all handlers of V1.1 share.
     """
 
-    def __init__(self, collection: Collection[RowT], kind: Kind[RowT], ground: Ground) -> None:
+    def __init__(self, collection: Collection[RowT], kind: Kind[RowT], shared: Shared) -> None:
         self._collection = collection
         self._kind = kind
-        self._world = ground.world
-        self._ids = ground.making
-        self._old = ground.chosen.v11
-        self._project_id = ground.chosen.project_id
+        self._world = shared.world
+        self._ids = shared.making
+        self._old = shared.chosen.v11
+        self._project_id = shared.chosen.project_id
 
     def find(self, call: routes.Call) -> RowT:
         """

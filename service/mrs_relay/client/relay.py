@@ -179,8 +179,8 @@ class RelayClient:
 
         self._follow(found)
         try:
-            all_told = topic_io.read_all(self._broker, self._kafka.topics.events, topic_io.Start(since_ms))
-            past = [data async for record in all_told if (data := register.event_of(found, record)) is not None]
+            all_events = topic_io.read_all(self._broker, self._kafka.topics.events, topic_io.Start(since_ms))
+            past = [data async for record in all_events if (data := register.event_of(found, record)) is not None]
         except BaseException:
             self._followed.drop(found)
             raise

@@ -143,7 +143,7 @@ class ConsumerHealth:
         now_s = _now_s()
         looked_s, self._looked_s = self._looked_s, now_s
         if looked_s is not None and now_s - looked_s > _LONGEST_ROUND_S:
-            self._begin_anew(now_s)
+            self._begin_again(now_s)
 
         # Only silence while Kafka answers counts.
         if self._there_since_s is None:
@@ -172,7 +172,7 @@ class ConsumerHealth:
         """Forget a partition that is no longer ours."""
         self._answers.pop(position, None)
 
-    def _begin_anew(self, now_s: float) -> None:
+    def _begin_again(self, now_s: float) -> None:
         self._polled_s = now_s
         if self._there_since_s is not None:
             self._there_since_s = now_s

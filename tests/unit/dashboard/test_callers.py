@@ -68,10 +68,10 @@ async def _shown(folder: pathlib.Path) -> AsyncIterator[_Shown]:
         status.Tenant(name=name, topic=f"{name}.requests", connection="mrs", partitions=[0], total=1)
         for name in access.TENANTS
     ]
-    told = status.encode_content(status.Replica(version="1", tenants=tenants, connections=[]))
+    reported = status.encode_content(status.Replica(version="1", tenants=tenants, connections=[]))
 
     now_ms = clock.SystemClock().now_ms()
-    value = status.encode(told, at_ms=now_ms, replica="r-a", epoch_ms=1)
+    value = status.encode(reported, at_ms=now_ms, replica="r-a", epoch_ms=1)
     full = status.encode(status.encode_content(_full_cluster()), at_ms=now_ms, replica="r-a", epoch_ms=1)
     await stage.put(
         web_role.event("etl-4", 1, "accepted", event_source="/mrs-relay/etl", cluster="c-1"),

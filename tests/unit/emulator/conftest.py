@@ -28,7 +28,7 @@ def tpch_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_desk(tmp_path: Path) -> Opener:
+def open_client(tmp_path: Path) -> Opener:
     """Open an emulator that runs SQL; no job waits, and OBS is a folder of the test."""
 
     @asynccontextmanager

@@ -106,9 +106,9 @@ async def test_wrong_result_is_the_opposite() -> None:
     assert await client.seen(killed) == ("KILLED", "KILLED")
 
 
-async def test_sql_jobs_can_be_stuck_and_wrong(open_desk: Opener) -> None:
+async def test_sql_jobs_can_be_stuck_and_wrong(open_client: Opener) -> None:
     """Their end is not known when they are submitted."""
-    async with open_desk() as client:
+    async with open_client() as client:
         await order(client, "wrong_result", "CreateExecuteJob", name="flip")
         await order(client, "stuck_job", "CreateExecuteJob", name="held")
         held = await client.submitted("held", "SparkSql", arguments=["SELECT 1"])

@@ -49,9 +49,9 @@ def watched(most_s: float) -> Iterator[None]:
     assert max(gaps) < most_s
 
 
-async def test_million_rows_go_to_obs_in_pieces(open_desk: Opener, tmp_path: Path) -> None:
+async def test_million_rows_go_to_obs_in_pieces(open_client: Opener, tmp_path: Path) -> None:
     """40 MB of CSV are written; the loop continues, and memory does not grow by the size of the result."""
-    async with open_desk() as client:
+    async with open_client() as client:
         await client.statement_ended((await client.execute("SELECT 1 AS warm")).json()["id"])
         before = peak_bytes()
         with watched(most_s=1.0):
@@ -63,9 +63,9 @@ async def test_million_rows_go_to_obs_in_pieces(open_desk: Opener, tmp_path: Pat
         assert peak_bytes() - before < 100_000_000
 
 
-async def test_million_rows_of_a_job_are_not_kept(open_desk: Opener) -> None:
+async def test_million_rows_of_a_job_are_not_kept(open_client: Opener) -> None:
     """A job keeps so many rows and says that there were more."""
-    async with open_desk(sql={"rows_kept": 1000}) as client:
+    async with open_client(sql={"rows_kept": 1000}) as client:
         before = peak_bytes()
         job_id = await client.submitted("huge", "SparkSql", arguments=[HUGE_JOB])
         assert await client.ended(job_id) == ("FINISHED", "SUCCEEDED")
@@ -75,9 +75,9 @@ async def test_million_rows_of_a_job_are_not_kept(open_desk: Opener) -> None:
 
 
 @pytest.mark.parametrize("engine", ["presto", "spark"])
-async def test_cancelled_work_frees_its_thread(open_desk: Opener, engine: str, tmp_path: Path) -> None:
+async def test_cancelled_work_frees_its_thread(open_client: Opener, engine: str, tmp_path: Path) -> None:
     """With one thread only, the next statement runs as soon as the endless one is cancelled."""
-    async with open_desk(sql={"threads": 1}) as client:
+    async with open_client(sql={"threads": 1}) as client:
         if engine == "presto":
             sql_id = (await client.execute(ENDLESS)).json()["id"]
             await client.statement_until(sql_id, "RUNNING")

@@ -66,9 +66,9 @@ async def test_overview_shows_clusters_jobs_faults_and_requests() -> None:
     assert found["request_count"] == 4
 
 
-async def test_overview_shows_statements_and_their_errors(open_desk: Opener) -> None:
+async def test_overview_shows_statements_and_their_errors(open_client: Opener) -> None:
     """Cut to a readable length."""
-    async with open_desk() as client:
+    async with open_client() as client:
         good = (await client.execute("SELECT 1 AS n")).json()["id"]
         await client.statement_ended(good)
         bad = (await client.execute(f"SELECT {'x' * 500} FROM nowhere")).json()["id"]

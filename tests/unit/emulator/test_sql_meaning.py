@@ -116,9 +116,9 @@ async def test_variables_are_put_into_statements() -> None:
     assert outcome.error.startswith("not played: the variable ${hiveconf:nowhere}, which is not set; SET nowhere=")
 
 
-async def test_arguments_of_a_job_set_variables(open_desk: Opener) -> None:
+async def test_arguments_of_a_job_set_variables(open_client: Opener) -> None:
     """--hiveconf and --hivevar before the text."""
-    async with open_desk() as client:
+    async with open_client() as client:
         arguments = ["--hiveconf", "n=41", "--hivevar", "m=1", "select ${hiveconf:n} + ${hivevar:m} as n"]
         job_id = await client.submitted("s", "SparkSql", arguments=arguments)
         assert await client.ended(job_id) == ("FINISHED", "SUCCEEDED")

@@ -185,7 +185,7 @@ async def test_v2_sees_the_run_and_its_removal_there_removes_it_here() -> None:
 
 
 @pytest.mark.parametrize(("code", "path"), [(3, "s3a://bucket/report.sql"), (6, "/user/etl/report.sql")])
-async def test_script_job_really_runs(open_desk: Opener, tmp_path: Path, code: int, path: str) -> None:
+async def test_script_job_really_runs(open_client: Opener, tmp_path: Path, code: int, path: str) -> None:
     """From OBS, or from HDFS, which is the bucket hdfs; a failing statement is state 4."""
     for bucket in ("bucket", "hdfs/user/etl"):
         folder = tmp_path / "obs" / bucket
@@ -193,7 +193,7 @@ async def test_script_job_really_runs(open_desk: Opener, tmp_path: Path, code: i
         (folder / "report.sql").write_text("CREATE TABLE made AS SELECT 7 AS n; SELECT n FROM made")
         (folder / "broken.sql").write_text("SELECT nothing FROM nowhere")
 
-    async with open_desk() as client:
+    async with open_client() as client:
         run = await v11_requests.submitted(client, job_type=code, hive_script_path=path, jar_path="")
         await client.ended(run["id"])
         assert (await v11_requests.exe(client, run["id"]))["job_state"] == 3
@@ -205,10 +205,10 @@ async def test_script_job_really_runs(open_desk: Opener, tmp_path: Path, code: i
         assert (await v11_requests.exe(client, broken["id"]))["job_state"] == 4
 
 
-async def test_sql_types_run_where_the_settings_allow_them(open_desk: Opener) -> None:
+async def test_sql_types_run_where_the_settings_allow_them(open_client: Opener) -> None:
     """Their text is encoded; a Spark SQL job cannot be cancelled."""
     sent = "x" + base64.b64encode(b"CREATE TABLE made AS SELECT 7 AS n").decode().translate(str.maketrans("JL", "LJ"))
-    async with open_desk(v11={"sql_types": True}) as client:
+    async with open_client(v11={"sql_types": True}) as client:
         run = await v11_requests.submitted(client, job_type=7, hql=sent, jar_path="")
         await client.ended(run["id"])
         assert (await v11_requests.exe(client, run["id"]))["job_state"] == 3
@@ -224,12 +224,12 @@ async def test_sql_types_run_where_the_settings_allow_them(open_desk: Opener) ->
         assert http_client.code(bad) == "12000002"
 
 
-async def test_hive_job_object_runs_its_script(open_desk: Opener, tmp_path: Path) -> None:
+async def test_hive_job_object_runs_its_script(open_client: Opener, tmp_path: Path) -> None:
     """The first of the mains is the text."""
     folder = tmp_path / "obs" / "bucket"
     folder.mkdir(parents=True)
     (folder / "a.sql").write_text("CREATE TABLE made AS SELECT 7 AS n")
-    async with open_desk() as client:
+    async with open_client() as client:
         run = await executed(client, await prepared(client, kind="Hive", url="s3a://bucket/a.sql"))
         assert await client.ended(run["id"]) == ("FINISHED", "SUCCEEDED")
         assert (await client.execute("SHOW TABLES")).json()["content"] == [["made"]]

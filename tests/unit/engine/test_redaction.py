@@ -14,7 +14,7 @@ from mrs_relay.engine.model import jobs
 from mrs_relay.engine.work import kinds
 
 
-def _told(text: str, work: jobs.Work | None) -> str:
+def _reported(text: str, work: jobs.Work | None) -> str:
     job = jobs.Job(
         "/s", "r-1", "cluster" if isinstance(work, jobs.TargetState) else "job", "d", jobs.State.QUEUED, work=work
     )
@@ -40,27 +40,27 @@ _SQL = jobs.Presto("select name, card from customers where card = 'hunter2' and 
 )
 def test_sql_is_left_out_and_names_stay(text: str, expected: str) -> None:
     """Literals of the statement, and pieces of it that are more than a name, are left out of the text."""
-    assert _told(text, _SQL) == expected
+    assert _reported(text, _SQL) == expected
 
 
 def test_quotation_over_several_lines_is_recognised() -> None:
     """MRS's texts come on one line, whatever the statement looks like."""
     work = jobs.Presto("select a,\n  b\nfrom\tsecret_table where x > 17")
-    assert _told("bad: select a, b from secret_table where x > 17", work) == "bad: …"
+    assert _reported("bad: select a, b from secret_table where x > 17", work) == "bad: …"
 
 
 @pytest.mark.parametrize("text", ["{} is no path", "arguments --class, {}, 7", "properties: {}"])
 def test_arguments_and_properties_are_left_out(text: str) -> None:
     """Whatever is in the arguments or the values of properties stands for itself wherever it comes."""
     work = jobs.Batch("SparkSubmit", ("--password", "p4ss w0rd"), {"key": "p4ss"})
-    assert "p4ss" not in _told(text.format("p4ss w0rd"), work)
+    assert "p4ss" not in _reported(text.format("p4ss w0rd"), work)
 
 
 def test_secrets_of_a_call_are_left_out() -> None:
     """What stands under a secret name of a body is left out; the rest of the call is no secret."""
     body = {"cluster_name": "nightly", "managers": [{"admin_password": "Pa55word!"}], "job_parameters": {"x": 12345}}
     text = "the cluster nightly cannot have the password Pa55word! and 12345"
-    assert _told(text, jobs.Call("CreateCluster", body=body)) == (
+    assert _reported(text, jobs.Call("CreateCluster", body=body)) == (
         "the cluster nightly cannot have the password … and …"
     )
 
@@ -77,8 +77,8 @@ def test_secrets_of_a_call_are_left_out() -> None:
 )
 def test_quoted_values_are_left_out_when_the_work_is_not_known(text: str, expected: str) -> None:
     """After MRS has taken the work its text is gone: quoted values that are no names are left out."""
-    assert _told(text, None) == expected
-    assert _told(text, jobs.TargetState("created")) == expected
+    assert _reported(text, None) == expected
+    assert _reported(text, jobs.TargetState("created")) == expected
 
 
 _RANDOM = random.Random(1)  # noqa: S311 - no secret
@@ -107,7 +107,7 @@ _WORKS: dict[str, jobs.Work | None] = {
 def test_long_text_is_reported_in_a_moment(text: str, work: jobs.Work | None) -> None:
     """The event loop stands still while a text is cleaned, so its length must not count, nor the sender's skill."""
     begun_s = time.thread_time()
-    reported = _told(text, work)
+    reported = _reported(text, work)
     assert time.thread_time() - begun_s < 0.3
     assert len(reported) <= redaction.MAX_LENGTH + 2
 
@@ -127,6 +127,6 @@ def test_value_in_which_a_long_text_is_cut_off_is_left_out(work: jobs.Work | Non
     """Its beginning says as much as the whole: nothing of it is reported, but for less than any word."""
     quote = " '" if work is None else ""
     text = ("." * (redaction.MAX_LENGTH - shift - len(quote)) + quote + "hunter2-hunter3-4" + quote).ljust(20_000, ".")
-    reported = _told(text, work)
+    reported = _reported(text, work)
     assert "hunt" not in reported
     assert len(reported) <= redaction.MAX_LENGTH + 1

@@ -47,7 +47,7 @@ def _strict(broker: memory_broker.MemoryBroker) -> memory_broker.MemoryBroker:
     return broker
 
 
-def _made_anew(broker: memory_broker.MemoryBroker) -> None:
+def _made_again(broker: memory_broker.MemoryBroker) -> None:
     broker.create_topic(runtimes.LEDGER, 1, {"cleanup.policy": "compact"})
 
 
@@ -64,7 +64,7 @@ def _end_lost(broker: memory_broker.MemoryBroker) -> None:
 
 _LOSSES = pytest.mark.parametrize(
     ("lose", "reported"),
-    [(_made_anew, "is empty"), (_begin_cut, "begins at offset 3"), (_end_lost, "has been at offset 10")],
+    [(_made_again, "is empty"), (_begin_cut, "begins at offset 3"), (_end_lost, "has been at offset 10")],
 )
 
 
@@ -137,7 +137,7 @@ async def test_deleted_ledger_is_named_and_never_begun_again_by_itself(guarantee
             runtimes.feed_in(broker, 2, partitions=1)
             await asyncio.sleep(60)
             missing = work.status()
-            _made_anew(broker)
+            _made_again(broker)
             await asyncio.sleep(60)
             empty = work.status().partitions[0]
 

@@ -45,7 +45,7 @@ class TopicMonitor:
         self._on_change = on_change
         self._abilities: brokers.Abilities | None = None
         self._looked_s = 0.0
-        self._told: tuple[topic_facts.Finding, ...] = ()
+        self._reported: tuple[topic_facts.Finding, ...] = ()
 
     async def require(self, on_answer: Callable[[], None] = lambda: None) -> topic_setup.Report:
         """
@@ -104,9 +104,9 @@ class TopicMonitor:
     def _log_changes(self, report: topic_setup.Report) -> None:
         """Log new findings and remember them."""
         for finding in report.findings:
-            if finding.severity == "warning" and finding not in self._told:
+            if finding.severity == "warning" and finding not in self._reported:
                 log.warning("kafka_warning", code=finding.code, text=finding.text, remedy=finding.remedy)
-        self._told = report.findings
+        self._reported = report.findings
         problem = "; ".join([*report.problems, *report.outages]) or None
         if problem is not None and problem != self.problem:
             log.error("topic_faults_found", problem=problem)
