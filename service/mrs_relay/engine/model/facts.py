@@ -59,12 +59,7 @@ class InvalidRequest(msgspec.Struct, frozen=True):
 
 
 class ClusterSelected(msgspec.Struct, frozen=True):
-    """
-    A cluster was chosen for a request that names none by its id.
-
-    Attributes:
-        cluster: its id.
-    """
+    """The cluster with this id was chosen for a request that names none by its id."""
 
     cluster: str
 
