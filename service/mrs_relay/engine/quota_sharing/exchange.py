@@ -109,7 +109,7 @@ class QuotaExchange:
         self._alone: int | None = None
         self._misses = 0
         self._place: _Place | None = None
-        self._office: coordinator.QuotaCoordinator | None = None
+        self._own_coordinator: coordinator.QuotaCoordinator | None = None
         self._generation = -1
         self._wake = asyncio.Event()
         budgets.on_need = self._wake.set
@@ -160,13 +160,13 @@ class QuotaExchange:
         read = await self.boards[0].read_notes() if reference is not None else {}
         self._check_that_notes_are_kept(read)
         if reference is not None:
-            self._keep_office(reference, read)
-        if is_lone and self._office is not None and not self._office.is_sharing:
+            self._keep_own_coordinator(reference, read)
+        if is_lone and self._own_coordinator is not None and not self._own_coordinator.is_sharing:
             return await self._spend_alone()
 
         demand = self._demand(memberships)
-        if reference is not None and self._office is not None:
-            busy = await self._coordinate(self._office, demand, memberships, read)
+        if reference is not None and self._own_coordinator is not None:
+            busy = await self._coordinate(self._own_coordinator, demand, memberships, read)
         else:
             self._apply(notes.decode(read.get(0, "")).grants)
             await self._send(demand, memberships)
@@ -174,15 +174,15 @@ class QuotaExchange:
         self._fall_back()
         return busy
 
-    def _keep_office(self, reference: status.Membership, read: Mapping[int, str]) -> None:
+    def _keep_own_coordinator(self, reference: status.Membership, read: Mapping[int, str]) -> None:
         """Be the coordinator while this replica owns partition 0; continue the term of the assignment before."""
         generation = reference.generation
         if 0 not in reference.owned:
-            self._office = None
-        elif self._office is None or generation not in (self._generation, self._generation + 1):
+            self._own_coordinator = None
+        elif self._own_coordinator is None or generation not in (self._generation, self._generation + 1):
             former = notes.decode(read.get(0, "")).grants
             name = f"{self._name}-{generation}"
-            self._office = coordinator.QuotaCoordinator(name, _limit_of, self._time.boottime_s(), former)
+            self._own_coordinator = coordinator.QuotaCoordinator(name, _limit_of, self._time.boottime_s(), former)
             _log.info("quota_coordinator_started", topic=self.boards[0].topic, has_former=former is not None)
         self._generation = generation
 
@@ -214,7 +214,7 @@ class QuotaExchange:
 
     async def _coordinate(
         self,
-        office: coordinator.QuotaCoordinator,
+        own: coordinator.QuotaCoordinator,
         demand: notes.Demand,
         memberships: Mapping[str, status.Membership],
         read: Mapping[int, str],
@@ -226,12 +226,12 @@ class QuotaExchange:
                 heard = notes.decode(text).demand
                 if heard is not None and heard.member != self._name:
                     topics = (one.topic for one in self.boards)
-                    office.hear(notes.lengthen(heard, topics), self._time.boottime_s())
+                    own.hear(notes.lengthen(heard, topics), self._time.boottime_s())
 
         now_s = self._time.boottime_s()
-        office.hear(demand, now_s)
+        own.hear(demand, now_s)
         groups = {topic: coordinator.Group(one.generation, one.total) for topic, one in memberships.items()}
-        grants = office.allot(groups, now_s)
+        grants = own.allot(groups, now_s)
         if await self._write(self.boards[0], 0, notes.Note(demand, grants)):
             self._apply(grants)
         else:
