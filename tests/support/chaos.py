@@ -258,8 +258,6 @@ async def _stage(
                 ("network", of_network.kinds(), _SHARE_OF_NETWORK),
                 ("MRS", of_mrs.kinds(), _SHARE_OF_MRS),
             ]
-            if options.only:
-                shares = _only(options.only, shares)
             web = None
 
             if options.web is not None:
