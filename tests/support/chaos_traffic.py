@@ -189,10 +189,17 @@ class Sender:
 
     async def _close(self, codec: Any) -> None:
         producer = self._producers.pop(codec, None)
-        if producer is not None:
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(5):
+                await producer.stop()
+        except (kafka_errors.KafkaError, TimeoutError):
+            # The library's own tasks go on if its stop is cut short, as it is where a broker hangs.
+            producer._sender.sender_task.cancel()
             with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
                 async with asyncio.timeout(5):
-                    await producer.stop()
+                    await producer.client.close()
 
 
 @dataclass(eq=False)
