@@ -15,6 +15,9 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VERSION = re.compile(r"MRS \d+\.\d+\.\d+(?:-[A-Za-z0-9.]+)?")
 DISK_KINDS = ("SATA", "SAS", "SSD", "GPSSD")
 ANALYSIS, STREAMING, MIXED, CUSTOM = range(4)
+NODES_MAX = 500
+"""Most nodes of one group; how many the groups of a cluster have together is a setting."""
+
 _SCRIPT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _-]{0,63}")
 _PASSWORD_KINDS = (re.compile(r"[a-z]"), re.compile(r"[A-Z]"), re.compile(r"\d"), re.compile(r"[^A-Za-z0-9]"))
 

@@ -29,7 +29,6 @@ _GROUPS = {
     "task_node_analysis_group",
     "task_node_streaming_group",
 }
-_NODES_MAX = 500
 _ON_DEMAND = 12
 _DISTCP = 5
 
@@ -155,7 +154,7 @@ def _listed(body: fields.Fields) -> tuple[orders.Nodes, ...]:
         found.append(
             orders.Nodes(
                 name=name,
-                number=one.number("node_num", least=0, most=_NODES_MAX),
+                number=one.number("node_num", least=0, most=orders.NODES_MAX),
                 size=one.text("node_size"),
                 disks=disks(one),
                 root_kind=one.one_of("root_volume_type", orders.DISK_KINDS, "SAS"),
@@ -180,7 +179,7 @@ def _flat(body: fields.Fields, kind: int) -> tuple[orders.Nodes, ...]:
         ),
         orders.Nodes(
             f"core_node_{word}_group",
-            body.number("core_node_num", least=1, most=_NODES_MAX),
+            body.number("core_node_num", least=1, most=orders.NODES_MAX),
             body.text("core_node_size"),
             _role_disks(body, "core_data_"),
         ),
@@ -189,7 +188,7 @@ def _flat(body: fields.Fields, kind: int) -> tuple[orders.Nodes, ...]:
     for one in body.objects("task_node_groups", most=1):
         one.need("node_num", "node_size", "data_volume_type", "data_volume_count", "data_volume_size")
         policy = policies.read(one.object("auto_scaling_policy")) if one.has("auto_scaling_policy") else None
-        number = one.number("node_num", least=0, most=_NODES_MAX)
+        number = one.number("node_num", least=0, most=orders.NODES_MAX)
         name = f"task_node_{word}_group"
         found.append(orders.Nodes(name, number, one.text("node_size"), disks(one), policy=policy))
 

@@ -174,7 +174,7 @@ def _group(one: fields.Fields, kind: int) -> orders.Nodes:
 
     return orders.Nodes(
         name=name,
-        number=one.number("node_num", least=0, most=500),
+        number=one.number("node_num", least=0, most=orders.NODES_MAX),
         size=one.text("node_size"),
         disks=cluster_life.Disks(kind_of_disk, size, count),
         root_kind=root_kind,
