@@ -239,12 +239,7 @@ def _results(found: Figures) -> list[Row]:
             digits=2,
         ),
         Row(f"{what}: obstore alone", found["obstore_mib_per_s"], digits=1, unit=" MiB/s"),
-        Row(
-            f"{what}: over a link of {found['link_mbit_per_s']:,.0f} Mbit/s",
-            found["link_ratio"],
-            at_least=0.8,
-            digits=2,
-        ),
+        Row(f"{what}: over {link}", found["link_ratio"], at_least=0.8, digits=2),
         Row(f"{what}: over {link} to Kafka", found["link_kafka_mib_per_s"], digits=1, unit=" MiB/s"),
         Row(f"{what}: to Kafka on the same machine", found["kafka_mib_per_s"], digits=1, unit=" MiB/s"),
         Row(f"{what}: the event loop is blocked", found["longest_ms"], at_most=50, digits=1, unit=" ms"),
