@@ -26,7 +26,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiokafka
-from bench import stage
+from bench import peak_memory, stage
 from tests.support import brokers
 
 from mrs_relay.client import handle, relay, wording
@@ -157,7 +157,7 @@ async def play_service(bootstrap: str, handles: int) -> None:
         delays = sorted([await task for task in waiting])
         left = client.following
 
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = peak_memory.peak_bytes() / 2**20
     print(
         json.dumps(
             {

@@ -5,8 +5,8 @@ Jobs go through a whole life up to RUNNING, are written as ledger records, read 
 the relay keeps them: the partition's dict, the scheduler's slots, the tracker's watches with what was seen last.
 Requests that have ended are indexed, as after their last commit or a restore; their records stay in the ledger.
 
-    python bench/memory.py [--count 100000] [--ended 1000000]    a table
-    python bench/memory.py --json                                one line of JSON
+    PYTHONPATH=. python bench/memory.py [--count 100000] [--ended 1000000]    a table
+    PYTHONPATH=. python bench/memory.py --json                                one line of JSON
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import asyncio
 import gc
 import hashlib
 import json
-import resource
-import sys
 import tracemalloc
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
+
+from bench import peak_memory
 
 from mrs_relay.common import clock
 from mrs_relay.engine import resting_jobs
@@ -198,10 +198,10 @@ async def resident(count: int) -> float:
     """Return the bytes for each job by which the process grew at most, garbage of the way there included."""
     kept = Kept()
     keep_jobs(Kept(), min(count, 1000))  # what is loaded and built once
-    before = _peak_bytes()
+    before = peak_memory.peak_bytes()
     for keep in STEPS.values():
         keep(kept, count)
-    grown = _peak_bytes() - before
+    grown = peak_memory.peak_bytes() - before
     assert kept.tracker is not None
     await kept.tracker.close()
     return grown / count
@@ -223,11 +223,6 @@ def remembered(count: int) -> float:
     tracemalloc.stop()
     assert len(cold) == count
     return size / count
-
-
-def _peak_bytes() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def main() -> None:

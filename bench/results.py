@@ -18,7 +18,6 @@ import contextlib
 import functools
 import gc
 import pathlib
-import resource
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -26,7 +25,7 @@ from typing import Final
 
 import obstore
 from aiokafka import admin
-from bench import stage, stopwatch
+from bench import peak_memory, stage, stopwatch
 from obstore import store
 from tests.support import brokers, ports, service
 
@@ -158,9 +157,9 @@ async def rates(rounds: int, size: int, *works: Callable[[], Awaitable[object]])
     return best
 
 
-def grown_mib(before: int) -> float:
+def grown_mib(before_bytes: int) -> float:
     """Return the growth of the largest memory that this process has held."""
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (peak_memory.peak_bytes() - before_bytes) / _MIB
 
 
 async def measure(port: int, size: int, rows: int, rounds: int) -> dict[str, object]:
@@ -168,11 +167,11 @@ async def measure(port: int, size: int, rows: int, rounds: int) -> dict[str, obj
     objects, watch = opened(port), stopwatch.Stopwatch()
     sink = chunk_sink.ChunkSink(Dropping, TOPIC, "/relay", 1_000_000, clock.SystemClock())
     await read_alone(port)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    before_bytes = peak_memory.peak_bytes()
     with watch.running():
         stored = await chunked(objects, sink)
-    grown = grown_mib(before)
-
+    grown = grown_mib(before_bytes)
     assert (stored.row_count, stored.size_bytes) == (rows, size)
 
     alone, ours = await rates(rounds, size, lambda: read_alone(port), lambda: chunked(objects, sink))
@@ -194,7 +193,8 @@ async def measure_arrow(port: int, size: int, rows: int, rounds: int) -> dict[st
     """Measure the same as Arrow; to be called before anything else of the process has imported it."""
     objects, watch = opened(port), stopwatch.Stopwatch()
     sink = chunk_sink.ChunkSink(Dropping, TOPIC, "/relay", 1_000_000, clock.SystemClock())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before_bytes = peak_memory.peak_bytes()
+
     async with halts() as of_load:
         await asyncio.to_thread(arrow_stream.load)
 
@@ -202,7 +202,7 @@ async def measure_arrow(port: int, size: int, rows: int, rounds: int) -> dict[st
         with watch.running():
             stored = await chunked_as_arrow(objects, sink)
 
-    grown = grown_mib(before)
+    grown = grown_mib(before_bytes)
     assert stored.row_count == rows
 
     (rate,) = await rates(rounds, size, lambda: chunked_as_arrow(objects, sink))
@@ -240,12 +240,12 @@ async def measure_kafka(port: int, link: int, size: int, rounds: int, bootstrap:
     producing = functools.partial(broker.producer, None, idempotent=False)
     sink = chunk_sink.ChunkSink(producing, topic, "/relay", 1_000_000, clock.SystemClock())
     objects, watch = opened(port), stopwatch.Stopwatch()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
+    before_bytes = peak_memory.peak_bytes()
     try:
         with watch.running():
             await chunked(objects, sink)
-        grown = grown_mib(before)
+        grown = grown_mib(before_bytes)
         (rate,) = await rates(rounds, size, lambda: chunked(objects, sink))
         over_link = opened(link)
         (link_rate,) = await rates(rounds, size, lambda: chunked(over_link, sink))
