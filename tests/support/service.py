@@ -232,7 +232,8 @@ def emulator(workdir: Path, *flags: str, limited: bool = False) -> Iterator[Emul
     port = ports.free_port()
     limits = [] if limited else ["--no-limits"]
     command = [sys.executable, "-m", "mrs_relay", "emulate", "--port", str(port), *limits, *flags]
-    process = child.Child(command, log=workdir / f"emulator-{port}.log")
+    own = os.environ | {"TMPDIR": str(workdir)}  # a killed one leaves its temporary folder behind
+    process = child.Child(command, log=workdir / f"emulator-{port}.log", env=own)
     playing = Emulator(f"http://127.0.0.1:{port}")
 
     def answers() -> bool:
